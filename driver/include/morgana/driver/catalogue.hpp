@@ -1,0 +1,93 @@
+// The catalogue: which implementations of which concepts exist, as data.
+//
+//   [[device]]
+//   name = "direct"                                   # what [devices.X] use = "..." says
+//   provides = "net::stack"                           # concept, without "morgana::"
+//   type = "morgana::net::direct_stack<{device}>"     # C++ type; {NEED} is the type bound to that need
+//   header = "morgana/net/direct_stack.hpp"
+//   needs = [ { name = "device", concept = "net::device" } ]        # named, in the order connect() takes them
+//   config = { mtu = { type = "uint", default = "1500", help = "Largest packet, bytes" } }
+//   options = "morgana::net::direct_stack_options"    # boot options, prefixed with the parameter's name
+//   exclusive = false                                 # one node per parameter even when equal
+//   default = true                                    # taken when several fit and nothing was chosen
+//   targets = ["unix", "xen-*"]                       # globs; left out in a target's own catalogue
+//   packages = ["morgana-net"]                        # packages that hold it
+//   wraps = "net::device"                             # a decorator: provides what it needs (pcap, faults)
+//   connect_timeout_ms = 10000
+//   generate = { kind = "embed_folder", from = "folder" }            # see below
+//
+// A configure setting reaches the C++ type as a template argument or constructor value by {config.NAME} in
+// `type`. `generate` asks the planner for a generated source: `embed_folder` makes the type
+// `morgana::app::embedded_<parameter>` from the files of the folder that `config.<from>` names; {generated}
+// in `type` is its name.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "morgana/driver/diagnostic.hpp"
+#include "morgana/driver/value.hpp"
+
+namespace morgana::driver {
+
+struct device_need {
+  located_string name;
+  located_string concept_name;
+};
+
+enum class setting_type { text, boolean, unsigned_integer, size, path };
+
+/// A configure-time choice of a device, or a setting of a target.
+struct setting_declaration {
+  located_string name;
+  setting_type type = setting_type::text;
+  std::optional<std::string> default_value;  ///< none: it must be given
+  std::string help;
+  std::vector<std::string> values;           ///< when not empty, the only ones
+};
+
+enum class generator_kind { none, embed_folder };
+
+struct device {
+  located_string name;
+  located_string provides;
+  std::string type;
+  std::string header;
+  std::vector<device_need> needs;
+  std::map<std::string, setting_declaration> config;
+  std::optional<std::string> options;
+  bool exclusive = false;
+  bool is_default = false;
+  std::vector<std::string> targets;          ///< globs; empty: every target of this catalogue's owner
+  std::vector<std::string> packages;
+  std::optional<std::string> wraps;
+  std::chrono::milliseconds connect_timeout{10'000};
+  generator_kind generate = generator_kind::none;
+  std::string generate_from;
+  std::string help;
+  source_location where;                     ///< its [[device]] line
+};
+
+/// Entries in the order they were contributed: runtime, plugin, application. A later entry of the same
+/// `provides` and `name` replaces an earlier one.
+struct catalogue {
+  std::vector<device> devices;
+};
+
+/// Reads the [[device]] entries of one file. Errors: `wrong-toml`, `unknown-name`, `wrong-value`,
+/// `missing-name`, `placeholder` (a {NAME} in `type` that is neither a need, nor a config, nor `generated`).
+[[nodiscard]] outcome<catalogue> parse_catalogue(std::string_view text, std::filesystem::path const& file);
+
+/// Appends `more`, which belongs to `owner` (entries without `targets` then hold for `owner` only; pass
+/// "*" for the runtime and the application).
+void merge(catalogue& into, catalogue more, std::string_view owner);
+
+/// True when `pattern` ("unix", "xen-*", "*") matches the target's name.
+[[nodiscard]] bool matches_target(std::string_view pattern, std::string_view target);
+
+}  // namespace morgana::driver

@@ -1,0 +1,100 @@
+// A machine: one running unikernel, on any target, through the machine protocol
+// (morgana/plugin/machine_protocol.hpp). Used by `morgana run`, `plugin check`, the tests and Python.
+//
+//   auto machine = machine::start(target, {.image = ..., .arguments = {"--port=8080"}});
+//   auto event = machine->next(deadline);          // console bytes, exit, ...
+//
+// Every wait has a deadline. Destroying a machine kills its guest and ends its runner.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "morgana/driver/diagnostic.hpp"
+#include "morgana/driver/target.hpp"
+#include "morgana/plugin/machine_protocol.hpp"
+
+namespace morgana::driver {
+
+struct machine_network {
+  std::string name;                          ///< parameter of start() it serves
+  int descriptor = -1;                       ///< inherited socket of Ethernet frames, or
+  std::string tap;                           ///< name of a tap interface
+  std::string mac;                           ///< "02:..." ; empty: the runner's choice
+  std::uint32_t mtu = 1500;
+  bool vnet_header = false;
+};
+
+struct machine_disk {
+  std::string name;
+  std::filesystem::path path;
+  bool read_only = false;
+  std::uint32_t sector_bytes = 512;
+};
+
+struct machine_configuration {
+  std::filesystem::path image;
+  std::string name;
+  std::vector<std::string> arguments;
+  std::map<std::string, std::string> environment;
+  std::uint64_t memory_bytes = 0;            ///< 0: the target's default
+  std::vector<machine_network> networks;
+  std::vector<machine_disk> disks;
+};
+
+struct console_event {
+  std::string data;
+};
+
+struct exit_event {
+  int status = 0;
+  machine_protocol::exit_reason reason = machine_protocol::exit_reason::finished;
+  std::optional<int> signal;
+  std::string report;                        ///< crash report, when there is one
+};
+
+struct error_event {
+  std::string message;
+  std::vector<std::string> help;
+};
+
+struct state_event {
+  std::string type;                          ///< "started", "paused", "resumed", "snapshotted"
+};
+
+using machine_event = std::variant<console_event, exit_event, error_event, state_event>;
+
+class machine {
+ public:
+  using clock = std::chrono::steady_clock;
+
+  /// Errors: `no-runner` (not found, where was looked), `runner-protocol` (version, both numbers; or what it
+  /// said that makes no sense), `runner-failed` (its own words), `runner-silent` (no hello in time).
+  [[nodiscard]] static outcome<std::unique_ptr<machine>> start(target const& on, machine_configuration const& what,
+                                                               clock::time_point deadline);
+  virtual ~machine() = default;
+
+  /// The next event, or nothing when the deadline passes. After exit_event always nothing, at once.
+  [[nodiscard]] virtual outcome<std::optional<machine_event>> next(clock::time_point deadline) = 0;
+
+  /// Becomes readable when next() would not wait: for callers with a loop of their own.
+  [[nodiscard]] virtual int descriptor() const = 0;
+
+  [[nodiscard]] virtual std::vector<std::string> const& capabilities() const = 0;
+  [[nodiscard]] virtual outcome<void> input(std::string_view bytes) = 0;
+  [[nodiscard]] virtual outcome<void> stop() = 0;
+  [[nodiscard]] virtual outcome<void> kill() = 0;
+  [[nodiscard]] virtual outcome<void> pause() = 0;
+  [[nodiscard]] virtual outcome<void> resume() = 0;
+  [[nodiscard]] virtual outcome<void> snapshot(std::filesystem::path const& to) = 0;
+};
+
+}  // namespace morgana::driver

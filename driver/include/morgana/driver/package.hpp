@@ -1,0 +1,92 @@
+// The package engine: from requirements to built, content-addressed packages.
+//
+//   solve → fetch → (headers are there: requirements can be parsed) → build
+//
+// Solving uses libsolv: every version of every recipe in every repository is a candidate, what is locked
+// wins, and a conflict is explained. Fetching goes through apt's own mirrors, a folder, or git, and checks
+// the hash always; it is offline once done. Building compiles a package once for one set of flags into the
+// store: $XDG_CACHE_HOME/morgana/store/NAME-VERSION-KEY, whose KEY is the hash of everything that went in
+// (recipe, source, patches, flags, compiler, the keys of its dependencies). A store entry is written beside
+// its place and renamed, so that a broken build or two builds at once never leave half an entry.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "morgana/driver/lock.hpp"
+#include "morgana/driver/recipe.hpp"
+
+namespace morgana::driver {
+
+/// A folder of recipes; earlier repositories win over later ones when a version is equal.
+struct repository {
+  std::string name;                          ///< "morgana" for the built-in one, else the folder's name
+  std::string revision;                      ///< git revision when it is a clean checkout, else empty
+  std::vector<recipe> recipes;
+};
+
+/// Reads every recipe of a folder. Errors: those of parse_recipe; `no-repository`.
+[[nodiscard]] outcome<repository> read_repository(std::filesystem::path const& folder, std::string name);
+
+/// A package that was chosen, in dependency order: what it requires comes before it.
+struct chosen_package {
+  recipe what;
+  std::string origin;                        ///< repository, "name" or "name@revision"
+  std::filesystem::path source;              ///< root of its unpacked, patched source; set by fetch
+  std::string source_sha256;                 ///< of the archive, or of the folder's content; set by fetch
+};
+
+/// Errors: `unknown-package` (nearest, and where was looked), `package-conflict` (libsolv's explanation, in
+/// the requirements' own words), `package-target` (exists, but not for this target).
+[[nodiscard]] outcome<std::vector<chosen_package>> solve(std::vector<repository> const& repositories,
+                                                         std::vector<located_string> const& requirements,
+                                                         lock_file const& locked, std::string_view target);
+
+/// Called on long work: what is being done, how far (done of total; total 0 when unknown).
+using progress = std::function<void(std::string_view what, std::size_t done, std::size_t total)>;
+
+/// Where things are kept. Only these folders are written.
+struct package_cache {
+  std::filesystem::path root;                ///< $XDG_CACHE_HOME/morgana
+  bool offline = false;                      ///< never fetch: what is not there is the error `offline`
+};
+
+/// Makes `source` of each package available. Errors: `fetch-failed` (what was tried), `hash-mismatch` (both
+/// hashes), `offline`, `patch-failed`, `lock-mismatch` (the lock names another hash).
+[[nodiscard]] outcome<void> fetch(std::vector<chosen_package>& packages, lock_file const& locked,
+                                  package_cache const& cache, progress const& report);
+
+/// How guest code is compiled for one target: the same for packages, the target's platform and the app.
+struct guest_toolchain {
+  std::filesystem::path clang, clangxx, linker, archiver;   ///< absolute
+  std::string identity;                      ///< compiler version text, part of every key
+  std::vector<std::string> flags;            ///< C and C++ and assembler
+  std::vector<std::string> c_flags;
+  std::vector<std::string> cxx_flags;
+};
+
+/// What users of a built package put on their command lines.
+struct built_package {
+  std::string name, version, key;
+  std::filesystem::path root;                ///< of the store entry
+  std::filesystem::path archive;             ///< lib NAME .a; empty for a header-only package
+  std::vector<std::filesystem::path> include;
+  std::vector<std::string> libraries;
+  std::filesystem::path catalogue;           ///< devices it contributes; empty when none
+};
+
+/// Builds what the store does not have, with Ninja, and returns all, in the same order.
+/// Errors: `package-build` (the package, its first compiler error, the full log's path), `missing-tool`.
+[[nodiscard]] outcome<std::vector<built_package>> build_packages(std::vector<chosen_package> const& packages,
+                                                                 guest_toolchain const& toolchain,
+                                                                 package_cache const& cache, progress const& report);
+
+/// Include folders of fetched packages, before anything is built: for parsing the entry point.
+[[nodiscard]] std::vector<std::filesystem::path> source_includes(std::vector<chosen_package> const& packages);
+
+/// What `lock` says when these packages are what `target` uses.
+void record(lock_file& lock, std::string_view target, std::vector<chosen_package> const& packages);
+
+}  // namespace morgana::driver

@@ -1,0 +1,102 @@
+// Targets: what a target plugin says of itself, and how plugins are found.
+//
+// A plugin is a folder named as its target that holds NAME.toml and, only where data is not enough, one
+// shared library (plugins/api). Everything a plugin names is relative to its own folder.
+//
+//   schema = 1
+//   name = "unix"
+//   summary = "A process of this host"
+//   tier = 1                                   # 1 tested at every landing, 2 built, 3 community
+//   api = [1, 0]                               # major, minor of the plugin interface it was written for
+//   library = "libunix.so"                     # optional: the shared library with morgana_plugin_entry
+//   triple = "x86_64-linux-gnu"                # or "host"
+//
+//   [guest]
+//   platform_api = 1                           # morgana::platform::api_version it implements
+//   sources = ["../../targets/unix/*.cpp"]
+//   include = ["../../targets/unix/include"]
+//   link_script = "..."                        # optional
+//   packages = ["morgana-core"]                # always part of an image
+//
+//   [compile]   flags = [], c_flags = [], cxx_flags = []
+//   [link]      flags = []                     # to clang++; {static?A:B} picks by a boolean setting
+//   [settings]  static = { type = "boolean", default = "false", help = "..." }
+//               memory = { type = "size", default = "256 MiB", help = "..." }
+//   [runner]    command = ["unix-runner"]      # relative to the plugin's folder, or found on PATH
+//               capabilities = ["console", "exit", "signal", "network.fd", "disk"]
+//   [artefacts] image = "{name}"
+//   [requires]  tools = [ { command = "ninja", package = "ninja-build", why = "..." } ]
+//   [limits]    devices = 64
+//   [exit_codes] ...                           # only what differs from docs/exit-codes.md
+//   [[device]]  ...                            # its catalogue, as in catalogue.hpp; or catalogue = "devices.toml"
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "morgana/driver/catalogue.hpp"
+#include "morgana/driver/diagnostic.hpp"
+
+namespace morgana::driver {
+
+/// The plugin interface this driver speaks (plugins/api/include/morgana/plugin/plugin.h).
+inline constexpr std::uint32_t plugin_api_major = 1;
+inline constexpr std::uint32_t plugin_api_minor = 0;
+
+struct required_tool {
+  std::string command, package, why;
+};
+
+struct target {
+  std::string name, summary;
+  int tier = 3;
+  std::uint32_t api_major = 0, api_minor = 0;
+  std::filesystem::path folder, file;
+  std::optional<std::filesystem::path> library;
+  std::string triple;
+
+  int platform_api = 0;
+  std::vector<std::string> guest_sources, guest_include, guest_packages;
+  std::optional<std::filesystem::path> link_script;
+
+  std::vector<std::string> flags, c_flags, cxx_flags, link_flags;
+  std::map<std::string, setting_declaration> settings;
+  std::vector<std::string> runner;
+  std::vector<std::string> capabilities;
+  std::map<std::string, std::string> artefacts;
+  std::vector<required_tool> tools;
+  std::map<std::string, std::uint64_t> limits;
+  catalogue devices;
+};
+
+/// Errors: `wrong-toml`, `unknown-name`, `wrong-value`, `missing-name`, `plugin-api` (a major version this
+/// driver does not speak; both numbers), `platform-api` (both numbers).
+[[nodiscard]] outcome<target> parse_target(std::string_view text, std::filesystem::path const& file);
+
+/// A folder that was looked in, in search order, and what was found there.
+struct plugin_search_entry {
+  enum class origin { project, environment, user, system } from;
+  std::filesystem::path folder;
+  bool exists = false;
+  std::vector<std::string> found;            ///< plugin names, those shadowed by an earlier folder included
+};
+
+/// Where plugins are searched: APP/plugins, each folder of MORGANA_PLUGIN_PATH,
+/// $XDG_DATA_HOME/morgana/plugins, and the tool's own share/morgana/plugins.
+[[nodiscard]] std::vector<plugin_search_entry> plugin_search_path(std::filesystem::path const& application);
+
+/// Finds one. Errors: `unknown-target` (the plugins there are, and where was looked; nearest), those of
+/// parse_target.
+[[nodiscard]] outcome<target> find_target(std::string_view name, std::filesystem::path const& application);
+
+/// All that can be read, first of each name; broken ones come back as diagnostics in `broken`.
+[[nodiscard]] std::vector<target> all_targets(std::filesystem::path const& application, diagnostics& broken);
+
+/// share/morgana of this installation or build tree: beside the executable's folder, or $MORGANA_HOME.
+[[nodiscard]] std::filesystem::path data_folder();
+
+}  // namespace morgana::driver
