@@ -45,7 +45,7 @@ struct machine_configuration {
   std::string name;
   std::vector<std::string> arguments;
   std::map<std::string, std::string> environment;
-  std::uint64_t memory_bytes = 0;            ///< 0: the target's default
+  std::uint64_t memory_bytes = 0;            ///< 0: the target's setting `memory`
   std::vector<machine_network> networks;
   std::vector<machine_disk> disks;
 };
@@ -76,20 +76,36 @@ class machine {
  public:
   using clock = std::chrono::steady_clock;
 
+  /// Starts the target's runner and asks it to start the guest; state_event "started" or exit_event follow.
+  /// The runner is looked for in the plugin's folder, beside the driver (../libexec/morgana), and on PATH.
+  /// Of the caller's descriptors it inherits those of `what.networks` and no other.
   /// Errors: `no-runner` (not found, where was looked), `runner-protocol` (version, both numbers; or what it
-  /// said that makes no sense), `runner-failed` (its own words), `runner-silent` (no hello in time).
+  /// said that makes no sense), `runner-failed` (its own words), `runner-silent` (no hello in time),
+  /// `wrong-value` (a configuration that cannot be sent: an argument that is not UTF-8, too many of them).
   [[nodiscard]] static outcome<std::unique_ptr<machine>> start(target const& on, machine_configuration const& what,
                                                                clock::time_point deadline);
   virtual ~machine() = default;
 
-  /// The next event, or nothing when the deadline passes. After exit_event always nothing, at once.
+  /// The next event, or nothing when the deadline passes. After exit_event always nothing, at once. Console
+  /// bytes are read from the runner only as they are asked for: a guest that prints without end waits, and
+  /// no memory grows. Errors: `runner-protocol`, `runner-failed` (it ended without an exit event; its last
+  /// words); the machine is then over, its guest killed, and next() gives nothing, at once.
   [[nodiscard]] virtual outcome<std::optional<machine_event>> next(clock::time_point deadline) = 0;
 
   /// Becomes readable when next() would not wait: for callers with a loop of their own.
   [[nodiscard]] virtual int descriptor() const = 0;
 
   [[nodiscard]] virtual std::vector<std::string> const& capabilities() const = 0;
+  /// The commands below wait at most `command_timeout` for the runner to take them; an error of the runner's
+  /// ("it cannot snapshot") comes as an error_event.
+  static constexpr std::chrono::seconds command_timeout{5};
+
+  /// Console input. What a guest does not read is kept up to a limit of the runner's (at least 64 KiB), then
+  /// dropped with an error_event.
   [[nodiscard]] virtual outcome<void> input(std::string_view bytes) = 0;
+
+  /// Ends the console input: the guest reads an end of file after what was sent.
+  [[nodiscard]] virtual outcome<void> end_input() = 0;
   [[nodiscard]] virtual outcome<void> stop() = 0;
   [[nodiscard]] virtual outcome<void> kill() = 0;
   [[nodiscard]] virtual outcome<void> pause() = 0;

@@ -11,9 +11,10 @@
 //   hello   { version: [1,0], target, capabilities }     start  { image, name, arguments[], environment{},
 //   started { }                                                   memory_bytes, networks[], disks[],
 //   console { data: base64 }                                      snapshot? }
-//   exit    { status, reason, signal?, report? }         input  { data: base64 }      console input
-//   paused, resumed, snapshotted { path }                stop   { }     orderly shutdown (SIGTERM, xenstore)
-//   error   { message, help[], fatal }                   kill   { }     at once
+//   exit    { status, reason, signal?, report? }         input  { data: base64, end? }  console input; `end`:
+//   paused, resumed, snapshotted { path }                                 no more will come
+//   error   { message, help[], fatal }                   stop   { }     orderly shutdown (SIGTERM, xenstore)
+//                                                        kill   { }     at once
 //                                                        pause, resume { }, snapshot { path }
 //
 // networks[i] = { name, descriptor | tap, mac, mtu, vnet_header }: `descriptor` is the number of an inherited
@@ -21,7 +22,9 @@
 // virtio_net_hdr when `vnet_header` is true. disks[i] = { name, path, read_only, sector_bytes }.
 //
 // Order: the runner says hello first; the driver answers start; then console events, and exactly one exit,
-// after which the runner ends. Closing the socket is kill. `status` is the guest's documented exit code,
+// after which the runner ends. An error with `fatal` is followed by exit { status 125, reason "failed" }; one
+// without answers the last request (a capability that is not there, console input that was dropped) and
+// changes nothing. Closing the socket is kill. `status` is the guest's documented exit code,
 // `reason` one of exit_reason below. A runner never outlives the socket, and its guest never outlives it.
 #pragma once
 
@@ -41,6 +44,27 @@ inline constexpr std::size_t frame_bytes_max = 1u << 20;
 
 /// Environment variable that holds the descriptor's number.
 inline constexpr char const* socket_variable = "MORGANA_RUNNER_SOCKET";
+
+/// Lines that enclose a crash report on a guest's console; a runner copies what stands between them into
+/// `exit.report`.
+inline constexpr std::string_view crash_report_begin = "---- morgana crash report ----";
+inline constexpr std::string_view crash_report_end = "---- end of crash report ----";
+
+/// Largest crash report that is copied, bytes; the rest is only on the console.
+inline constexpr std::size_t crash_report_bytes_max = 64u * 1024u;
+
+/// Documented exit codes that runners and drivers themselves must know (docs/exit-codes.md has all).
+namespace exit_status {
+inline constexpr int help_printed = 63;
+inline constexpr int wrong_argument = 64;
+inline constexpr int missing_device = 65;
+inline constexpr int start_failed = 66;
+inline constexpr int crashed = 70;
+inline constexpr int out_of_memory = 71;
+inline constexpr int shutdown_deadline = 72;
+inline constexpr int driver_failure = 125;
+inline constexpr int signal_base = 128;      ///< killed by signal N: 128 + N
+}  // namespace exit_status
 
 /// How a guest ended.
 enum class exit_reason {
@@ -106,6 +130,58 @@ class frame_reader {
   out.reserve(4 + json.size());
   for (int shift : {24, 16, 8, 0}) out.push_back(static_cast<char>(size >> shift & 0xffu));
   out.append(json);
+  return out;
+}
+
+/// Standard base64 (RFC 4648 section 4), with padding.
+[[nodiscard]] inline std::string base64_encode(std::string_view bytes) {
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  auto byte = [&](std::size_t i) {
+    return i < bytes.size() ? static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i])) : 0u;
+  };
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    auto const group = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
+    out.push_back(digits[group >> 18]);
+    out.push_back(digits[group >> 12 & 63u]);
+    out.push_back(i + 1 < bytes.size() ? digits[group >> 6 & 63u] : '=');
+    out.push_back(i + 2 < bytes.size() ? digits[group & 63u] : '=');
+  }
+  return out;
+}
+
+/// The bytes, or nothing when `text` is not base64 as base64_encode writes it.
+[[nodiscard]] inline std::optional<std::string> base64_decode(std::string_view text) {
+  auto digit = [](char c) -> std::optional<std::uint32_t> {
+    if (c >= 'A' && c <= 'Z') return static_cast<std::uint32_t>(c - 'A');
+    if (c >= 'a' && c <= 'z') return static_cast<std::uint32_t>(c - 'a' + 26);
+    if (c >= '0' && c <= '9') return static_cast<std::uint32_t>(c - '0' + 52);
+    if (c == '+') return 62u;
+    if (c == '/') return 63u;
+    return std::nullopt;
+  };
+  if (text.size() % 4 != 0) return std::nullopt;
+  std::string out;
+  out.reserve(text.size() / 4 * 3);
+  for (std::size_t i = 0; i < text.size(); i += 4) {
+    auto const last = i + 4 == text.size();
+    std::size_t padding = 0;
+    if (last && text[i + 3] == '=') padding = text[i + 2] == '=' ? 2 : 1;
+    std::uint32_t group = 0;
+    for (std::size_t k = 0; k < 4; ++k) {
+      std::uint32_t value = 0;
+      if (k < 4 - padding) {
+        auto const found = digit(text[i + k]);
+        if (!found) return std::nullopt;
+        value = *found;
+      }
+      group = group << 6 | value;
+    }
+    // Bits that fall outside the last byte must be zero, so that each value has one form.
+    if ((padding == 1 && (group & 0xffu) != 0) || (padding == 2 && (group & 0xffffu) != 0)) return std::nullopt;
+    for (std::size_t k = 0; k < 3 - padding; ++k) out.push_back(static_cast<char>(group >> (16 - 8 * k) & 0xffu));
+  }
   return out;
 }
 
