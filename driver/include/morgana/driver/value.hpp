@@ -21,9 +21,17 @@ struct located {
 
 using located_string = located<std::string>;
 
-/// Configuration texts by name, each with its place. Every configuration value is text until the step that
-/// knows its type reads it: TOML integers, booleans and strings all arrive as they would be typed on a
-/// command line (`8080`, `true`, `htdocs`).
-using setting_map = std::map<std::string, located_string>;
+/// A configuration value. Every one is text until the step that knows its type reads it: TOML integers,
+/// booleans and strings all arrive as they would be typed on a command line (`8080`, `true`, `htdocs`).
+struct setting {
+  std::string value{};
+  source_location where{};                   ///< of the value; file is empty when it came from the command line
+  source_location where_name{};              ///< of its key
+
+  friend bool operator==(setting const&, setting const&) = default;
+};
+
+/// Settings by name.
+using setting_map = std::map<std::string, setting>;
 
 }  // namespace morgana::driver
