@@ -1,0 +1,135 @@
+// Segments: how packets travel between devices and stacks, from the first to the last layer without a copy.
+//
+// A segment describes up to 64 KiB of one packet, or of a super-packet that a device will cut (GSO) or has
+// put together (GRO), as header room of its own plus refcounted slices of buffers. Buffers belong to a pool
+// with a fixed number of them; when the last slice of a buffer goes, it returns to its pool. One core: the
+// counts are not atomic.
+//
+// Sizes and states follow the virtio-net header (Virtual I/O Device 1.2, 5.1.6) and Xen's netif.h, so that
+// tap and netfront map onto it field by field.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+namespace morgana::net {
+
+/// Largest segment, bytes of packet, headers included (IPv4's total length, plus Ethernet and VLAN).
+inline constexpr std::size_t segment_bytes_max = 65'535 + 18;
+/// Most slices of one segment: 64 KiB in pages, unaligned at both ends, plus one of headers.
+inline constexpr std::size_t segment_slices_max = 18;
+/// Bytes kept in front for headers that are still to be written.
+inline constexpr std::size_t segment_headroom_bytes = 128;
+
+/// Memory that slices share. A pool derives from it and is called back when nobody uses it any more.
+class buffer {
+ public:
+  buffer(std::span<std::byte> memory) : memory_(memory) {}
+  buffer(buffer const&) = delete;
+  buffer& operator=(buffer const&) = delete;
+  [[nodiscard]] std::span<std::byte> memory() const { return memory_; }
+  [[nodiscard]] std::uint32_t users() const { return users_; }
+
+ protected:
+  virtual ~buffer() = default;
+
+ private:
+  friend class slice;
+  virtual void unused() = 0;
+  std::span<std::byte> memory_;
+  std::uint32_t users_ = 0;
+};
+
+/// A part of a buffer, which lives at least as long as the slice.
+class slice {
+ public:
+  slice() = default;
+  slice(buffer& owner, std::size_t offset, std::size_t size)
+      : owner_(&owner), offset_(static_cast<std::uint32_t>(offset)), size_(static_cast<std::uint32_t>(size)) {
+    ++owner_->users_;
+  }
+  slice(slice const& other) : owner_(other.owner_), offset_(other.offset_), size_(other.size_) {
+    if (owner_ != nullptr) ++owner_->users_;
+  }
+  slice(slice&& other) noexcept
+      : owner_(std::exchange(other.owner_, nullptr)), offset_(other.offset_), size_(std::exchange(other.size_, 0u)) {}
+  slice& operator=(slice other) noexcept {
+    std::swap(owner_, other.owner_);
+    std::swap(offset_, other.offset_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  ~slice() {
+    if (owner_ != nullptr && --owner_->users_ == 0) owner_->unused();
+  }
+
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::span<std::byte const> bytes() const {
+    return owner_ == nullptr ? std::span<std::byte const>() : owner_->memory_.subspan(offset_, size_);
+  }
+  /// Writable only while nobody else has a slice of the buffer; empty otherwise.
+  [[nodiscard]] std::span<std::byte> writable() const {
+    return owner_ == nullptr || owner_->users_ != 1 ? std::span<std::byte>() : owner_->memory_.subspan(offset_, size_);
+  }
+  /// A part of this part. `offset` and `size` must lie within it.
+  [[nodiscard]] slice part(std::size_t offset, std::size_t size) const;
+  void drop_front(std::size_t bytes);
+  void drop_back(std::size_t bytes);
+
+ private:
+  buffer* owner_ = nullptr;
+  std::uint32_t offset_ = 0;
+  std::uint32_t size_ = 0;
+};
+
+/// How a super-packet is to be cut, or was put together.
+enum class segmentation : std::uint8_t { none, tcp_v4, tcp_v6, udp };
+
+enum class checksum_state : std::uint8_t {
+  unchecked,     ///< nobody looked: the stack must verify
+  valid,         ///< the device verified it, or it never left this host
+  partial,       ///< only the pseudo-header's sum is there: the device completes it from checksum_start on
+};
+
+class segment {
+ public:
+  /// Bytes of packet: headers written so far, and slices.
+  [[nodiscard]] std::size_t size() const { return header_size() + slices_bytes_; }
+
+  // Headers are written from back to front into room of the segment's own.
+  [[nodiscard]] std::size_t header_size() const { return segment_headroom_bytes - header_begin_; }
+  [[nodiscard]] std::span<std::byte const> header() const { return std::span(headroom_).subspan(header_begin_); }
+  [[nodiscard]] std::span<std::byte> header() { return std::span(headroom_).subspan(header_begin_); }
+  /// Room for `bytes` more in front; empty when there is none.
+  [[nodiscard]] std::span<std::byte> push_header(std::size_t bytes);
+
+  [[nodiscard]] std::span<slice const> slices() const { return std::span(slices_).first(slice_count_); }
+  /// False, and nothing changed, when it would exceed segment_slices_max or segment_bytes_max.
+  [[nodiscard]] bool append(slice part);
+  /// Removes bytes from the front (header first, then slices): what a layer does with its own header.
+  void drop_front(std::size_t bytes);
+  void drop_back(std::size_t bytes);
+  void clear();
+
+  /// Copies `into.size()` bytes from `offset` on; false when there are not as many.
+  [[nodiscard]] bool copy_out(std::size_t offset, std::span<std::byte> into) const;
+
+  std::uint16_t gso_size = 0;                        ///< payload bytes of each part; 0: not a super-packet
+  segmentation gso_kind = segmentation::none;
+  checksum_state checksum = checksum_state::unchecked;
+  std::uint16_t checksum_start = 0;                  ///< offset from the packet's start, for partial
+  std::uint16_t checksum_offset = 0;                 ///< from checksum_start to the field
+  std::uint32_t receive_hash = 0;                    ///< flow hash of the device; 0 when it gives none
+
+ private:
+  std::array<std::byte, segment_headroom_bytes> headroom_;
+  std::array<slice, segment_slices_max> slices_;
+  std::uint32_t slices_bytes_ = 0;
+  std::uint8_t slice_count_ = 0;
+  std::uint8_t header_begin_ = segment_headroom_bytes;
+};
+
+}  // namespace morgana::net
