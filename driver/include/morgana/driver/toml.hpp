@@ -69,14 +69,17 @@ class toml_table {
   [[nodiscard]] located_string require_text(std::string_view key);
   [[nodiscard]] std::string plain_text(std::string_view key, std::string_view otherwise = {});
   /// Text that is one of `values`; anything else is `wrong-value` with the nearest and the list.
-  [[nodiscard]] std::optional<located_string> one_of(std::string_view key, std::vector<std::string> const& values);
+  [[nodiscard]] std::optional<located_string> one_of(std::string_view key,
+                                                     std::vector<std::string> const& values);
   [[nodiscard]] std::optional<located_string> require_one_of(std::string_view key,
                                                              std::vector<std::string> const& values);
   [[nodiscard]] std::optional<bool> boolean(std::string_view key);
-  [[nodiscard]] std::optional<std::int64_t> integer(std::string_view key, std::int64_t least = 0,
-                                                    std::int64_t most = std::numeric_limits<std::int64_t>::max());
+  [[nodiscard]] std::optional<std::int64_t> integer(
+      std::string_view key, std::int64_t least = 0,
+      std::int64_t most = std::numeric_limits<std::int64_t>::max());
   [[nodiscard]] std::optional<std::int64_t> require_integer(
-      std::string_view key, std::int64_t least = 0, std::int64_t most = std::numeric_limits<std::int64_t>::max());
+      std::string_view key, std::int64_t least = 0,
+      std::int64_t most = std::numeric_limits<std::int64_t>::max());
   /// An array of texts.
   [[nodiscard]] std::vector<located_string> texts(std::string_view key);
   [[nodiscard]] std::vector<std::string> plain_texts(std::string_view key);

@@ -25,8 +25,8 @@ using located_string = located<std::string>;
 /// booleans and strings all arrive as they would be typed on a command line (`8080`, `true`, `htdocs`).
 struct setting {
   std::string value{};
-  source_location where{};                   ///< of the value; file is empty when it came from the command line
-  source_location where_name{};              ///< of its key
+  source_location where{};       ///< of the value; file is empty when it came from the command line
+  source_location where_name{};  ///< of its key
 
   friend bool operator==(setting const&, setting const&) = default;
 };
