@@ -26,7 +26,8 @@ namespace morgana::driver {
 
 struct machine_network {
   std::string name;                          ///< parameter of start() it serves
-  int descriptor = -1;                       ///< inherited socket of Ethernet frames, or
+  int descriptor = -1;                       ///< inherited socket of Ethernet frames (the caller's copy stays
+                                             ///< the caller's to close), or
   std::string tap;                           ///< name of a tap interface
   std::string mac;                           ///< "02:..." ; empty: the runner's choice
   std::uint32_t mtu = 1500;
@@ -96,8 +97,9 @@ class machine {
   [[nodiscard]] virtual int descriptor() const = 0;
 
   [[nodiscard]] virtual std::vector<std::string> const& capabilities() const = 0;
-  /// The commands below wait at most `command_timeout` for the runner to take them; an error of the runner's
-  /// ("it cannot snapshot") comes as an error_event.
+  /// The commands below wait at most `command_timeout` for the runner to take them and do nothing once the
+  /// guest has ended. Errors: `not-supported` (a capability the runner did not say it has), `runner-silent`
+  /// (it did not take the command; the machine is over).
   static constexpr std::chrono::seconds command_timeout{5};
 
   /// Console input. What a guest does not read is kept up to a limit of the runner's (at least 64 KiB), then
