@@ -5,21 +5,23 @@
 //   provides = "net::stack"                           # concept, without "morgana::"
 //   type = "morgana::net::direct_stack<{device}>"     # C++ type; {NEED} is the type bound to that need
 //   header = "morgana/net/direct_stack.hpp"
-//   needs = [ { name = "device", concept = "net::device" } ]        # named, in the order connect() takes them
-//   config = { mtu = { type = "uint", default = "1500", help = "Largest packet, bytes" } }
-//   options = "morgana::net::direct_stack_options"    # boot options, prefixed with the parameter's name
-//   exclusive = false                                 # one node per parameter even when equal
-//   default = true                                    # taken when several fit and nothing was chosen
-//   targets = ["unix", "xen-*"]                       # globs; left out in a target's own catalogue
-//   packages = ["morgana-net"]                        # packages that hold it
+//   needs = [ { name = "device", concept = "net::device" } ]        # named, in the order connect() takes
+//   them config = { mtu = { type = "uint", default = "1500", help = "Largest packet, bytes" } } options =
+//   "morgana::net::direct_stack_options"    # boot options, prefixed with the parameter's name exclusive =
+//   false                                 # one node per parameter even when equal default = true # taken
+//   when several fit and nothing was chosen targets = ["unix", "xen-*"]                       # globs; left
+//   out in a target's own catalogue packages = ["morgana-net"]                        # packages that hold it
 //   wraps = "net::device"                             # a decorator: provides what it needs (pcap, faults)
 //   connect_timeout_ms = 10000
+//   help = "..."                                      # one sentence for `morgana devices`
 //   generate = { kind = "embed_folder", from = "folder" }            # see below
 //
 // A configure setting reaches the C++ type as a template argument or constructor value by {config.NAME} in
-// `type`. `generate` asks the planner for a generated source: `embed_folder` makes the type
-// `morgana::app::embedded_<parameter>` from the files of the folder that `config.<from>` names; {generated}
-// in `type` is its name.
+// `type`: a number (sizes in bytes), true, false, one of `values` as it stands, or else a C++ string literal.
+// {{ and }} stand for braces. A setting's `type` is text, boolean, uint, size or path (relative to the
+// application's folder, and kept so); `use` and `wrap` are no setting's name. `generate` asks the planner for
+// a generated source: `embed_folder` makes the type `morgana::app::embedded_<parameter>` from the files of
+// the folder that `config.<from>` names; {generated} in `type` is its name.
 #pragma once
 
 #include <chrono>
@@ -46,9 +48,10 @@ enum class setting_type { text, boolean, unsigned_integer, size, path };
 struct setting_declaration {
   located_string name;
   setting_type type = setting_type::text;
-  std::optional<std::string> default_value;  ///< none: it must be given
+  std::optional<std::string>
+      default_value;  ///< in the normal form of normalize_setting; none: it must be given
   std::string help;
-  std::vector<std::string> values;           ///< when not empty, the only ones
+  std::vector<std::string> values;  ///< when not empty, the only ones
 };
 
 enum class generator_kind { none, embed_folder };
@@ -63,18 +66,18 @@ struct device {
   std::optional<std::string> options;
   bool exclusive = false;
   bool is_default = false;
-  std::vector<std::string> targets;          ///< globs; empty: every target of this catalogue's owner
+  std::vector<std::string> targets;  ///< globs; empty: every target of this catalogue's owner
   std::vector<std::string> packages;
   std::optional<std::string> wraps;
   std::chrono::milliseconds connect_timeout{10'000};
   generator_kind generate = generator_kind::none;
   std::string generate_from;
   std::string help;
-  source_location where;                     ///< its [[device]] line
+  source_location where;  ///< its [[device]] line
 };
 
-/// Entries in the order they were contributed: runtime, plugin, application. A later entry of the same
-/// `provides` and `name` replaces an earlier one.
+/// Entries in the order they were contributed: runtime, plugin, application. For one target, a later entry of
+/// the same `provides` and `name` replaces an earlier one (see candidates()).
 struct catalogue {
   std::vector<device> devices;
 };
@@ -84,10 +87,39 @@ struct catalogue {
 [[nodiscard]] outcome<catalogue> parse_catalogue(std::string_view text, std::filesystem::path const& file);
 
 /// Appends `more`, which belongs to `owner` (entries without `targets` then hold for `owner` only; pass
-/// "*" for the runtime and the application).
+/// "*" for the runtime and the application). An entry that has the targets, too, of an earlier one takes its
+/// place.
 void merge(catalogue& into, catalogue more, std::string_view owner);
 
-/// True when `pattern` ("unix", "xen-*", "*") matches the target's name.
+/// True when `pattern` ("unix", "xen-*", "*") matches the target's name. `*` is the only wildcard.
 [[nodiscard]] bool matches_target(std::string_view pattern, std::string_view target);
+
+/// The devices that hold for a target, replaced ones left out, in the catalogue's order.
+[[nodiscard]] std::vector<device const*> devices_for(catalogue const& available, std::string_view target);
+
+/// Those of them that provide a concept.
+[[nodiscard]] std::vector<device const*> candidates(catalogue const& available, std::string_view concept_name,
+                                                    std::string_view target);
+
+/// A setting's text in its normal form: digits, bytes, true or false, a lexically normal path; or why it is
+/// none, as the end of a sentence ("is not one of `a`, `b`").
+[[nodiscard]] std::expected<std::string, std::string> normalize_setting(setting_declaration const& declared,
+                                                                        std::string_view value);
+
+/// Settings that were given in one place; see evaluate_settings().
+struct setting_layer {
+  setting_map const* settings = nullptr;
+  /// Written before the name on the command line ("--htdocs."); said of settings without a place.
+  std::string flag_prefix = "--";
+  /// Names that are not declared are passed over.
+  bool lenient = false;
+};
+
+/// The value of every declared setting: from the first layer that has it, else its default. `owner` is what
+/// declares them ("`embedded`", "target `unix`"), `whole` is where a missing one would be written.
+/// Errors: `unknown-name`, `wrong-value`, `missing-setting`; all of them at once.
+[[nodiscard]] outcome<std::map<std::string, std::string>> evaluate_settings(
+    std::map<std::string, setting_declaration> const& declared, std::vector<setting_layer> const& layers,
+    std::string_view owner, std::optional<source_location> const& whole);
 
 }  // namespace morgana::driver
