@@ -11,14 +11,24 @@
 
 namespace morgana {
 
+class event;
+
+/// What a boot session tells its tasks. Null where there is no session, in tests for instance.
+struct session_events {
+  event* stop = nullptr;          ///< set once an orderly stop was asked for; see stop_requested (event.hpp)
+  event* input = nullptr;         ///< pulsed when console input may have arrived
+};
+
 class context {
  public:
-  context(executor& runs, log_sink& logs) : executor_(&runs), log_(&logs) {}
+  context(executor& runs, log_sink& logs, session_events events = {})
+      : executor_(&runs), log_(&logs), events_(events) {}
   context(context const&) = delete;
   context& operator=(context const&) = delete;
 
   [[nodiscard]] morgana::executor& executor() const { return *executor_; }
   [[nodiscard]] log_sink& log() const { return *log_; }
+  [[nodiscard]] session_events const& events() const { return events_; }
 
   /// Monotonic time of the batch that is running: constant while no coroutine suspends.
   [[nodiscard]] instant now() const { return executor_->now(); }
@@ -26,6 +36,7 @@ class context {
  private:
   morgana::executor* executor_;
   log_sink* log_;
+  session_events events_;
 };
 
 }  // namespace morgana

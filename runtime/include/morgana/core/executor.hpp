@@ -69,7 +69,7 @@ class executor {
   /// Nodes run in one call of run_ready before it returns to the platform for events.
   static constexpr std::size_t batch_nodes_max = 256;
 
-  executor() = default;
+  executor();
   executor(executor const&) = delete;
   executor& operator=(executor const&) = delete;
   ~executor();
@@ -80,7 +80,8 @@ class executor {
   /// Arms (or re-arms) a timer. A deadline of `never` disarms it. O(log armed timers).
   void arm(timer_node& timer, instant deadline);
 
-  /// Runs expired timers and ready nodes, in order, at most batch_nodes_max of them. Returns when to be
+  /// Runs expired timers, then ready nodes, in order, at most batch_nodes_max of them in all and at most half
+  /// of that timers, so that neither starves the other. Returns when to be
   /// called next: `now` when something is still ready, the nearest timer's deadline, or `never`.
   [[nodiscard]] instant run_ready(instant now);
 
@@ -91,6 +92,7 @@ class executor {
 
  private:
   friend class timer_node;
+  [[nodiscard]] static bool is_before(timer_node const& a, timer_node const& b);
   struct list_head final : ready_node {
     void run() override {}
   };
@@ -98,7 +100,6 @@ class executor {
   void sift_up(std::size_t index);
   void sift_down(std::size_t index);
 
-  ready_node* queue();
   list_head ready_;
   std::vector<timer_node*> timers_;
   std::uint64_t next_order_ = 0;

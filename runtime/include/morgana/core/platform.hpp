@@ -29,6 +29,9 @@ void console_write(std::span<std::byte const> bytes) noexcept;
 /// Takes console input that has arrived into `into`; returns how many bytes; 0 when there are none.
 [[nodiscard]] std::size_t console_read(std::span<std::byte> into) noexcept;
 
+/// True once all input was taken and no more will come (end of file). wait_until() returns when it ends.
+[[nodiscard]] bool console_input_ended() noexcept;
+
 // ---- time --------------------------------------------------------------------------------------------
 
 /// Monotonic time since boot. Cannot fail, never goes back, resolution 1 us or better.

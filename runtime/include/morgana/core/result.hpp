@@ -10,6 +10,7 @@
 //   start → network: connect: connection refused
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <expected>
 #include <memory>
@@ -62,6 +63,8 @@ class [[nodiscard]] error {
   [[nodiscard]] error during(std::string_view activity) &&;
 
  private:
+  error(error_domain const& domain, std::uint32_t code, std::int64_t detail)
+      : domain_(&domain), code_(code), detail_(detail) {}
   struct link;
   struct unlink { void operator()(link*) const noexcept; };
   error_domain const* domain_;
@@ -88,10 +91,16 @@ enum class core_error : std::uint8_t {
   out_of_memory,
   invalid_argument,
   not_found,
+  device_missing,     ///< the platform has no device of that name: the operator must attach one
   not_supported,      ///< by this device or platform
   not_seeded,         ///< randomness was asked for before the generator had enough entropy
   closed,             ///< the other end, or this one, was closed before
 };
 [[nodiscard]] error_domain const& domain_of(core_error);
+
+class text_writer;
+
+/// The whole chain on one line: "start → network: connect: connection refused (111)".
+void write_text(text_writer& out, error const& value);
 
 }  // namespace morgana

@@ -29,12 +29,30 @@ namespace morgana {
 template <class T>
 class task;
 
+/// Is told that a task ended: what scope, race, all and the main loop wait with, where no coroutine does.
+class completion {
+ public:
+  completion() = default;
+  completion(completion const&) = delete;
+  completion& operator=(completion const&) = delete;
+
+ protected:
+  ~completion() = default;
+
+ private:
+  friend class promise_base;
+  /// Called while the task stands at its end. Gives what to run next: std::noop_coroutine() for the caller.
+  /// Must not destroy the task.
+  virtual std::coroutine_handle<> ended() noexcept = 0;
+};
+
 /// What every coroutine of ours knows: its context and who waits for it.
 class promise_base {
  public:
   [[nodiscard]] morgana::context& context() const { return *context_; }
   void set_context(morgana::context& from) { context_ = &from; }
   void set_continuation(std::coroutine_handle<> to) { continuation_ = to; }
+  void set_completion(completion& told) { completion_ = &told; }
 
   std::suspend_always initial_suspend() noexcept { return {}; }
 
@@ -42,7 +60,8 @@ class promise_base {
     bool await_ready() noexcept { return false; }
     template <std::derived_from<promise_base> Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> finished) noexcept {
-      return finished.promise().continuation_;
+      promise_base& self = finished.promise();
+      return self.completion_ == nullptr ? self.continuation_ : self.completion_->ended();
     }
     void await_resume() noexcept {}
   };
@@ -55,7 +74,8 @@ class promise_base {
 
  private:
   morgana::context* context_ = nullptr;
-  std::coroutine_handle<> continuation_ = std::noop_coroutine();
+  std::coroutine_handle<> continuation_;
+  completion* completion_ = nullptr;
 };
 
 namespace detail {
@@ -121,10 +141,11 @@ class [[nodiscard, clang::coro_await_elidable]] task {
   awaiter operator co_await() && noexcept { return awaiter{handle_}; }
   awaiter operator co_await() & noexcept { return awaiter{handle_}; }
 
-  /// For scope and the main loop: starts it without a parent coroutine. `done` is resumed at its end.
-  void start(context& in, std::coroutine_handle<> done) {
+  /// For scope, race and the main loop: starts it without a parent coroutine; `done` is told of its end,
+  /// maybe before start() returns.
+  void start(morgana::context& in, completion& done) {
     handle_.promise().set_context(in);
-    handle_.promise().set_continuation(done);
+    handle_.promise().set_completion(done);
     handle_.resume();
   }
   [[nodiscard]] T take() { return handle_.promise().take(); }

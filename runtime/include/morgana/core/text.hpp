@@ -18,14 +18,26 @@
 
 namespace morgana {
 
+template <class... Values>
+struct basic_format_string;
+template <class... Values>
+using format_string = basic_format_string<std::type_identity_t<Values>...>;
+
 class text_writer {
  public:
   explicit text_writer(std::span<char> into) : into_(into) {}
+
+  template <class... Values>
+  text_writer& append(format_string<Values...> format, Values const&... values);
 
   void put(char one);
   void put(std::string_view text);
   void put_unsigned(std::uint64_t value, unsigned base = 10, unsigned width = 0, char fill = ' ');
   void put_signed(std::int64_t value);
+
+  /// Text of unknown origin: control characters and bytes that are not UTF-8 become \n, \t, \x1b and so on,
+  /// so that no peer can write to an operator's terminal.
+  void put_escaped(std::string_view text);
 
   [[nodiscard]] std::string_view view() const { return {into_.data(), used_}; }
   [[nodiscard]] bool was_cut() const { return cut_; }
@@ -66,7 +78,11 @@ struct text_argument {
 template <writable_text T>
 text_argument make_argument(T const& value) {
   std::uint64_t bits = 0;
-  if constexpr (std::integral<T>) bits = static_cast<std::uint64_t>(static_cast<std::make_unsigned_t<std::conditional_t<std::same_as<T, bool>, unsigned char, T>>>(value));
+  if constexpr (std::same_as<T, bool>) {
+    bits = value ? 1 : 0;
+  } else if constexpr (std::integral<T>) {
+    bits = static_cast<std::make_unsigned_t<T>>(value);
+  }
   return {&value, [](text_writer& out, void const* erased) { write_text(out, *static_cast<T const*>(erased)); }, bits};
 }
 
@@ -93,7 +109,11 @@ struct basic_format_string {
   }
 };
 template <class... Values>
-using format_string = basic_format_string<std::type_identity_t<Values>...>;
+text_writer& text_writer::append(format_string<Values...> format, Values const&... values) {
+  detail::text_argument const arguments[] = {detail::make_argument(values)..., {}};
+  detail::append_formatted(*this, format.text, std::span(arguments, sizeof...(Values)));
+  return *this;
+}
 
 /// A buffer of its own: `Bytes` of text.
 template <std::size_t Bytes>
@@ -102,13 +122,6 @@ class fixed_text : public text_writer {
   fixed_text() : text_writer(std::span<char>(bytes_, Bytes)) {}
   fixed_text(fixed_text const&) = delete;
   fixed_text& operator=(fixed_text const&) = delete;
-
-  template <writable_text... Values>
-  fixed_text& append(format_string<Values...> format, Values const&... values) {
-    detail::text_argument const arguments[] = {detail::make_argument(values)..., {}};
-    detail::append_formatted(*this, format.text, std::span(arguments, sizeof...(Values)));
-    return *this;
-  }
 
  private:
   char bytes_[Bytes];
