@@ -6,12 +6,13 @@
 // wins, and a conflict is explained. Fetching goes through apt's own mirrors, a folder, or git, and checks
 // the hash always; it is offline once done. Building compiles a package once for one set of flags into the
 // store: $XDG_CACHE_HOME/morgana/store/NAME-VERSION-KEY, whose KEY is the hash of everything that went in
-// (recipe, source, patches, flags, compiler, the keys of its dependencies). A store entry is written beside
+// (recipe, source, patches, flags, compiler, the exported headers of its dependencies). A store entry is written beside
 // its place and renamed, so that a broken build or two builds at once never leave half an entry.
 #pragma once
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ namespace morgana::driver {
 /// A folder of recipes; earlier repositories win over later ones when a version is equal.
 struct repository {
   std::string name;                          ///< "morgana" for the built-in one, else the folder's name
+  std::filesystem::path folder;              ///< where it was read from
   std::string revision;                      ///< git revision when it is a clean checkout, else empty
   std::vector<recipe> recipes;
 };
@@ -38,8 +40,13 @@ struct chosen_package {
   std::string source_sha256;                 ///< of the archive, or of the folder's content; set by fetch
 };
 
+/// Chooses a version of each package that is required, directly or by another: the locked one where it fits,
+/// else the newest. To let a package move, erase its entry from `locked` first (`update`). The result depends
+/// only on the arguments.
+///
 /// Errors: `unknown-package` (nearest, and where was looked), `package-conflict` (libsolv's explanation, in
-/// the requirements' own words), `package-target` (exists, but not for this target).
+/// the requirements' own words; also for packages that require each other), `package-target` (exists, but not
+/// for this target).
 [[nodiscard]] outcome<std::vector<chosen_package>> solve(std::vector<repository> const& repositories,
                                                          std::vector<located_string> const& requirements,
                                                          lock_file const& locked, std::string_view target);
@@ -53,24 +60,36 @@ struct package_cache {
   bool offline = false;                      ///< never fetch: what is not there is the error `offline`
 };
 
-/// Makes `source` of each package available. Errors: `fetch-failed` (what was tried), `hash-mismatch` (both
-/// hashes), `offline`, `patch-failed`, `lock-mismatch` (the lock names another hash).
+/// Makes `source` of each package available. A path source is used where it is. What an archive or a revision
+/// holds must be what the lock says; a path source may change, its new hash goes to the lock.
+///
+/// Errors: `fetch-failed` (what was tried), `hash-mismatch` (both hashes), `offline`, `patch-failed`,
+/// `lock-mismatch` (the lock names another hash), `wrong-value` (an exported folder or catalogue that the source
+/// does not have), `missing-tool`, `write-failed`.
 [[nodiscard]] outcome<void> fetch(std::vector<chosen_package>& packages, lock_file const& locked,
                                   package_cache const& cache, progress const& report);
 
 /// How guest code is compiled for one target: the same for packages, the target's platform and the app.
 struct guest_toolchain {
   std::filesystem::path clang, clangxx, linker, archiver;   ///< absolute
-  std::string identity;                      ///< compiler version text, part of every key
+  /// Compiler version text, part of every key; also whatever decides the outcome and is not in a flag's text,
+  /// such as the key of the sysroot that a flag names.
+  std::string identity;
   std::vector<std::string> flags;            ///< C and C++ and assembler
   std::vector<std::string> c_flags;
   std::vector<std::string> cxx_flags;
+  /// Folders that flags name, by a name that stands for them in keys and in debug information, so that neither
+  /// depends on where they lie (`{"sysroot", "/home/me/.cache/..."}`).
+  std::map<std::string, std::filesystem::path> roots;
 };
 
 /// What users of a built package put on their command lines.
 struct built_package {
   std::string name, version, key;
   std::filesystem::path root;                ///< of the store entry
+  std::filesystem::path source;              ///< root of its source; `include` lies below it
+  std::string prefix;                        ///< NAME-VERSION: what `source` is called in debug information and
+                                             ///< __FILE__; users map it so too (-ffile-prefix-map=SOURCE=PREFIX)
   std::filesystem::path archive;             ///< lib NAME .a; empty for a header-only package
   std::vector<std::filesystem::path> include;
   std::vector<std::string> libraries;
@@ -78,7 +97,11 @@ struct built_package {
 };
 
 /// Builds what the store does not have, with Ninja, and returns all, in the same order.
-/// Errors: `package-build` (the package, its first compiler error, the full log's path), `missing-tool`.
+/// With everything in the store it costs a fraction of a millisecond a package. Two processes may build at
+/// once: one of them builds an entry, the other waits for it.
+///
+/// Errors: `package-build` (the package, its first compiler error, the full log's path; also for a file outside
+/// the package's content, see recipe.hpp), `missing-tool`, `write-failed`.
 [[nodiscard]] outcome<std::vector<built_package>> build_packages(std::vector<chosen_package> const& packages,
                                                                  guest_toolchain const& toolchain,
                                                                  package_cache const& cache, progress const& report);
@@ -86,7 +109,11 @@ struct built_package {
 /// Include folders of fetched packages, before anything is built: for parsing the entry point.
 [[nodiscard]] std::vector<std::filesystem::path> source_includes(std::vector<chosen_package> const& packages);
 
-/// What `lock` says when these packages are what `target` uses.
+/// Catalogue files of fetched packages, in the same order; those that have none are left out.
+[[nodiscard]] std::vector<std::filesystem::path> source_catalogues(std::vector<chosen_package> const& packages);
+
+/// What `lock` says when these packages are what `target` uses: their entries are written, and those that no
+/// target uses any more are dropped. Nodes, other targets and the toolchain stay.
 void record(lock_file& lock, std::string_view target, std::vector<chosen_package> const& packages);
 
 }  // namespace morgana::driver

@@ -31,6 +31,12 @@
 //   libraries = []                                 # further linker arguments, e.g. ["-lm"]
 //   catalogue = "devices.toml"                     # [[device]] entries it contributes
 //
+// A glob has `*`, `?` and `[...]` within a component and `**` for any number of folders. Every path stays below
+// the root it is relative to; only `path` of a source may leave it. Of an archive only the folders that globs and
+// include folders name are unpacked (all of it when one names the root, or when there are patches). In a path
+// source the folders of the sources, the include folders and the catalogue are the package's content: a header
+// that is included from elsewhere in the source is an error, because its change would not be seen.
+//
 // A requirement is `NAME`, or `NAME OP VERSION` with OP one of = < <= > >=; versions compare as Debian's do.
 #pragma once
 
@@ -65,11 +71,19 @@ struct recipe {
   std::vector<std::string> export_include, export_libraries;
   std::optional<std::string> export_catalogue;
   std::filesystem::path file;                ///< of the recipe itself
-  std::string sha256;                        ///< of the recipe's text and its patches
+  std::string sha256;                        ///< of the recipe's text, and its patches when there are any
 };
 
 /// Errors: `wrong-toml`, `unknown-name`, `wrong-value`, `missing-name`, `recipe-schema` (both numbers).
 [[nodiscard]] outcome<recipe> parse_recipe(std::string_view text, std::filesystem::path const& file);
+
+/// The same for a recipe on disk: reads the file and its patches, which `sha256` then covers. Errors: those, and
+/// `unreadable-file`.
+[[nodiscard]] outcome<recipe> read_recipe(std::filesystem::path const& file);
+
+/// Negative, 0 or positive as `left` is older, equal or newer, by the rules of Debian versions
+/// (deb-version(7): epoch, upstream, revision; `~` sorts before the end).
+[[nodiscard]] int compare_versions(std::string const& left, std::string const& right);
 
 /// `NAME OP VERSION`, taken apart. Errors: `wrong-value`.
 struct package_requirement {
