@@ -25,50 +25,50 @@
 namespace morgana::driver {
 
 struct machine_network {
-  std::string name;                          ///< parameter of start() it serves
+  std::string name = {};                     ///< parameter of start() it serves
   int descriptor = -1;                       ///< inherited socket of Ethernet frames (the caller's copy stays
                                              ///< the caller's to close), or
-  std::string tap;                           ///< name of a tap interface
-  std::string mac;                           ///< "02:..." ; empty: the runner's choice
+  std::string tap = {};                      ///< name of a tap interface
+  std::string mac = {};                      ///< "02:..." ; empty: the runner's choice
   std::uint32_t mtu = 1500;
   bool vnet_header = false;
 };
 
 struct machine_disk {
-  std::string name;
-  std::filesystem::path path;
+  std::string name = {};
+  std::filesystem::path path = {};
   bool read_only = false;
   std::uint32_t sector_bytes = 512;
 };
 
 struct machine_configuration {
-  std::filesystem::path image;
-  std::string name;
-  std::vector<std::string> arguments;
-  std::map<std::string, std::string> environment;
+  std::filesystem::path image = {};
+  std::string name = {};
+  std::vector<std::string> arguments = {};
+  std::map<std::string, std::string> environment = {};
   std::uint64_t memory_bytes = 0;            ///< 0: the target's setting `memory`
-  std::vector<machine_network> networks;
-  std::vector<machine_disk> disks;
+  std::vector<machine_network> networks = {};
+  std::vector<machine_disk> disks = {};
 };
 
 struct console_event {
-  std::string data;
+  std::string data = {};
 };
 
 struct exit_event {
   int status = 0;
   machine_protocol::exit_reason reason = machine_protocol::exit_reason::finished;
-  std::optional<int> signal;
-  std::string report;                        ///< crash report, when there is one
+  std::optional<int> signal = {};
+  std::string report = {};                   ///< crash report, when there is one
 };
 
 struct error_event {
-  std::string message;
-  std::vector<std::string> help;
+  std::string message = {};
+  std::vector<std::string> help = {};
 };
 
 struct state_event {
-  std::string type;                          ///< "started", "paused", "resumed", "snapshotted"
+  std::string type = {};                     ///< "started", "paused", "resumed", "snapshotted"
 };
 
 using machine_event = std::variant<console_event, exit_event, error_event, state_event>;

@@ -39,9 +39,9 @@ namespace morgana::plugin {
 
 /// A process to start.
 struct process_launch {
-  std::vector<std::string> command;  ///< path of the program, then its arguments
-  std::map<std::string, std::string> environment;
-  std::vector<int> descriptors;  ///< inherited under the same numbers
+  std::vector<std::string> command = {};  ///< path of the program, then its arguments
+  std::map<std::string, std::string> environment = {};
+  std::vector<int> descriptors = {};  ///< inherited under the same numbers
   /// RLIMIT_DATA, bytes; 0: none. A backstop for guests that do not count for themselves.
   std::uint64_t data_bytes_max = 0;
 };
@@ -50,7 +50,7 @@ struct process_launch {
 struct process_end {
   int wait_status = 0;
   bool kill_requested = false;
-  std::string report;
+  std::string report = {};
 };
 
 /// Opens the tap interface as the guest's descriptor: one Ethernet frame per read and write.

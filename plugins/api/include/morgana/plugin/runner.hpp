@@ -35,30 +35,31 @@ struct runner_error {
 };
 
 struct guest_network {
-  std::string name;
+  std::string name = {};
   int descriptor = -1;  ///< -1: use `tap`
-  std::string tap;
-  std::string mac;
+  std::string tap = {};
+  std::string mac = {};
   std::uint32_t mtu = 1500;
   bool vnet_header = false;
 };
 
 struct guest_disk {
-  std::string name;
-  std::string path;
+  std::string name = {};
+  std::string path = {};
   bool read_only = false;
   std::uint32_t sector_bytes = 512;
 };
 
 /// The driver's `start`.
 struct start_request {
-  std::string image, name;
-  std::vector<std::string> arguments;
-  std::map<std::string, std::string> environment;
+  std::string image = {};
+  std::string name = {};
+  std::vector<std::string> arguments = {};
+  std::map<std::string, std::string> environment = {};
   std::uint64_t memory_bytes = 0;  ///< 0: no limit was asked for
-  std::vector<guest_network> networks;
-  std::vector<guest_disk> disks;
-  std::optional<std::string> snapshot;  ///< a file to resume from
+  std::vector<guest_network> networks = {};
+  std::vector<guest_disk> disks = {};
+  std::optional<std::string> snapshot = {};  ///< a file to resume from
 };
 
 /// How the guest ended, as the driver will see it.
