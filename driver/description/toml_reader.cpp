@@ -175,6 +175,30 @@ std::optional<std::int64_t> toml_table::require_integer(std::string_view key, st
   return integer(key, least, most);
 }
 
+std::optional<std::vector<std::int64_t>> toml_table::integers(std::string_view key, std::int64_t least,
+                                                              std::int64_t most) {
+  auto const* found = expect(key, toml_kind::array);
+  if (!found) return std::nullopt;
+  std::vector<std::int64_t> result;
+  for (auto const& item : found->items) {
+    if (item.kind == toml_kind::integer && item.integer >= least && item.integer <= most) {
+      result.push_back(item.integer);
+      continue;
+    }
+    report({.code = "wrong-value",
+            .message =
+                item.kind == toml_kind::integer
+                    ? fmt::format("{} is out of range in `{}`", item.integer, key)
+                    : fmt::format("`{}` must hold integers only, but this is {}", key, article(item.kind)),
+            .where = item.where,
+            .help = {most == std::numeric_limits<std::int64_t>::max()
+                         ? fmt::format("write integers of at least {}", least)
+                         : fmt::format("write integers from {} to {}", least, most)}});
+    return std::nullopt;
+  }
+  return result;
+}
+
 std::vector<located_string> toml_table::texts(std::string_view key) {
   std::vector<located_string> result;
   auto const* found = expect(key, toml_kind::array);
@@ -327,6 +351,10 @@ toml_table toml_document::root() {
 
 void toml_document::report(diagnostic what) {
   content_->reported.push_back(std::move(what));
+}
+
+void toml_document::ignore_unknown() {
+  content_->ignore_unknown = true;
 }
 
 diagnostics toml_document::take_diagnostics() {

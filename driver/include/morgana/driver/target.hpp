@@ -1,7 +1,9 @@
 // Targets: what a target plugin says of itself, and how plugins are found.
 //
 // A plugin is a folder named as its target that holds NAME.toml and, only where data is not enough, one
-// shared library (plugins/api). Everything a plugin names is relative to its own folder.
+// shared library (plugins/api). A folder of several targets, xen/x86_64.toml and xen/armv7.toml but no
+// xen/xen.toml, holds "xen-x86_64" and "xen-armv7"; a file devices.toml is never a target. Everything a plugin
+// names is relative to its own folder.
 //
 //   schema = 1
 //   name = "unix"
@@ -27,7 +29,7 @@
 //   [artefacts] image = "{name}"
 //   [requires]  tools = [ { command = "ninja", package = "ninja-build", why = "..." } ]
 //   [limits]    devices = 64
-//   [exit_codes] ...                           # only what differs from docs/exit-codes.md
+//   [exit_codes] panic = 70                    # only what differs from docs/exit-codes.md
 //   [[device]]  ...                            # its catalogue, as in catalogue.hpp; or catalogue = "devices.toml"
 #pragma once
 
@@ -47,6 +49,9 @@ namespace morgana::driver {
 inline constexpr std::uint32_t plugin_api_major = 1;
 inline constexpr std::uint32_t plugin_api_minor = 0;
 
+/// The platform interface of the runtime that comes with this driver (morgana::platform::api_version).
+inline constexpr int platform_api_version = 1;
+
 struct required_tool {
   std::string command, package, why;
 };
@@ -56,12 +61,13 @@ struct target {
   int tier = 3;
   std::uint32_t api_major = 0, api_minor = 0;
   std::filesystem::path folder, file;
-  std::optional<std::filesystem::path> library;
+  std::optional<std::filesystem::path> library;                ///< folder / what the file says
   std::string triple;
 
   int platform_api = 0;
-  std::vector<std::string> guest_sources, guest_include, guest_packages;
-  std::optional<std::filesystem::path> link_script;
+  std::vector<std::string> guest_sources, guest_include;       ///< relative to folder
+  std::vector<std::string> guest_packages;
+  std::optional<std::filesystem::path> link_script;            ///< folder / what the file says
 
   std::vector<std::string> flags, c_flags, cxx_flags, link_flags;
   std::map<std::string, setting_declaration> settings;
@@ -70,23 +76,31 @@ struct target {
   std::map<std::string, std::string> artefacts;
   std::vector<required_tool> tools;
   std::map<std::string, std::uint64_t> limits;
-  catalogue devices;
+  std::map<std::string, std::uint64_t> exit_codes;
+  catalogue devices;                                           ///< without `targets` where the file has none
+  std::optional<std::filesystem::path> catalogue_file;         ///< folder / `catalogue`; read_target adds it
 };
 
 /// Errors: `wrong-toml`, `unknown-name`, `wrong-value`, `missing-name`, `plugin-api` (a major version this
-/// driver does not speak; both numbers), `platform-api` (both numbers).
+/// driver does not speak; both numbers), `platform-api` (both numbers), `placeholder` (a {SETTING?A:B} in a
+/// flag whose SETTING is no boolean setting), `target-schema`. Reads no other file.
 [[nodiscard]] outcome<target> parse_target(std::string_view text, std::filesystem::path const& file);
+
+/// Reads a target's file and the catalogue that it names, merged into `devices` as the target's own.
+/// Errors: those of parse_target and parse_catalogue, `unreadable-file`.
+[[nodiscard]] outcome<target> read_target(std::filesystem::path const& file);
 
 /// A folder that was looked in, in search order, and what was found there.
 struct plugin_search_entry {
   enum class origin { project, environment, user, system } from;
   std::filesystem::path folder;
   bool exists = false;
-  std::vector<std::string> found;            ///< plugin names, those shadowed by an earlier folder included
+  std::vector<std::string> found;            ///< target names, those shadowed by an earlier folder included
+  std::vector<std::filesystem::path> files;  ///< the file of each
 };
 
-/// Where plugins are searched: APP/plugins, each folder of MORGANA_PLUGIN_PATH,
-/// $XDG_DATA_HOME/morgana/plugins, and the tool's own share/morgana/plugins.
+/// Where plugins are searched: APP/plugins, each folder of MORGANA_PLUGIN_PATH (a folder of plugins, or one
+/// plugin's own folder), $XDG_DATA_HOME/morgana/plugins, and the tool's own share/morgana/plugins.
 [[nodiscard]] std::vector<plugin_search_entry> plugin_search_path(std::filesystem::path const& application);
 
 /// Finds one. Errors: `unknown-target` (the plugins there are, and where was looked; nearest), those of
@@ -96,7 +110,9 @@ struct plugin_search_entry {
 /// All that can be read, first of each name; broken ones come back as diagnostics in `broken`.
 [[nodiscard]] std::vector<target> all_targets(std::filesystem::path const& application, diagnostics& broken);
 
-/// share/morgana of this installation or build tree: beside the executable's folder, or $MORGANA_HOME.
+/// share/morgana of this installation or build tree: $MORGANA_HOME itself, else ../share/morgana as seen from
+/// the folder of the executable (bin/, tests/, or one below), else from that of the library that holds this
+/// code (Python's executable is not ours). When none exists, the place where it would be.
 [[nodiscard]] std::filesystem::path data_folder();
 
 }  // namespace morgana::driver

@@ -80,6 +80,10 @@ class toml_table {
   [[nodiscard]] std::optional<std::int64_t> require_integer(
       std::string_view key, std::int64_t least = 0,
       std::int64_t most = std::numeric_limits<std::int64_t>::max());
+  /// An array of integers; nullopt when there is none, or when one is wrong.
+  [[nodiscard]] std::optional<std::vector<std::int64_t>> integers(
+      std::string_view key, std::int64_t least = 0,
+      std::int64_t most = std::numeric_limits<std::int64_t>::max());
   /// An array of texts.
   [[nodiscard]] std::vector<located_string> texts(std::string_view key);
   [[nodiscard]] std::vector<std::string> plain_texts(std::string_view key);
@@ -126,6 +130,8 @@ class toml_document {
 
   [[nodiscard]] toml_table root();
   void report(diagnostic what);
+  /// finish() complains about no unknown key: the file is of another version, and reading stops early.
+  void ignore_unknown();
 
   /// All diagnostics so far and those of unknown keys, in the order of the file. Call once, at the end.
   [[nodiscard]] diagnostics take_diagnostics();
