@@ -89,7 +89,7 @@ std::expected<std::string, std::string> normalize_setting(setting_declaration co
 
 outcome<std::map<std::string, std::string>> evaluate_settings(
     std::map<std::string, setting_declaration> const& declared, std::vector<setting_layer> const& layers,
-    std::string_view owner, std::optional<source_location> const& whole) {
+    std::string_view owner, std::string_view table, std::optional<source_location> const& whole) {
   diagnostics wrong;
   std::map<std::string, std::string> result;
   std::map<std::string, bool> given;
@@ -137,7 +137,8 @@ outcome<std::map<std::string, std::string>> evaluate_settings(
                          .where = whole,
                          .notes = {{one.help.empty() ? "declared here" : one.help, one.name.where}}};
       auto const prefix = layers.empty() ? std::string("--") : layers.front().flag_prefix;
-      missing.help = {fmt::format("add `{} = ...` there, or give {}{}=...", name, prefix, name)};
+      missing.help = {
+          fmt::format("add `{} = ...` to {} in unikernel.toml, or give {}{}=...", name, table, prefix, name)};
       wrong.push_back(std::move(missing));
     }
   }
@@ -153,8 +154,12 @@ std::map<std::string, setting_declaration> read_setting_declarations(
   for (auto const& name : settings->keys()) {
     auto table = settings->table(name.value);
     if (!table) continue;
-    setting_declaration one{
-        .name = name, .type = setting_type::text, .default_value = {}, .help = {}, .values = {}};
+    setting_declaration one{.name = name,
+                            .type = setting_type::text,
+                            .default_value = {},
+                            .help = {},
+                            .values = {},
+                            .unique = false};
     if (!is_setting_name(name.value) || std::ranges::find(reserved, name.value) != reserved.end()) {
       settings->report(
           {.code = "wrong-value",
@@ -167,6 +172,7 @@ std::map<std::string, setting_declaration> read_setting_declarations(
     auto const type = table->require_one_of("type", {"text", "boolean", "uint", "size", "path"});
     one.help = table->plain_text("help");
     one.values = table->plain_texts("values");
+    one.unique = table->boolean("unique").value_or(false);
     if (type) {
       one.type = type->value == "boolean" ? setting_type::boolean
                  : type->value == "uint"  ? setting_type::unsigned_integer

@@ -5,12 +5,14 @@
 //   provides = "net::stack"                           # concept, without "morgana::"
 //   type = "morgana::net::direct_stack<{device}>"     # C++ type; {NEED} is the type bound to that need
 //   header = "morgana/net/direct_stack.hpp"
-//   needs = [ { name = "device", concept = "net::device" } ]        # named, in the order connect() takes
-//   them config = { mtu = { type = "uint", default = "1500", help = "Largest packet, bytes" } } options =
-//   "morgana::net::direct_stack_options"    # boot options, prefixed with the parameter's name exclusive =
-//   false                                 # one node per parameter even when equal default = true # taken
-//   when several fit and nothing was chosen targets = ["unix", "xen-*"]                       # globs; left
-//   out in a target's own catalogue packages = ["morgana-net"]                        # packages that hold it
+//   needs = [ { name = "device", concept = "net::device" } ]    # named, in the order connect() takes them
+//   config = { mtu = { type = "uint", default = "1500", help = "Largest packet, bytes" } }
+//                                                     # also: values = [...], unique = true (names one thing)
+//   options = "morgana::net::direct_stack_options"    # boot options, prefixed with the node's name
+//   exclusive = false                                 # one node per parameter even when equal
+//   default = true                                    # taken when several fit and nothing was chosen
+//   targets = ["unix", "xen-*"]                       # globs; left out in a target's own catalogue
+//   packages = ["morgana-net"]                        # packages that hold it
 //   wraps = "net::device"                             # a decorator: provides what it needs (pcap, faults)
 //   connect_timeout_ms = 10000
 //   help = "..."                                      # one sentence for `morgana devices`
@@ -48,10 +50,10 @@ enum class setting_type { text, boolean, unsigned_integer, size, path };
 struct setting_declaration {
   located_string name;
   setting_type type = setting_type::text;
-  std::optional<std::string>
-      default_value;  ///< in the normal form of normalize_setting; none: it must be given
+  std::optional<std::string> default_value;  ///< in its normal form; none: it must be given
   std::string help;
   std::vector<std::string> values;  ///< when not empty, the only ones
+  bool unique = false;              ///< names one exclusive thing: no two nodes may have the same value
 };
 
 enum class generator_kind { none, embed_folder };
@@ -102,7 +104,7 @@ void merge(catalogue& into, catalogue more, std::string_view owner);
                                                     std::string_view target);
 
 /// A setting's text in its normal form: digits, bytes, true or false, a lexically normal path; or why it is
-/// none, as the end of a sentence ("is not one of `a`, `b`").
+/// none, as the middle of a sentence ("is not one of `a`, `b`").
 [[nodiscard]] std::expected<std::string, std::string> normalize_setting(setting_declaration const& declared,
                                                                         std::string_view value);
 
@@ -116,10 +118,11 @@ struct setting_layer {
 };
 
 /// The value of every declared setting: from the first layer that has it, else its default. `owner` is what
-/// declares them ("`embedded`", "target `unix`"), `whole` is where a missing one would be written.
+/// declares them ("`embedded`", "target `unix`"), `table` where a missing one belongs ("[devices.htdocs]"),
+/// `whole` the place of that table, or of what asks for it.
 /// Errors: `unknown-name`, `wrong-value`, `missing-setting`; all of them at once.
 [[nodiscard]] outcome<std::map<std::string, std::string>> evaluate_settings(
     std::map<std::string, setting_declaration> const& declared, std::vector<setting_layer> const& layers,
-    std::string_view owner, std::optional<source_location> const& whole);
+    std::string_view owner, std::string_view table, std::optional<source_location> const& whole);
 
 }  // namespace morgana::driver

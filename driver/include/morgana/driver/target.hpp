@@ -2,8 +2,8 @@
 //
 // A plugin is a folder named as its target that holds NAME.toml and, only where data is not enough, one
 // shared library (plugins/api). A folder of several targets, xen/x86_64.toml and xen/armv7.toml but no
-// xen/xen.toml, holds "xen-x86_64" and "xen-armv7"; a file devices.toml is never a target. Everything a plugin
-// names is relative to its own folder.
+// xen/xen.toml, holds "xen-x86_64" and "xen-armv7"; a file devices.toml is never a target. Everything a
+// plugin names is relative to its own folder.
 //
 //   schema = 1
 //   name = "unix"
@@ -30,7 +30,7 @@
 //   [requires]  tools = [ { command = "ninja", package = "ninja-build", why = "..." } ]
 //   [limits]    devices = 64
 //   [exit_codes] panic = 70                    # only what differs from docs/exit-codes.md
-//   [[device]]  ...                            # its catalogue, as in catalogue.hpp; or catalogue = "devices.toml"
+//   [[device]]  ...                            # its catalogue (catalogue.hpp), or catalogue = "devices.toml"
 #pragma once
 
 #include <cstdint>
@@ -61,13 +61,13 @@ struct target {
   int tier = 3;
   std::uint32_t api_major = 0, api_minor = 0;
   std::filesystem::path folder, file;
-  std::optional<std::filesystem::path> library;                ///< folder / what the file says
+  std::optional<std::filesystem::path> library;  ///< folder / what the file says
   std::string triple;
 
   int platform_api = 0;
-  std::vector<std::string> guest_sources, guest_include;       ///< relative to folder
+  std::vector<std::string> guest_sources, guest_include;  ///< relative to folder
   std::vector<std::string> guest_packages;
-  std::optional<std::filesystem::path> link_script;            ///< folder / what the file says
+  std::optional<std::filesystem::path> link_script;  ///< folder / what the file says
 
   std::vector<std::string> flags, c_flags, cxx_flags, link_flags;
   std::map<std::string, setting_declaration> settings;
@@ -77,8 +77,8 @@ struct target {
   std::vector<required_tool> tools;
   std::map<std::string, std::uint64_t> limits;
   std::map<std::string, std::uint64_t> exit_codes;
-  catalogue devices;                                           ///< without `targets` where the file has none
-  std::optional<std::filesystem::path> catalogue_file;         ///< folder / `catalogue`; read_target adds it
+  catalogue devices;                                    ///< without `targets` where the file has none
+  std::optional<std::filesystem::path> catalogue_file;  ///< folder / `catalogue`; read_target adds it
 };
 
 /// Errors: `wrong-toml`, `unknown-name`, `wrong-value`, `missing-name`, `plugin-api` (a major version this
