@@ -159,6 +159,17 @@ TEST_CASE("a guest that prints for ever is held back and can be killed") {
   CHECK(result.console.size() < 4u << 20);
 }
 
+TEST_CASE("what nobody reads is kept in bounded memory: the guest waits") {
+  int pair[2];
+  REQUIRE(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
+  auto const running = start_guest({"flood"}, {.networks = {{.name = "network", .descriptor = pair[1]}}});
+  ::close(pair[1]);
+  char byte = 0;
+  REQUIRE(::recv(pair[0], &byte, 1, 0) == 0);  // the guest has ended, and not one event was taken
+  ::close(pair[0]);
+  CHECK(finish(*running).exit->status == 0);
+}
+
 TEST_CASE("a crash report is copied from the console, whatever pieces it came in") {
   auto const result = run_guest({"report"});
   CHECK(result.exit->status == 70);

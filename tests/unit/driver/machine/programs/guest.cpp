@@ -1,5 +1,6 @@
 // A hosted guest that does what its first argument says.
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -63,6 +64,19 @@ int main(int count, char** values) {
   if (what == "endless") {
     std::string const line(4096, '.');
     for (;;) print(line);
+  }
+  if (what == "flood") {
+    // Ends when the console takes nothing more, or has taken more than any bounded chain may.
+    constexpr std::size_t too_much = 32u << 20;
+    std::string const line(4096, '.');
+    ::fcntl(1, F_SETFL, O_NONBLOCK);
+    for (std::size_t taken = 0; taken < too_much;) {
+      auto const wrote = ::write(1, line.data(), line.size());
+      if (wrote > 0) taken += static_cast<std::size_t>(wrote);
+      pollfd wait{1, POLLOUT, 0};
+      if (wrote < 0 && ::poll(&wait, 1, 500) == 0) return 0;
+    }
+    return 1;
   }
   if (what == "report") {
     print("---- morgana crash rep");
