@@ -1,7 +1,7 @@
 // From the platform's entry to start() and back: what main.gen.cpp and every target's entry are built on.
 //
-// main.gen.cpp defines `morgana::application const morgana::this_application`. The target's entry sets up
-// its platform and then runs
+// main.gen.cpp defines `morgana::application const morgana::this_application` (docs/generated-main.md shows
+// one). The target's entry sets up its platform and then runs
 //
 //   boot_session session(this_application, platform::arguments());
 //   for (;;) {
@@ -11,18 +11,21 @@
 //   }
 //
 // A session reads the boot options (--help prints them and ends with 63, a wrong one with 64), opens the
-// log, runs the application's run(), and on stop_requested() cancels start() and takes the devices down in
-// reverse, each with a deadline. Exit statuses are those of docs/exit-codes.md.
+// log and runs the application's run(). When the host asks for an orderly stop it lets stop_requested()
+// (event.hpp) through, gives start() --shutdown-grace to end by itself, then cancels it; then the devices
+// are taken down in reverse, each with a deadline. Exit statuses are those of docs/exit-codes.md.
 #pragma once
 
 #include <cstddef>
 #include <memory>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "morgana/core/context.hpp"
 #include "morgana/core/deadline.hpp"
+#include "morgana/core/event.hpp"
 #include "morgana/core/options.hpp"
 #include "morgana/core/result.hpp"
 #include "morgana/core/scope.hpp"
@@ -43,7 +46,7 @@ inline constexpr int shutdown_deadline = 72;
 
 /// One device of the image's manifest: known at build time, kept in an ELF note, named in errors.
 struct manifest_entry {
-  std::string_view name;             ///< "network"
+  std::string_view name;             ///< "network"; also the prefix of its options, "network."
   std::string_view concept_name;     ///< "net::stack"
   std::string_view implementation;   ///< "socket"
   std::string_view path;             ///< "start → network"
@@ -53,7 +56,7 @@ class device_stack;
 
 struct application {
   std::string_view name;
-  std::span<boot_option const> options;
+  std::span<boot_option const> options;                    ///< the application's, then the devices'
   std::span<manifest_entry const> manifest;
   void* (*boot_options)();                                 ///< the object the table assigns to
   task<result<int>> (*run)(device_stack& devices);         ///< connects, starts, returns start()'s status
@@ -62,18 +65,28 @@ struct application {
 /// Defined by main.gen.cpp.
 extern application const this_application;
 
+/// Names of the options that every unikernel has; an application's own must differ.
+inline constexpr std::string_view built_in_options[] = {"help", "log", "shutdown-grace"};
+
 /// The devices that are up. run() connects them in topological order; the session takes them down in
 /// reverse when run() ended or was cancelled, each with a deadline.
+///
+/// A device is a class with `static task<result<X>> connect(context&, Need&..., Options const&...)`, where X
+/// is the class itself (then it is movable) or a std::unique_ptr to it, and maybe `task<void> disconnect()`
+/// (or task<result<void>>, whose error is logged). Without one, its destructor is all.
 class device_stack {
  public:
   static constexpr duration disconnect_timeout = 5s;
 
   explicit device_stack(context& in) : context_(&in) {}
+  device_stack(device_stack const&) = delete;
+  device_stack& operator=(device_stack const&) = delete;
+  ~device_stack();
 
   [[nodiscard]] morgana::context& context() const { return *context_; }
 
-  /// Awaits `Device::connect(context, needs..., options...)` with a deadline. The device lives until take
-  /// down. An error carries `path` and ends the guest with exit_status::device_failed.
+  /// Awaits `Device::connect(context, arguments...)` with a deadline. The device lives until take down. An
+  /// error carries `path`, which lives for ever, and ends the guest with exit_status::device_failed.
   template <class Device, class... Arguments>
   [[nodiscard]] task<result<Device*>> connect(std::string_view path, duration timeout, Arguments&... arguments);
 
@@ -85,16 +98,83 @@ class device_stack {
   /// Disconnects in reverse order of connection.
   [[nodiscard]] task<void> take_down();
 
+  [[nodiscard]] std::size_t connected() const { return connected_; }
+  /// The path of the device whose connect() failed, or empty.
+  [[nodiscard]] std::string_view failed_path() const { return failed_path_; }
+  /// The path of the first device whose disconnect() did not end in time, or empty.
+  [[nodiscard]] std::string_view overdue_path() const { return overdue_path_; }
+
  private:
+  struct held {
+    explicit held(std::string_view of) : path(of) {}
+    held(held const&) = delete;
+    held& operator=(held const&) = delete;
+    virtual ~held() = default;
+    virtual task<void> disconnect(morgana::context&) { return {}; }   ///< an empty task: nothing to do
+    std::string_view path;
+    held* below = nullptr;
+  };
+  template <class Device, class Holder>
+  struct held_device;
+
+  void push(held* device);
+  void pop();
+  [[nodiscard]] error connect_failed(std::string_view path, error why);
+  static task<void> report(task<result<void>> disconnect, std::string_view path, morgana::context& in);
+
   morgana::context* context_;
+  held* top_ = nullptr;
+  std::size_t connected_ = 0;
+  std::string_view failed_path_;
+  std::string_view overdue_path_;
 };
+
+template <class Device, class Holder>
+struct device_stack::held_device final : held {
+  held_device(std::string_view of, Holder&& connected) : held(of), holder(std::move(connected)) {}
+  [[nodiscard]] Device& device() {
+    if constexpr (std::same_as<Device, Holder>) {
+      return holder;
+    } else {
+      return *holder;
+    }
+  }
+  task<void> disconnect(morgana::context& in) override {
+    if constexpr (requires(Device& one) { { one.disconnect() } -> std::same_as<task<void>>; }) {
+      return device().disconnect();
+    } else if constexpr (requires(Device& one) { { one.disconnect() } -> std::same_as<task<result<void>>>; }) {
+      return report(device().disconnect(), path, in);
+    } else {
+      static_assert(!requires(Device& one) { one.disconnect(); },
+                    "disconnect() of a device returns task<void> or task<result<void>>");
+      return {};
+    }
+  }
+  Holder holder;
+};
+
+template <class Device, class... Arguments>
+task<result<Device*>> device_stack::connect(std::string_view path, duration timeout, Arguments&... arguments) {
+  auto made = co_await with_deadline(after(context_->now(), timeout), Device::connect(*context_, arguments...));
+  if (!made) co_return failure(connect_failed(path, std::move(made.error())));
+  using holder = typename decltype(made)::value_type;
+  auto* device = new held_device<Device, holder>(path, std::move(*made));
+  push(device);
+  co_return &device->device();
+}
 
 class boot_session {
  public:
+  /// `arguments` live as long as the session.
   boot_session(application const& what, std::span<std::string_view const> arguments);
   ~boot_session();
+  boot_session(boot_session const&) = delete;
+  boot_session& operator=(boot_session const&) = delete;
+
+  /// Runs what can run at `now`; gives when to be called next, at the latest. Not again once finished.
   [[nodiscard]] instant run_ready(instant now);
   [[nodiscard]] bool is_finished() const;
+  /// The exit status, once finished.
   [[nodiscard]] int status() const;
 
  private:

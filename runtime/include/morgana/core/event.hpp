@@ -8,6 +8,8 @@
 // so that start() can drain. It has --shutdown-grace to do so, then it is cancelled.
 #pragma once
 
+#include <optional>
+
 #include "morgana/core/result.hpp"
 #include "morgana/core/wait_queue.hpp"
 
@@ -24,7 +26,7 @@ class event {
   /// Lets those through who wait now, and nobody later.
   void pulse() { waiters_.complete_all(); }
 
-  class wait_operation : public waiter {
+  class wait_operation final : public waiter {
    public:
     wait_operation(event& on, instant deadline) : on_(&on), deadline_(deadline) {}
     bool await_ready() const noexcept { return on_->set_; }
@@ -49,7 +51,7 @@ class event {
 };
 
 /// `co_await stop_requested();` Never ends where there is no boot session.
-class stop_requested : public waiter {
+class stop_requested {
  public:
   bool await_ready() const noexcept { return false; }
   template <std::derived_from<promise_base> Promise>

@@ -63,9 +63,9 @@ class log_source {
     if (!is_on(level)) return;
     fixed_text<log_sink::message_bytes_max> message;
     message.append(format, values...);
-    emit(level, message.view());
+    emit(level, message);
   }
-  void emit(log_level level, std::string_view message) const;
+  void emit(log_level level, text_writer const& message) const;
 
   log_sink* sink_;
   std::string_view name_;

@@ -127,19 +127,31 @@ class [[nodiscard, clang::coro_await_elidable]] task {
   [[nodiscard]] bool is_done() const { return !handle_ || handle_.done(); }
   [[nodiscard]] explicit operator bool() const { return handle_ != nullptr; }
 
-  struct awaiter {
-    std::coroutine_handle<promise_type> child;
+  class awaiter {
+   public:
+    explicit awaiter(std::coroutine_handle<promise_type> of) : child_(of) {}
     bool await_ready() noexcept { return false; }
     template <std::derived_from<promise_base> Promise>
     std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> parent) noexcept {
-      child.promise().set_context(parent.promise().context());
-      child.promise().set_continuation(parent);
-      return child;
+      child_.promise().set_context(parent.promise().context());
+      child_.promise().set_continuation(parent);
+      return child_;
     }
-    T await_resume() { return child.promise().take(); }
+    T await_resume() { return child_.promise().take(); }
+
+   private:
+    std::coroutine_handle<promise_type> child_;
   };
   awaiter operator co_await() && noexcept { return awaiter{handle_}; }
   awaiter operator co_await() & noexcept { return awaiter{handle_}; }
+
+  /// For awaiters that wait for more than this task: makes `parent` its continuation and gives what to run.
+  template <std::derived_from<promise_base> Promise>
+  [[nodiscard]] std::coroutine_handle<> begin(std::coroutine_handle<Promise> parent) {
+    handle_.promise().set_context(parent.promise().context());
+    handle_.promise().set_continuation(parent);
+    return handle_;
+  }
 
   /// For scope, race and the main loop: starts it without a parent coroutine; `done` is told of its end,
   /// maybe before start() returns.

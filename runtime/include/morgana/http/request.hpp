@@ -21,6 +21,8 @@
 namespace morgana::http {
 
 class connection;
+class response_writer;
+struct parser_callbacks;
 
 enum class method : std::uint8_t { get, head, post, put, delete_, options, patch, other };
 
@@ -64,6 +66,7 @@ class body_reader {
 
  private:
   friend class connection;
+  friend class request;
   explicit body_reader(connection& owner) : owner_(&owner) {}
   connection* owner_;
   std::optional<std::uint64_t> length_;
@@ -98,6 +101,8 @@ class request {
 
  private:
   friend class connection;
+  friend class response_writer;
+  friend struct parser_callbacks;
   explicit request(connection& owner) : body_(owner) {}
 
   http::method method_ = method::other;

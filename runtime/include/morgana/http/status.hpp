@@ -40,8 +40,8 @@ enum class status : std::uint16_t {
   version_not_supported = 505,
 };
 
-/// The whole status line, "HTTP/1.1 200 OK\r\n". A code that is not named above gets an empty reason, which
-/// RFC 9112 section 4 allows.
+/// The whole status line, "HTTP/1.1 200 OK\r\n"; empty for a code that is not named above (a response_writer
+/// then leaves the reason out, as RFC 9112 section 4 allows).
 [[nodiscard]] std::string_view status_line(status code);
 
 /// "OK"; empty for a code that is not named above.

@@ -19,7 +19,9 @@ inline constexpr std::size_t key_bytes_max = 1024;
 /// What is known of a value without reading it.
 struct value_information {
   std::uint64_t size_bytes = 0;
-  std::uint64_t content_hash = 0;          ///< equal values, equal hash; for entity tags, not for security
+  /// Another hash, another value (or the same one written anew): for entity tags, not for security. A store in
+  /// memory hashes the bytes (content_hash.hpp), one over a host's folder the file's identity and times.
+  std::uint64_t content_hash = 0;
   std::int64_t modified_unix_seconds = 0;  ///< 0 when unknown
   friend bool operator==(value_information const&, value_information const&) = default;
 };

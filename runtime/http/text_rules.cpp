@@ -1,0 +1,128 @@
+#include "text_rules.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "morgana/http/request.hpp"
+
+namespace morgana::http {
+namespace {
+
+enum : unsigned char { token = 1, host = 2, digit = 4, hexadecimal = 8 };
+
+constexpr std::array<unsigned char, 256> classes = [] {
+  std::array<unsigned char, 256> table{};
+  auto const mark = [&table](std::string_view characters, unsigned char what) {
+    for (char const c : characters) table[static_cast<unsigned char>(c)] |= what;
+  };
+  constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  constexpr std::string_view digits = "0123456789";
+  mark(letters, token | host);
+  mark(digits, token | host | digit | hexadecimal);
+  mark("abcdefABCDEF", hexadecimal);
+  mark("!#$%&'*+-.^_`|~", token);
+  mark("-._~!$&'()*+,;=%", host);   // RFC 3986 section 3.2.2: unreserved, sub-delims, pct-encoded
+  return table;
+}();
+
+constexpr bool is(char c, unsigned char what) { return (classes[static_cast<unsigned char>(c)] & what) != 0; }
+
+constexpr int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+}  // namespace
+
+bool is_token_char(char c) { return is(c, token); }
+
+bool is_token(std::string_view text) { return !text.empty() && std::ranges::all_of(text, is_token_char); }
+
+bool is_field_value(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) {
+    auto const value = static_cast<unsigned char>(c);
+    return (value >= ' ' && value != 0x7f) || value == '\t';
+  });
+}
+
+std::string_view trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+  return text;
+}
+
+bool is_host(std::string_view text) {
+  auto name = text;
+  if (text.starts_with('[')) {
+    auto const close = text.find(']');
+    if (close == std::string_view::npos) return false;
+    auto const address = text.substr(1, close - 1);
+    if (address.empty() ||
+        !std::ranges::all_of(address, [](char c) { return is(c, hexadecimal) || c == ':' || c == '.'; })) {
+      return false;
+    }
+    name = text.substr(close + 1);
+    if (!name.empty() && name.front() != ':') return false;
+  } else {
+    auto const colon = text.find(':');
+    if (!std::ranges::all_of(text.substr(0, colon), [](char c) { return is(c, host); })) return false;
+    name = colon == std::string_view::npos ? std::string_view() : text.substr(colon);
+  }
+  if (name.empty()) return true;
+  auto const port = name.substr(1);
+  return port.size() <= 5 && std::ranges::all_of(port, [](char c) { return is(c, digit); });
+}
+
+bool looks_like_version(std::string_view text) {
+  return text.size() >= 9 && text.starts_with(" HTTP/") && is(text[6], digit) && text[7] == '.' && is(text[8], digit);
+}
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  if (a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    auto const lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
+    if (lower(a[i]) != lower(b[i])) return false;
+  }
+  return true;
+}
+
+std::optional<std::string_view> decode_path(std::string_view path, std::span<char> into) {
+  if (path.find('%') == std::string_view::npos) return path;
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    char c = path[i];
+    if (c == '%') {
+      if (i + 2 >= path.size()) return {};
+      int const high = hex_value(path[i + 1]);
+      int const low = hex_value(path[i + 2]);
+      if (high < 0 || low < 0) return {};
+      c = static_cast<char>(high * 16 + low);
+      // An encoded separator would name another file than the one a cache or proxy in front of us saw.
+      if (c == '\0' || c == '/') return {};
+      i += 2;
+    }
+    if (used == into.size()) return {};
+    into[used++] = c;
+  }
+  return std::string_view(into.data(), used);
+}
+
+bool request::is_conditional() const {
+  constexpr unsigned mask = 1u << static_cast<unsigned>(known_field::range) |
+                            1u << static_cast<unsigned>(known_field::if_match) |
+                            1u << static_cast<unsigned>(known_field::if_none_match) |
+                            1u << static_cast<unsigned>(known_field::if_modified_since) |
+                            1u << static_cast<unsigned>(known_field::if_unmodified_since);
+  return (present_ & mask) != 0;
+}
+
+std::optional<std::string_view> request::header(std::string_view name) const {
+  for (auto const& field : headers()) {
+    if (equals_ignoring_case(field.name, name)) return field.value;
+  }
+  return {};
+}
+
+}  // namespace morgana::http
