@@ -5,6 +5,7 @@
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include "requirements/cache.hpp"
 #include "requirements/reader/answer.hpp"
@@ -39,10 +40,11 @@ outcome<std::string> cache_key(std::filesystem::path const& reader, std::string_
   return key;
 }
 
-outcome<reader_answer> ask(requirement_input const& input, reader_request const& request) {
+outcome<reader_answer> ask(requirement_input const& input, reader_request request) {
+  for (auto const& folder : input.include) request.include.push_back(std::filesystem::absolute(folder));
+  request.flags = input.flags;
   auto const reader = input.reader.empty() ? default_reader() : input.reader;
-  auto const text = to_json_text(request);
-  auto key = cache_key(reader, text, request.entry);
+  auto key = cache_key(reader, to_json_text(request), request.entry);
   if (!key) return fail(std::move(key));
   if (!input.cache.empty()) {
     if (auto const found = load_answer(input.cache, *key)) {
@@ -50,8 +52,9 @@ outcome<reader_answer> ask(requirement_input const& input, reader_request const&
     }
   }
 
+  request.device_concepts = input.device_concepts;
   auto const started = std::chrono::system_clock::now();
-  auto printed = run_reader(reader, text);
+  auto printed = run_reader(reader, to_json_text(request));
   if (!printed) return fail(std::move(printed));
   auto answer = read_answer(*printed);
   if (!answer) {
@@ -59,17 +62,19 @@ outcome<reader_answer> ask(requirement_input const& input, reader_request const&
                  .message = fmt::format("{} printed something that is no answer", reader.filename().string()),
                  .help = {"it may belong to another version of Morgana: build or install Morgana again"}});
   }
-  if (!answer->errors.empty()) return std::unexpected(std::move(answer->errors));
   // A failure is not stored: what would cure it, a file that does not exist yet, leaves no trace in `files`.
-  if (!input.cache.empty()) store_answer(input.cache, *key, answer->files, started, *printed);
+  if (!answer->errors.empty()) return std::unexpected(std::move(answer->errors));
+  auto const files = std::exchange(answer->files, {});
+  if (!input.cache.empty()) store_answer(input.cache, *key, files, started, to_json_text(*answer));
   return *std::move(answer);
 }
 
 }  // namespace
 
 outcome<requirements> read_requirements(requirement_input const& input) {
-  auto answer =
-      ask(input, {.entry = input.entry, .include = input.include, .flags = input.flags, .queries = {}});
+  reader_request request;
+  request.entry = std::filesystem::absolute(input.entry).lexically_normal();
+  auto answer = ask(input, std::move(request));
   if (!answer) return fail(std::move(answer));
   return std::move(answer->needs);
 }
@@ -78,7 +83,9 @@ outcome<std::vector<option_struct>> read_option_structs(requirement_input const&
                                                         std::vector<option_struct_query> const& queries) {
   if (queries.empty()) return {};
   // The entry point has no say in them, so applications share these answers.
-  auto answer = ask(input, {.entry = {}, .include = input.include, .flags = input.flags, .queries = queries});
+  reader_request request;
+  request.queries = queries;
+  auto answer = ask(input, std::move(request));
   if (!answer) return fail(std::move(answer));
   return std::move(answer->structs);
 }

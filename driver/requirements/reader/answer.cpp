@@ -181,7 +181,8 @@ std::string to_json_text(reader_request const& request) {
   return print(json{{"entry", request.entry.string()},
                     {"include", strings(request.include)},
                     {"flags", request.flags},
-                    {"queries", request.queries}});
+                    {"queries", request.queries},
+                    {"device_concepts", request.device_concepts}});
 }
 
 std::optional<reader_request> read_request(std::string_view text) {
@@ -189,7 +190,8 @@ std::optional<reader_request> read_request(std::string_view text) {
     return reader_request{.entry = in.at("entry").get<std::string>(),
                           .include = paths(in.at("include")),
                           .flags = in.at("flags").get<std::vector<std::string>>(),
-                          .queries = in.at("queries").get<std::vector<option_struct_query>>()};
+                          .queries = in.at("queries").get<std::vector<option_struct_query>>(),
+                          .device_concepts = in.at("device_concepts").get<std::vector<std::string>>()};
   });
 }
 

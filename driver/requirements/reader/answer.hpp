@@ -21,6 +21,8 @@ struct reader_request {
   std::vector<std::filesystem::path> include;
   std::vector<std::string> flags;
   std::vector<option_struct_query> queries;
+  /// requirement_input::device_concepts; in no cache key, because only messages use it.
+  std::vector<std::string> device_concepts;
 };
 
 struct reader_answer {

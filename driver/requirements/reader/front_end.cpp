@@ -57,6 +57,8 @@ class first_error : public clang::DiagnosticConsumer {
 
   /// The constraint that the compiler did not know, if that is what the first error is about.
   std::optional<constraint_text> const& unknown_constraint() const { return unknown_; }
+  /// Whether the first error is a name of the application's that the compiler did not know.
+  bool about_unknown_name() const { return unknown_name_; }
   /// The type that was used as a concept, if that is what the first error is about.
   std::optional<constraint_text> const& type_as_constraint() const { return type_; }
   /// The line of the in-memory main file the first error is in, or 0.
@@ -89,8 +91,6 @@ class first_error : public clang::DiagnosticConsumer {
     if (file == sources.getMainFileID()) main_file_line_ = sources.getLineNumber(file, offset);
     for (auto const& fix : said.getFixItHints()) add_fix(sources, fix);
     if (sources.isInSystemHeader(where)) return;
-    auto const constraint = constraint_at(sources.getBufferData(file), offset);
-    if (!constraint) return;
     // What clang says of a name it does not know where a concept stands: it takes it for a type, a
     // namespace, a template or a variable, by what follows.
     constexpr std::array<std::string_view, 6> unknown = {"use of undeclared identifier",
@@ -100,8 +100,10 @@ class first_error : public clang::DiagnosticConsumer {
                                                          "no member named",
                                                          "unknown class name"};
     auto const& message = found_->message;
-    if (std::ranges::any_of(unknown, [&](auto start) { return message.starts_with(start); }))
-      unknown_ = constraint;
+    unknown_name_ = std::ranges::any_of(unknown, [&](auto start) { return message.starts_with(start); });
+    auto const constraint = constraint_at(sources.getBufferData(file), offset);
+    if (!constraint) return;
+    if (unknown_name_) unknown_ = constraint;
     if (message.starts_with("cannot combine with previous")) type_ = constraint;
     if (unknown_ || type_) {
       found_->where = place_of(
@@ -126,11 +128,15 @@ class first_error : public clang::DiagnosticConsumer {
   std::optional<diagnostic> found_;
   std::optional<constraint_text> unknown_;
   std::optional<constraint_text> type_;
+  bool unknown_name_ = false;
   unsigned main_file_line_ = 0;
   std::size_t further_ = 0;
   bool in_first_ = false;
   bool stopped_ = false;
 };
+
+constexpr auto include_help =
+    "`#include <morgana/app.hpp>` declares tasks and the usual devices; it is not included yet";
 
 /// Turns clang's complaint about a name that is no concept into ours.
 diagnostic explain_unknown_concept(diagnostic said, constraint_text const& constraint,
@@ -140,18 +146,17 @@ diagnostic explain_unknown_concept(diagnostic said, constraint_text const& const
                  .where = said.where};
   std::string const name(without_morgana(constraint.name));
   if (known.empty()) {
-    out.help.push_back(
-        "include the header that declares it; `#include <morgana/app.hpp>` declares the usual ones");
+    out.help.push_back(include_help);
     return out;
   }
   out.notes.push_back({.message = "the concepts declared here are " + listed(known)});
-  // Only the last part may be right (`stack` for `net::stack`), or all but the `morgana::` in front.
-  auto const last = name.substr(name.rfind(':') == std::string::npos ? 0 : name.rfind(':') + 1);
-  auto const same_end = std::ranges::find_if(
-      known, [&](auto const& one) { return one == name || one.ends_with("::" + last) || one == last; });
-  if (same_end != known.end()) {
+  // It may be right but for the namespaces in front: `net::stack` for `morgana::net::stack`, or `stack`.
+  auto const complete = std::ranges::find_if(known, [&](auto const& one) {
+    return one == name || (name.find(':') == std::string::npos && one.ends_with("::" + name));
+  });
+  if (complete != known.end()) {
     out.help.push_back(
-        fmt::format("write `morgana::{}`, or `{}` after `using namespace morgana;`", *same_end, *same_end));
+        fmt::format("write `morgana::{}`, or `{}` after `using namespace morgana;`", *complete, *complete));
   } else if (auto const near = nearest(name, known)) {
     out.help.push_back(fmt::format("did you mean `{}`?", *near));
   } else {
@@ -185,14 +190,20 @@ class reading : public clang::SemaConsumer {
 
  private:
   void report(clang::ASTContext& context) {
+    auto const known = known_concepts(context, request_.device_concepts);
     if (auto const& constraint = errors_.unknown_constraint()) {
-      answer_.errors.push_back(explain_unknown_concept(errors_.take(), *constraint, known_concepts(context)));
+      answer_.errors.push_back(explain_unknown_concept(errors_.take(), *constraint, known));
     } else if (auto const& type = errors_.type_as_constraint()) {
       auto said = errors_.take();
       said.code = "unsupported-parameter";
       said.message = fmt::format("`{}` is a type, and only a concept can stand before `auto`", type->name);
       said.help = {fmt::format(
           "write `{} const& NAME` if these are boot options, or a concept if this is a device", type->name)};
+      answer_.errors.push_back(std::move(said));
+    } else if (known.empty() && errors_.about_unknown_name()) {
+      // Whatever name clang missed first, this is what it was to come from.
+      auto said = errors_.take();
+      said.help.push_back(include_help);
       answer_.errors.push_back(std::move(said));
     }
   }
@@ -206,7 +217,10 @@ class reading : public clang::SemaConsumer {
         auto const* name = llvm::dyn_cast<clang::TypeAliasDecl>(declaration);
         if (!name) continue;
         for (std::size_t i = 0; i < found.size(); ++i) {
-          if (name->getName() == alias(i)) found[i] = name->getUnderlyingType()->getAsCXXRecordDecl();
+          if (name->getName() != alias(i)) continue;
+          // A struct inside a template exists only once somebody asks for it.
+          auto const type = name->getUnderlyingType();
+          if (sema_->isCompleteType(name->getLocation(), type)) found[i] = type->getAsCXXRecordDecl();
         }
       }
     }
@@ -352,8 +366,9 @@ std::string text_of(clang::SourceManager const& sources, clang::SourceRange rang
   return one_line(std::string(clang::Lexer::getSourceText(in_file, sources, language)));
 }
 
-std::string listed(std::vector<std::string> const& names) {
+std::string listed(std::vector<std::string> names) {
   constexpr std::size_t shown_max = 12;
+  std::erase(names, "option_set");
   auto const shown = std::min(names.size(), shown_max);
   auto text = fmt::format(
       "`{}`", fmt::join(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(shown), "`, `"));
@@ -364,7 +379,8 @@ std::string listed(std::vector<std::string> const& names) {
 reader_answer run_front_end(reader_request const& request, std::string const& clang) {
   reader_answer answer;
   first_error errors;
-  auto const main = (request.entry.parent_path() / "morgana-requirements.cpp").string();
+  auto const home = request.entry.empty() ? std::filesystem::path("/") : request.entry.parent_path();
+  auto const main = (home / "morgana-requirements.cpp").string();
 
   auto memory = llvm::makeIntrusiveRefCnt<llvm::vfs::InMemoryFileSystem>();
   memory->addFile(main, 0, llvm::MemoryBuffer::getMemBufferCopy(main_file(request)));

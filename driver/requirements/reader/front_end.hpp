@@ -29,10 +29,12 @@ namespace morgana::driver {
 /// The text of a range as the user wrote it, on one line.
 [[nodiscard]] std::string text_of(clang::SourceManager const& sources, clang::SourceRange range);
 
-/// Every concept in namespace morgana, by its name without "morgana::", sorted.
-[[nodiscard]] std::vector<std::string> known_concepts(clang::ASTContext& context);
-/// "net::stack, console, ...": for a message; at most a dozen.
-[[nodiscard]] std::string listed(std::vector<std::string> const& names);
+/// Every concept in namespace morgana that a parameter may name, without "morgana::", sorted; of the devices'
+/// only those in `devices`, if there are any.
+[[nodiscard]] std::vector<std::string> known_concepts(clang::ASTContext& context,
+                                                      std::vector<std::string> const& devices);
+/// "`net::stack`, `console`, ...": for a message; at most a dozen.
+[[nodiscard]] std::string listed(std::vector<std::string> names);
 
 /// Finds start() and fills `answer.needs` or `answer.errors`.
 void read_signature(clang::Sema& sema, reader_request const& request, reader_answer& answer);

@@ -45,8 +45,8 @@ bool is_parseable(clang::Sema& sema, clang::ClassTemplateDecl& parser, clang::Qu
   return !made.isNull() && sema.isCompleteType(where, made);
 }
 
-/// `T` of a partial specialization, by what it is constrained to: "std::integral", "T with
-/// std::is_enum_v<T>".
+/// `T` of a partial specialization, by what it is constrained to: "any std::integral", "any T with
+/// std::is_enum_v<T>"; empty when that would be a program of its own.
 std::string described(clang::ClassTemplatePartialSpecializationDecl const& partial,
                       clang::SourceManager const& sources) {
   auto const* arguments = partial.getTemplateArgsAsWritten();
@@ -63,7 +63,9 @@ std::string described(clang::ClassTemplatePartialSpecializationDecl const& parti
                                       reference->getEndLoc()});
   }
   if (auto const* clause = parameters->getRequiresClause()) {
-    return fmt::format("any {} with {}", text, text_of(sources, clause->getSourceRange()));
+    auto const whole = text_of(sources, clause->IgnoreParens()->getSourceRange());
+    constexpr std::size_t readable_max = 60;
+    return whole.size() > readable_max ? std::string() : fmt::format("any {} with {}", text, whole);
   }
   return text;
 }
@@ -85,6 +87,7 @@ std::vector<std::string> parseable_types(clang::ClassTemplateDecl& parser,
   for (auto const* one : partials) {
     if (one->hasDefinition()) names.push_back(described(*one, sources));
   }
+  std::erase(names, "");
   std::ranges::sort(names);
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
@@ -113,7 +116,7 @@ std::string duration_text(clang::ClassTemplateSpecializationDecl const& type, cl
   return {};
 }
 
-std::string constant_text(clang::QualType type, clang::APValue const& value, clang::ASTContext& context) {
+std::string constant_text(clang::QualType type, clang::APValue const& value) {
   if (value.isInt()) {
     auto const& number = value.getInt();
     if (type->isBooleanType()) return number.getBoolValue() ? "true" : "false";
@@ -136,15 +139,11 @@ std::string constant_text(clang::QualType type, clang::APValue const& value, cla
   }
   auto const* record = type->getAsCXXRecordDecl();
   auto const* made = record ? llvm::dyn_cast<clang::ClassTemplateSpecializationDecl>(record) : nullptr;
-  if (made && made->isInStdNamespace() == false) {
-    // std::chrono is a namespace inside std.
-    auto const* space =
-        llvm::dyn_cast<clang::NamespaceDecl>(made->getDeclContext()->getEnclosingNamespaceContext());
-    while (space && space->isInline()) space = llvm::dyn_cast<clang::NamespaceDecl>(space->getParent());
-    if (space && space->getName() == "chrono" && made->getName() == "duration")
-      return duration_text(*made, value);
+  auto const* space = made ? llvm::dyn_cast<clang::NamespaceDecl>(made->getDeclContext()) : nullptr;
+  while (space && space->isInline()) space = llvm::dyn_cast<clang::NamespaceDecl>(space->getParent());
+  if (space && space->getName() == "chrono" && made->getName() == "duration") {
+    return duration_text(*made, value);
   }
-  (void)context;
   return {};
 }
 
@@ -237,16 +236,16 @@ class field_reader {
                       .default_value = {}};
     if (made.declared_type.empty()) made.declared_type = made.type;
     if (parser_ && !is_parseable(sema_, *parser_, canonical, where)) {
-      diagnostic out{
-          .code = "option-type",
-          .message = fmt::format("the option `{}` has the type `{}`, which cannot be read from text", name,
-                                 made.declared_type),
-          .where = place_of(sources_, where),
-          .help = {fmt::format("use one of these types, or specialize morgana::option_parser<{}>",
-                               made.declared_type)}};
-      out.notes.push_back(
-          {.message = "types that can be read: " + all(parseable_types(*parser_, sources_, policy))});
-      errors_.push_back(std::move(out));
+      auto const types = parseable_types(*parser_, sources_, policy);
+      auto const* customization = canonical->isEnumeralType() ? "option_names" : "option_parser";
+      errors_.push_back(
+          {.code = "option-type",
+           .message = fmt::format("the option `{}` has the type `{}`, which cannot be read from text", name,
+                                  made.declared_type),
+           .where = place_of(sources_, where),
+           .notes = {{.message = fmt::format("types that can be read: `{}`", fmt::join(types, "`, `"))}},
+           .help = {fmt::format("use one of these types, or specialize `morgana::{}<{}>`", customization,
+                                made.declared_type)}});
       return;
     }
     auto const same = std::ranges::find(into_.fields, made.flag, &option_field::flag);
@@ -260,10 +259,6 @@ class field_reader {
     }
     read_default(field, canonical, made);
     into_.fields.push_back(std::move(made));
-  }
-
-  static std::string all(std::vector<std::string> const& names) {
-    return fmt::format("`{}`", fmt::join(names, "`, `"));
   }
 
   /// The field as written: that of the template when the struct is made from one.
@@ -287,8 +282,9 @@ class field_reader {
     auto const& written = pattern_of(field);
     if (!written.hasInClassInitializer()) return;
     if (auto const* init = written.getInClassInitializer()) {
-      auto const whole = text_of(sources_, init->getSourceRange());
-      into.default_source = whole;
+      into.default_source = text_of(sources_, init->getSourceRange());
+      // Of a copy of the same type clang counts the `=` as a part.
+      if (into.default_source.starts_with("= ")) into.default_source.erase(0, 2);
     }
     auto const* init = field.getInClassInitializer();
     if (!init) {
@@ -306,8 +302,7 @@ class field_reader {
       return;
     }
     clang::Expr::EvalResult result;
-    if (init->EvaluateAsConstantExpr(result, context_))
-      into.default_value = constant_text(type, result.Val, context_);
+    if (init->EvaluateAsConstantExpr(result, context_)) into.default_value = constant_text(type, result.Val);
   }
 
   clang::Sema& sema_;

@@ -135,8 +135,9 @@ clang::ConceptReference const* concept_on(clang::Expr const* constraint,
 
 class signature {
  public:
-  signature(clang::Sema& sema, clang::FunctionDecl const& start, reader_answer& answer)
-      : sema_(sema), sources_(sema.getSourceManager()), start_(start), answer_(answer) {}
+  signature(clang::Sema& sema, clang::FunctionDecl const& start, reader_request const& request,
+            reader_answer& answer)
+      : sema_(sema), sources_(sema.getSourceManager()), start_(start), request_(request), answer_(answer) {}
 
   void read() {
     answer_.needs.start = place_of(sources_, start_.getLocation());
@@ -202,7 +203,7 @@ class signature {
            .where = where,
            .help = {fmt::format("write the concept before `auto`, as in `net::stack auto& {}`",
                                 name.empty() ? "NAME" : name)}});
-      auto const known = known_concepts(sema_.getASTContext());
+      auto const known = known_concepts(sema_.getASTContext(), request_.device_concepts);
       if (!known.empty())
         answer_.errors.back().notes.push_back({.message = "the concepts declared here are " + listed(known)});
       return;
@@ -223,7 +224,8 @@ class signature {
     }
     if (name.empty()) {
       return unsupported(
-          where, fmt::format("{} has no name, and the name is what choices and options refer to", what),
+          place_of(sources_, parameter.getSourceRange()),
+          fmt::format("{} has no name, and the name is what choices and options refer to", what),
           {fmt::format("name it, as in `{} auto& network`", written)});
     }
     answer_.needs.parameters.push_back({.what = start_parameter::kind::device, .name = name});
@@ -281,13 +283,15 @@ class signature {
     auto const type = parameter.getType();
     auto const referred = type.getNonReferenceType();
     auto const where = place_of(sources_, parameter.getLocation());
-    auto const written = text_of(sources_, parameter.getTypeSourceInfo()->getTypeLoc().getSourceRange());
+    // The type's own range leaves out the concept of an `auto`.
+    auto const written =
+        text_of(sources_, {parameter.getBeginLoc(), parameter.getTypeSourceInfo()->getTypeLoc().getEndLoc()});
     auto const* record = referred->getAsCXXRecordDecl();
     if (auto const* pointer = referred->getAs<clang::PointerType>();
         pointer && pointer->getPointeeType()->isDependentType()) {
-      return unsupported(
-          where, fmt::format("{} is a pointer, but devices are given by reference", what),
-          {fmt::format("write `auto& {}` with the concept in front", name_or(parameter, "NAME"))});
+      return unsupported(where, fmt::format("{} is a pointer, but devices are given by reference", what),
+                         {fmt::format("write `{}& {}`", one_line(written.substr(0, written.find('*'))),
+                                      name_or(parameter, "NAME"))});
     }
     bool const is_options = record && record->hasDefinition() && record->isAggregate() &&
                             !record->isUnion() && !llvm::isa<clang::ClassTemplateSpecializationDecl>(record);
@@ -365,6 +369,7 @@ class signature {
   clang::Sema& sema_;
   clang::SourceManager const& sources_;
   clang::FunctionDecl const& start_;
+  reader_request const& request_;
   reader_answer& answer_;
   source_location first_options_;
 };
@@ -396,7 +401,9 @@ void add_concepts(clang::DeclContext const& context, std::string const& prefix,
                   std::set<std::string>& names) {
   for (auto const* declaration : context.decls()) {
     if (auto const* one = llvm::dyn_cast<clang::ConceptDecl>(declaration)) {
-      names.insert(prefix + one->getNameAsString());
+      // A device is chosen by concept alone, so one with further parameters is for other uses.
+      bool const usable = one->getTemplateParameters()->size() == 1 || one->getName() == "option_set";
+      if (usable) names.insert(prefix + one->getNameAsString());
     } else if (auto const* space = llvm::dyn_cast<clang::NamespaceDecl>(declaration)) {
       auto const name = space->getNameAsString();
       if (name == "detail" || space->isAnonymousNamespace()) continue;
@@ -407,11 +414,16 @@ void add_concepts(clang::DeclContext const& context, std::string const& prefix,
 
 }  // namespace
 
-std::vector<std::string> known_concepts(clang::ASTContext& context) {
+std::vector<std::string> known_concepts(clang::ASTContext& context, std::vector<std::string> const& devices) {
   std::set<std::string> names;
   for (auto const* declaration : context.getTranslationUnitDecl()->decls()) {
     auto const* space = llvm::dyn_cast<clang::NamespaceDecl>(declaration);
     if (space && space->getName() == "morgana") add_concepts(*space, "", names);
+  }
+  if (!devices.empty()) {
+    std::erase_if(names, [&](auto const& name) {
+      return name != "option_set" && std::ranges::find(devices, name) == devices.end();
+    });
   }
   return {names.begin(), names.end()};
 }
@@ -446,7 +458,7 @@ void read_signature(clang::Sema& sema, reader_request const& request, reader_ans
     answer.errors.push_back(std::move(out));
     return;
   }
-  signature(sema, best_declaration(*starts.front()), answer).read();
+  signature(sema, best_declaration(*starts.front()), request, answer).read();
 }
 
 }  // namespace morgana::driver

@@ -85,6 +85,9 @@ struct requirement_input {
   /// The reader program; empty: ../libexec/morgana/morgana-requirements beside the running executable's
   /// folder, as in the build tree and in an installation. Bindings, whose executable is Python, say it.
   std::filesystem::path reader = {};
+  /// The concepts the catalogue knows ("net::stack"), for the suggestions in messages; empty: every concept
+  /// that namespace morgana declares.
+  std::vector<std::string> device_concepts = {};
 };
 
 /// Reads the requirements. The result is cached under a hash of the entry point, of every file it included

@@ -1,0 +1,1 @@
+task<> start(net::stack auto& network);

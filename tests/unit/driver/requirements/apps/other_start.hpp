@@ -1,0 +1,6 @@
+#pragma once
+#include <morgana/app.hpp>
+
+namespace other {
+morgana::task<> start(morgana::console auto& out);
+}

@@ -1,0 +1,5 @@
+#include <morgana/app.hpp>
+
+using namespace morgana;
+
+task<> start(flux_capacitor auto& past);

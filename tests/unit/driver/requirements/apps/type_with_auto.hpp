@@ -1,0 +1,6 @@
+#include <morgana/app.hpp>
+
+using namespace morgana;
+
+struct disk {};
+task<> start(disk auto& data);

@@ -1,0 +1,3 @@
+#include <morgana/app.hpp>
+
+morgana::task<> start(net::stack auto& network);
