@@ -1,4 +1,5 @@
-// The runner for processes (morgana/plugin/process_runner.hpp), through the driver's own side of the protocol.
+// The runner for processes (morgana/plugin/process_runner.hpp), through the driver's own side of the
+// protocol.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -10,8 +11,8 @@
 
 using namespace morgana::driver;
 using namespace morgana::driver::testing;
-using morgana::machine_protocol::exit_reason;
 using Catch::Matchers::Contains;
+using morgana::machine_protocol::exit_reason;
 
 namespace {
 
@@ -57,7 +58,8 @@ void wait_for_state(machine& running, std::string_view type) {
     REQUIRE(event);
     REQUIRE(*event);
     REQUIRE(!std::holds_alternative<exit_event>(**event));
-    if (auto const* state = std::get_if<state_event>(&**event); state != nullptr && state->type == type) return;
+    if (auto const* state = std::get_if<state_event>(&**event); state != nullptr && state->type == type)
+      return;
   }
 }
 
@@ -91,15 +93,19 @@ TEST_CASE("both output streams are one console, and the guest's status is its ow
 }
 
 TEST_CASE("arguments arrive unchanged") {
-  CHECK(run_guest({"arguments", "a b", "", "--x=\"y\"\\", "ü\n"}).console == "[a b]\n[]\n[--x=\"y\"\\]\n[ü\n]\n");
+  CHECK(run_guest({"arguments", "a b", "", "--x=\"y\"\\", "ü\n"}).console ==
+        "[a b]\n[]\n[--x=\"y\"\\]\n[ü\n]\n");
 }
 
 TEST_CASE("a guest's environment is what it was given and nothing of the driver's") {
-  auto const text = run_guest({"environment"}, {.environment = {{"COLOUR", "blue"}},
-                                                .memory_bytes = 64u << 20,
-                                                .disks = {{.name = "disk", .path = "/tmp/a,b", .read_only = true}}})
-                        .console;
-  CHECK(text == "COLOUR=blue\nMORGANA_DISK_disk=/tmp/a,b,ro,512\nMORGANA_MEMORY_BYTES=67108864\nMORGANA_NAME=guest\n");
+  auto const text =
+      run_guest({"environment"}, {.environment = {{"COLOUR", "blue"}},
+                                  .memory_bytes = 64u << 20,
+                                  .disks = {{.name = "disk", .path = "/tmp/a,b", .read_only = true}}})
+          .console;
+  CHECK(
+      text ==
+      "COLOUR=blue\nMORGANA_DISK_disk=/tmp/a,b,ro,512\nMORGANA_MEMORY_BYTES=67108864\nMORGANA_NAME=guest\n");
 }
 
 TEST_CASE("a guest inherits no descriptor of the driver or the runner but its networks") {

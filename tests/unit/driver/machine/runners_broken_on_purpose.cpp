@@ -84,7 +84,9 @@ TEST_CASE("a frame longer than allowed is refused before it is read") {
   CHECK_THAT(error.message, Contains("longer than 1048576 bytes"));
 }
 
-TEST_CASE("an exit before hello breaks the protocol") { CHECK(start_failure("exit-first").code == "runner-protocol"); }
+TEST_CASE("an exit before hello breaks the protocol") {
+  CHECK(start_failure("exit-first").code == "runner-protocol");
+}
 
 TEST_CASE("a fatal error before hello is the runner's own words and help") {
   auto const error = start_failure("fails-first");
@@ -190,7 +192,8 @@ TEST_CASE("a start message carries the whole configuration") {
 
 TEST_CASE("a guest's memory limit is the target's unless it is given") {
   auto on = fake_target({"echo-start"});
-  on.settings["memory"] = {.name = {}, .type = setting_type::size, .default_value = "3 MiB", .help = "", .values = {}};
+  on.settings["memory"] = {
+      .name = {}, .type = setting_type::size, .default_value = "3 MiB", .help = "", .values = {}};
   auto started = machine::start(on, {.image = "/nowhere"}, soon());
   REQUIRE(started);
   CHECK_THAT(finish(**started).console, Contains("\"memory_bytes\":3145728"));

@@ -11,7 +11,9 @@
 namespace morgana::driver::testing {
 
 /// Long enough that only a hang reaches it, on a busy machine too.
-inline machine::clock::time_point soon() { return machine::clock::now() + std::chrono::seconds(60); }
+inline machine::clock::time_point soon() {
+  return machine::clock::now() + std::chrono::seconds(60);
+}
 
 inline target fake_target(std::vector<std::string> how) {
   target out;

@@ -1,4 +1,5 @@
-// A runner that misbehaves as its first argument says. It has no guest: what it tells the driver is all there is.
+// A runner that misbehaves as its first argument says. It has no guest: what it tells the driver is all there
+// is.
 #include <signal.h>
 #include <unistd.h>
 

@@ -22,7 +22,7 @@ void print(std::string_view text) {
   }
 }
 
-volatile sig_atomic_t terminations = 0;
+sig_atomic_t volatile terminations = 0;
 
 }  // namespace
 
@@ -87,7 +87,8 @@ int main(int count, char** values) {
   if (what == "abort") ::abort();
   if (what == "memory") {
     // Enough for the guest itself, and a request the limit must refuse.
-    void* const much = ::mmap(nullptr, 512u << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* const much =
+        ::mmap(nullptr, 512u << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return much == MAP_FAILED ? 71 : 0;
   }
   if (what == "core") {
@@ -96,7 +97,7 @@ int main(int count, char** values) {
     return limit.rlim_max == 0 ? 0 : 1;
   }
   if (what == "stop") {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = [](int) { terminations = terminations + 1; };
     ::sigaction(SIGTERM, &action, nullptr);
     print("ready\n");
