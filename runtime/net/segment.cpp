@@ -1,0 +1,106 @@
+#include "morgana/net/segment.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace morgana::net {
+
+slice slice::part(std::size_t offset, std::size_t size) const {
+  // Kept within bounds whatever is asked for: a part never reaches beyond its whole.
+  auto const from = std::min<std::size_t>(offset, size_);
+  auto const length = std::min<std::size_t>(size, size_ - from);
+  if (owner_ == nullptr) return {};
+  return {*owner_, offset_ + from, length};
+}
+
+void slice::drop_front(std::size_t bytes) {
+  auto const gone = static_cast<std::uint32_t>(std::min<std::size_t>(bytes, size_));
+  offset_ += gone;
+  size_ -= gone;
+}
+
+void slice::drop_back(std::size_t bytes) {
+  size_ -= static_cast<std::uint32_t>(std::min<std::size_t>(bytes, size_));
+}
+
+std::span<std::byte> segment::push_header(std::size_t bytes) {
+  if (bytes > header_begin_ || size() + bytes > segment_bytes_max) return {};
+  header_begin_ = static_cast<std::uint8_t>(header_begin_ - bytes);
+  return std::span(headroom_).subspan(header_begin_, bytes);
+}
+
+bool segment::append(slice part) {
+  if (slice_count_ == segment_slices_max || size() + part.size() > segment_bytes_max) return false;
+  if (part.size() == 0) return true;
+  slices_bytes_ += static_cast<std::uint32_t>(part.size());
+  slices_[slice_count_++] = std::move(part);
+  return true;
+}
+
+void segment::drop_front(std::size_t bytes) {
+  auto const of_header = std::min(bytes, header_size());
+  header_begin_ = static_cast<std::uint8_t>(header_begin_ + of_header);
+  bytes -= of_header;
+  std::size_t emptied = 0;
+  for (; emptied < slice_count_ && bytes != 0; ++emptied) {
+    auto& front = slices_[emptied];
+    auto const gone = std::min(bytes, front.size());
+    front.drop_front(gone);
+    slices_bytes_ -= static_cast<std::uint32_t>(gone);
+    bytes -= gone;
+    if (front.size() != 0) break;
+  }
+  if (emptied == 0) return;
+  for (std::size_t i = 0; i < slice_count_; ++i) {
+    slices_[i] = i + emptied < slice_count_ ? std::move(slices_[i + emptied]) : slice();
+  }
+  slice_count_ = static_cast<std::uint8_t>(slice_count_ - emptied);
+}
+
+void segment::drop_back(std::size_t bytes) {
+  while (bytes != 0 && slice_count_ != 0) {
+    auto& back = slices_[slice_count_ - 1u];
+    auto const gone = std::min(bytes, back.size());
+    back.drop_back(gone);
+    slices_bytes_ -= static_cast<std::uint32_t>(gone);
+    bytes -= gone;
+    if (back.size() == 0) {
+      back = slice();
+      --slice_count_;
+    }
+  }
+  if (bytes == 0) return;
+  // What is left of it lies in the header, whose bytes move to the back of the headroom.
+  auto const left = header_size() - std::min(bytes, header_size());
+  std::memmove(headroom_.data() + segment_headroom_bytes - left, headroom_.data() + header_begin_, left);
+  header_begin_ = static_cast<std::uint8_t>(segment_headroom_bytes - left);
+}
+
+void segment::clear() {
+  for (std::size_t i = 0; i < slice_count_; ++i) slices_[i] = slice();
+  slices_bytes_ = 0;
+  slice_count_ = 0;
+  header_begin_ = segment_headroom_bytes;
+  gso_size = 0;
+  gso_kind = segmentation::none;
+  checksum = checksum_state::unchecked;
+  checksum_start = checksum_offset = 0;
+  receive_hash = 0;
+}
+
+bool segment::copy_out(std::size_t offset, std::span<std::byte> into) const {
+  if (offset > size() || into.size() > size() - offset) return false;
+  auto const copy_from = [&](std::span<std::byte const> bytes) {
+    auto const skipped = std::min(offset, bytes.size());
+    offset -= skipped;
+    bytes = bytes.subspan(skipped);
+    auto const taken = std::min(bytes.size(), into.size());
+    if (taken != 0) std::memcpy(into.data(), bytes.data(), taken);
+    into = into.subspan(taken);
+  };
+  copy_from(header());
+  for (std::size_t i = 0; i < slice_count_ && !into.empty(); ++i) copy_from(slices_[i].bytes());
+  return true;
+}
+
+}  // namespace morgana::net
