@@ -29,7 +29,8 @@ error device_stack::connect_failed(std::string_view path, error why) {
 }
 
 task<void> device_stack::report(task<result<void>> disconnect, std::string_view path, morgana::context& in) {
-  if (auto ended = co_await disconnect; !ended) log_source(in.log(), "boot").warning("{}: {}", path, ended.error());
+  if (auto ended = co_await disconnect; !ended)
+    log_source(in.log(), "boot").warning("{}: {}", path, ended.error());
 }
 
 task<void> device_stack::take_down() {
@@ -70,14 +71,17 @@ struct session_options {
 
 constexpr boot_option session_table[] = {
     option<&session_options::help>(built_in_options[0], "Show this and end."),
-    option<&session_options::log>(built_in_options[1],
-                                  "What is logged: error, warning, info or debug, for all sources or for some "
-                                  "(http:debug,info)."),
-    option<&session_options::shutdown_grace>(built_in_options[2],
-                                             "How long the application may go on after a stop was asked for."),
+    option<&session_options::log>(
+        built_in_options[1],
+        "What is logged: error, warning, info or debug, for all sources or for some "
+        "(http:debug,info)."),
+    option<&session_options::shutdown_grace>(
+        built_in_options[2], "How long the application may go on after a stop was asked for."),
 };
 
-void say(std::string_view text) { platform::console_write(std::as_bytes(std::span(text))); }
+void say(std::string_view text) {
+  platform::console_write(std::as_bytes(std::span(text)));
+}
 
 void say_line(void* /*to*/, std::string_view text) {
   say(text);
@@ -152,8 +156,9 @@ struct boot_session::state final : ready_node, completion {
 
   bool read_options(std::span<std::string_view const> arguments) {
     session_options options;
-    option_group const groups[] = {{app->options, app->boot_options == nullptr ? nullptr : app->boot_options()},
-                                   {session_table, &options}};
+    option_group const groups[] = {
+        {app->options, app->boot_options == nullptr ? nullptr : app->boot_options()},
+        {session_table, &options}};
     if (std::ranges::find(arguments, "--help") != arguments.end()) {
       show_help(*app, groups[0], groups[1]);
       finish(exit_status::help_shown);
@@ -214,7 +219,7 @@ struct boot_session::state final : ready_node, completion {
   bool task_ended = false;
   int status = exit_status::done;
   device_stack devices;
-  task<result<int>> main;              // uses the devices: destroyed before them
+  task<result<int>> main;  // uses the devices: destroyed before them
   task<void> down;
 };
 
@@ -225,8 +230,12 @@ boot_session::boot_session(application const& what, std::span<std::string_view c
 
 boot_session::~boot_session() = default;
 
-bool boot_session::is_finished() const { return state_->at == state::phase::finished; }
-int boot_session::status() const { return state_->status; }
+bool boot_session::is_finished() const {
+  return state_->at == state::phase::finished;
+}
+int boot_session::status() const {
+  return state_->status;
+}
 
 instant boot_session::run_ready(instant now) {
   state& self = *state_;

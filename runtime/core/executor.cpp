@@ -9,7 +9,9 @@ namespace {
 constexpr std::size_t arity = 4;
 }  // namespace
 
-executor::executor() { ready_.next_ = ready_.previous_ = &ready_; }
+executor::executor() {
+  ready_.next_ = ready_.previous_ = &ready_;
+}
 
 executor::~executor() {
   while (ready_.next_ != &ready_) ready_.next_->unlink();

@@ -9,20 +9,27 @@ namespace {
 
 std::string_view option_error_message(std::uint32_t code) {
   switch (static_cast<option_error>(code)) {
-    case option_error::malformed: return "cannot be read";
-    case option_error::out_of_range: return "out of range";
-    case option_error::not_whole: return "too fine a time for this option";
-    case option_error::unknown_value: return "no such value";
-    case option_error::value_missing: return "its value is missing";
-    case option_error::no_such_option: return "no such option";
-    case option_error::not_an_option: return "not an option; options are written --NAME=VALUE";
+    case option_error::malformed:
+      return "cannot be read";
+    case option_error::out_of_range:
+      return "out of range";
+    case option_error::not_whole:
+      return "too fine a time for this option";
+    case option_error::unknown_value:
+      return "no such value";
+    case option_error::value_missing:
+      return "its value is missing";
+    case option_error::no_such_option:
+      return "no such option";
+    case option_error::not_an_option:
+      return "not an option; options are written --NAME=VALUE";
   }
   return "wrong option";
 }
 
 constinit error_domain const option_domain{"option", option_error_message};
 
-constexpr std::size_t name_bytes_max = 64;      // longer ones are never near to anything
+constexpr std::size_t name_bytes_max = 64;  // longer ones are never near to anything
 
 /// Edits (insert, delete, replace, swap of neighbours) from one name to the other.
 std::size_t distance(std::string_view a, std::string_view b) {
@@ -48,18 +55,19 @@ std::size_t distance(std::string_view a, std::string_view b) {
 std::string_view nearest_name(std::span<option_group const> groups, std::string_view wrong) {
   if (wrong.size() > name_bytes_max) return {};
   std::string_view best;
-  std::size_t least = 1 + wrong.size() / 3;      // further away is no help
+  std::size_t least = 1 + wrong.size() / 3;  // further away is no help
   for (auto const& group : groups) {
     for (auto const& option : group.options) {
       if (option.name.size() > name_bytes_max) continue;
-      if (auto const edits = distance(wrong, option.name); edits <= least && (best.empty() || edits < least)) {
+      if (auto const edits = distance(wrong, option.name);
+          edits <= least && (best.empty() || edits < least)) {
         least = edits;
         best = option.name;
       }
     }
   }
   if (!best.empty()) return best;
-  for (auto const& group : groups) {             // "port" for "network.port"
+  for (auto const& group : groups) {  // "port" for "network.port"
     for (auto const& option : group.options) {
       auto const dot = option.name.rfind('.');
       if (dot != option.name.npos && option.name.substr(dot + 1) == wrong) return option.name;
@@ -83,7 +91,9 @@ found_option find(std::span<option_group const> groups, std::string_view name) {
 
 }  // namespace
 
-error_domain const& domain_of(option_error) { return option_domain; }
+error_domain const& domain_of(option_error) {
+  return option_domain;
+}
 
 std::expected<void, option_failure> assign_options(std::span<option_group const> groups,
                                                    std::span<std::string_view const> arguments) {

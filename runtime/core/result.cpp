@@ -33,9 +33,13 @@ error& error::operator=(error const& other) {
   return *this;
 }
 
-std::string_view error::activity() const { return link_ == nullptr ? std::string_view() : link_->activity; }
+std::string_view error::activity() const {
+  return link_ == nullptr ? std::string_view() : link_->activity;
+}
 
-error const* error::cause() const { return link_ == nullptr ? nullptr : &link_->cause; }
+error const* error::cause() const {
+  return link_ == nullptr ? nullptr : &link_->cause;
+}
 
 error error::during(std::string_view activity) && {
   // The outer error repeats domain and code, so that is() answers at every level of the chain.
@@ -48,16 +52,26 @@ namespace {
 
 std::string_view core_error_message(std::uint32_t code) {
   switch (static_cast<core_error>(code)) {
-    case core_error::timed_out: return "timed out";
-    case core_error::cancelled: return "cancelled";
-    case core_error::limit_reached: return "limit reached";
-    case core_error::out_of_memory: return "out of memory";
-    case core_error::invalid_argument: return "invalid argument";
-    case core_error::not_found: return "not found";
-    case core_error::device_missing: return "this device is missing";
-    case core_error::not_supported: return "not supported";
-    case core_error::not_seeded: return "randomness is not seeded yet";
-    case core_error::closed: return "closed";
+    case core_error::timed_out:
+      return "timed out";
+    case core_error::cancelled:
+      return "cancelled";
+    case core_error::limit_reached:
+      return "limit reached";
+    case core_error::out_of_memory:
+      return "out of memory";
+    case core_error::invalid_argument:
+      return "invalid argument";
+    case core_error::not_found:
+      return "not found";
+    case core_error::device_missing:
+      return "this device is missing";
+    case core_error::not_supported:
+      return "not supported";
+    case core_error::not_seeded:
+      return "randomness is not seeded yet";
+    case core_error::closed:
+      return "closed";
   }
   return "unknown core error";
 }
@@ -66,7 +80,9 @@ constinit error_domain const core_domain{"core", core_error_message};
 
 }  // namespace
 
-error_domain const& domain_of(core_error) { return core_domain; }
+error_domain const& domain_of(core_error) {
+  return core_domain;
+}
 
 void write_text(text_writer& out, error const& value) {
   error const* at = &value;

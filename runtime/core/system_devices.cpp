@@ -5,9 +5,13 @@
 
 namespace morgana {
 
-task<result<system_console>> system_console::connect(context&) { co_return system_console(); }
+task<result<system_console>> system_console::connect(context&) {
+  co_return system_console();
+}
 
-void system_console::write(std::string_view text) { platform::console_write(std::as_bytes(std::span(text))); }
+void system_console::write(std::string_view text) {
+  platform::console_write(std::as_bytes(std::span(text)));
+}
 
 task<result<std::size_t>> system_console::read(std::span<std::byte> into, instant deadline) {
   context& here = co_await this_context();
@@ -24,13 +28,23 @@ task<result<std::size_t>> system_console::read(std::span<std::byte> into, instan
 task<result<system_monotonic_clock>> system_monotonic_clock::connect(context&) {
   co_return system_monotonic_clock();
 }
-instant system_monotonic_clock::now() const { return platform::monotonic_now(); }
+instant system_monotonic_clock::now() const {
+  return platform::monotonic_now();
+}
 
-task<result<system_wall_clock>> system_wall_clock::connect(context&) { co_return system_wall_clock(); }
-wall_time system_wall_clock::now() const { return platform::wall_now(); }
-bool system_wall_clock::is_set() const { return platform::wall_clock_is_set(); }
+task<result<system_wall_clock>> system_wall_clock::connect(context&) {
+  co_return system_wall_clock();
+}
+wall_time system_wall_clock::now() const {
+  return platform::wall_now();
+}
+bool system_wall_clock::is_set() const {
+  return platform::wall_clock_is_set();
+}
 
-task<result<system_timer>> system_timer::connect(context&) { co_return system_timer(); }
+task<result<system_timer>> system_timer::connect(context&) {
+  co_return system_timer();
+}
 
 namespace {
 
@@ -43,7 +57,9 @@ platform::entropy_source_descriptor const* host_generator() {
 
 }  // namespace
 
-task<result<platform_random>> platform_random::connect(context&) { co_return platform_random(); }
+task<result<platform_random>> platform_random::connect(context&) {
+  co_return platform_random();
+}
 
 task<result<void>> platform_random::seeded(instant) {
   if (host_generator() == nullptr) co_return failure(core_error::not_seeded);

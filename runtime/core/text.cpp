@@ -7,7 +7,9 @@
 
 namespace morgana {
 
-void text_writer::put(char one) { put(std::string_view(&one, 1)); }
+void text_writer::put(char one) {
+  put(std::string_view(&one, 1));
+}
 
 void text_writer::put(std::string_view text) {
   auto const room = into_.size() - used_;
@@ -35,7 +37,7 @@ void text_writer::put_signed(std::int64_t value) {
 }
 
 void text_writer::put_escaped(std::string_view text) {
-  std::size_t plain = 0;    // begin of what has not been written yet and needs no escape
+  std::size_t plain = 0;  // begin of what has not been written yet and needs no escape
   std::size_t at = 0;
   while (at < text.size()) {
     if (auto const length = detail::printable_length(text.substr(at)); length != 0) {
@@ -45,9 +47,15 @@ void text_writer::put_escaped(std::string_view text) {
     put(text.substr(plain, at - plain));
     auto const byte = static_cast<unsigned char>(text[at]);
     switch (byte) {
-      case '\n': put("\\n"); break;
-      case '\r': put("\\r"); break;
-      case '\t': put("\\t"); break;
+      case '\n':
+        put("\\n");
+        break;
+      case '\r':
+        put("\\r");
+        break;
+      case '\t':
+        put("\\t");
+        break;
       default:
         put("\\x");
         put_unsigned(byte, 16, 2, '0');

@@ -11,7 +11,12 @@ namespace morgana::detail {
   auto const byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   if (text.empty()) return 0;
   unsigned const first = byte(0);
-  std::size_t const length = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+  std::size_t const length = first < 0x80   ? 1
+                             : first < 0xc2 ? 0
+                             : first < 0xe0 ? 2
+                             : first < 0xf0 ? 3
+                             : first < 0xf5 ? 4
+                                            : 0;
   if (length == 0 || text.size() < length) return 0;
   char32_t value = length == 1 ? first : first & (0x7fu >> length);
   for (std::size_t i = 1; i < length; ++i) {
@@ -29,8 +34,8 @@ namespace morgana::detail {
 [[nodiscard]] constexpr std::size_t printable_length(std::string_view text) {
   char32_t point = 0;
   auto const length = code_point_length(text, &point);
-  bool const obeyed = point < 0x20 || (point >= 0x7f && point < 0xa0) || (point >= 0x2028 && point <= 0x202e) ||
-                      (point >= 0x2066 && point <= 0x2069);
+  bool const obeyed = point < 0x20 || (point >= 0x7f && point < 0xa0) ||
+                      (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069);
   return obeyed ? 0 : length;
 }
 

@@ -46,20 +46,20 @@ inline constexpr int shutdown_deadline = 72;
 
 /// One device of the image's manifest: known at build time, kept in an ELF note, named in errors.
 struct manifest_entry {
-  std::string_view name;             ///< "network"; also the prefix of its options, "network."
-  std::string_view concept_name;     ///< "net::stack"
-  std::string_view implementation;   ///< "socket"
-  std::string_view path;             ///< "start → network"
+  std::string_view name;            ///< "network"; also the prefix of its options, "network."
+  std::string_view concept_name;    ///< "net::stack"
+  std::string_view implementation;  ///< "socket"
+  std::string_view path;            ///< "start → network"
 };
 
 class device_stack;
 
 struct application {
   std::string_view name;
-  std::span<boot_option const> options;                    ///< the application's, then the devices'
+  std::span<boot_option const> options;  ///< the application's, then the devices'
   std::span<manifest_entry const> manifest;
-  void* (*boot_options)();                                 ///< the object the table assigns to
-  task<result<int>> (*run)(device_stack& devices);         ///< connects, starts, returns start()'s status
+  void* (*boot_options)();                          ///< the object the table assigns to
+  task<result<int>> (*run)(device_stack& devices);  ///< connects, starts, returns start()'s status
 };
 
 /// Defined by main.gen.cpp.
@@ -88,7 +88,8 @@ class device_stack {
   /// Awaits `Device::connect(context, arguments...)` with a deadline. The device lives until take down. An
   /// error carries `path`, which lives for ever, and ends the guest with exit_status::device_failed.
   template <class Device, class... Arguments>
-  [[nodiscard]] task<result<Device*>> connect(std::string_view path, duration timeout, Arguments&... arguments);
+  [[nodiscard]] task<result<Device*>> connect(std::string_view path, duration timeout,
+                                              Arguments&&... arguments);
 
   /// Adapts the three forms of start(): task<>, task<int>, task<result<void>>.
   [[nodiscard]] static task<result<int>> status_of(task<void> start);
@@ -110,7 +111,7 @@ class device_stack {
     held(held const&) = delete;
     held& operator=(held const&) = delete;
     virtual ~held() = default;
-    virtual task<void> disconnect(morgana::context&) { return {}; }   ///< an empty task: nothing to do
+    virtual task<void> disconnect(morgana::context&) { return {}; }  ///< an empty task: nothing to do
     std::string_view path;
     held* below = nullptr;
   };
@@ -140,13 +141,18 @@ struct device_stack::held_device final : held {
     }
   }
   task<void> disconnect(morgana::context& in) override {
-    if constexpr (requires(Device& one) { { one.disconnect() } -> std::same_as<task<void>>; }) {
+    if constexpr (requires(Device& one) {
+                    { one.disconnect() } -> std::same_as<task<void>>;
+                  }) {
       return device().disconnect();
-    } else if constexpr (requires(Device& one) { { one.disconnect() } -> std::same_as<task<result<void>>>; }) {
+    } else if constexpr (requires(Device& one) {
+                           { one.disconnect() } -> std::same_as<task<result<void>>>;
+                         }) {
       return report(device().disconnect(), path, in);
     } else {
-      static_assert(!requires(Device& one) { one.disconnect(); },
-                    "disconnect() of a device returns task<void> or task<result<void>>");
+      static_assert(
+          !requires(Device& one) { one.disconnect(); },
+          "disconnect() of a device returns task<void> or task<result<void>>");
       return {};
     }
   }
@@ -154,8 +160,10 @@ struct device_stack::held_device final : held {
 };
 
 template <class Device, class... Arguments>
-task<result<Device*>> device_stack::connect(std::string_view path, duration timeout, Arguments&... arguments) {
-  auto made = co_await with_deadline(after(context_->now(), timeout), Device::connect(*context_, arguments...));
+task<result<Device*>> device_stack::connect(std::string_view path, duration timeout,
+                                            Arguments&&... arguments) {
+  auto made =
+      co_await with_deadline(after(context_->now(), timeout), Device::connect(*context_, arguments...));
   if (!made) co_return failure(connect_failed(path, std::move(made.error())));
   using holder = typename decltype(made)::value_type;
   auto* device = new held_device<Device, holder>(path, std::move(*made));

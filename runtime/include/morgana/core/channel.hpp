@@ -124,7 +124,7 @@ class channel<T>::receive_operation final : public waiter {
   receive_operation(channel& from, instant deadline) : from_(&from), deadline_(deadline) {}
   ~receive_operation() {
     if (!promised_) return;
-    --from_->promised_;   // cancelled after it was woken: the value is for the next one
+    --from_->promised_;  // cancelled after it was woken: the value is for the next one
     from_->promise_next();
   }
   bool await_ready() const { return from_->count_ > from_->promised_ || from_->closed_; }

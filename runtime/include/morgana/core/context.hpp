@@ -15,8 +15,8 @@ class event;
 
 /// What a boot session tells its tasks. Null where there is no session, in tests for instance.
 struct session_events {
-  event* stop = nullptr;          ///< set once an orderly stop was asked for; see stop_requested (event.hpp)
-  event* input = nullptr;         ///< pulsed when console input may have arrived
+  event* stop = nullptr;   ///< set once an orderly stop was asked for; see stop_requested (event.hpp)
+  event* input = nullptr;  ///< pulsed when console input may have arrived
 };
 
 class context {

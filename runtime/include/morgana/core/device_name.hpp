@@ -11,7 +11,7 @@
 namespace morgana {
 
 struct device_name {
-  std::string_view text;             ///< lives for ever
+  std::string_view text;  ///< lives for ever
 };
 
 }  // namespace morgana

@@ -60,8 +60,8 @@ class timer_node {
   virtual void expired() = 0;
   executor* owner_ = nullptr;
   instant deadline_ = never;
-  std::uint64_t order_ = 0;         ///< timers of equal deadline expire in the order they were armed
-  std::size_t index_ = 0;           ///< place in the heap
+  std::uint64_t order_ = 0;  ///< timers of equal deadline expire in the order they were armed
+  std::size_t index_ = 0;    ///< place in the heap
 };
 
 class executor {

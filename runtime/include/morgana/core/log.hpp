@@ -24,7 +24,7 @@ struct log_record {
   instant time;
   log_level level;
   std::string_view source;
-  std::string_view message;          ///< control characters escaped, no newline at its end
+  std::string_view message;  ///< control characters escaped, no newline at its end
 };
 
 /// Where records go. Implemented by the console sink of the boot code and by tests.
@@ -44,16 +44,25 @@ class log_sink {
 /// A part of the program that logs under one name. Cheap to copy.
 class log_source {
  public:
-  log_source(log_sink& sink, std::string_view name) : sink_(&sink), name_(name), level_(sink.level_of(name)) {}
+  log_source(log_sink& sink, std::string_view name)
+      : sink_(&sink), name_(name), level_(sink.level_of(name)) {}
 
   template <class... Values>
-  void error(format_string<Values...> format, Values const&... values) const { say(log_level::error, format, values...); }
+  void error(format_string<Values...> format, Values const&... values) const {
+    say(log_level::error, format, values...);
+  }
   template <class... Values>
-  void warning(format_string<Values...> format, Values const&... values) const { say(log_level::warning, format, values...); }
+  void warning(format_string<Values...> format, Values const&... values) const {
+    say(log_level::warning, format, values...);
+  }
   template <class... Values>
-  void info(format_string<Values...> format, Values const&... values) const { say(log_level::info, format, values...); }
+  void info(format_string<Values...> format, Values const&... values) const {
+    say(log_level::info, format, values...);
+  }
   template <class... Values>
-  void debug(format_string<Values...> format, Values const&... values) const { say(log_level::debug, format, values...); }
+  void debug(format_string<Values...> format, Values const&... values) const {
+    say(log_level::debug, format, values...);
+  }
 
   [[nodiscard]] bool is_on(log_level level) const { return level <= level_; }
 

@@ -37,20 +37,21 @@ namespace morgana {
 
 /// Why a value was refused. Parsers may give errors of other areas too.
 enum class option_error : std::uint8_t {
-  malformed,           ///< not a value of that type
+  malformed,  ///< not a value of that type
   out_of_range,
-  not_whole,           ///< a duration finer than the field can hold
-  unknown_value,       ///< none of an enum's names
-  value_missing,       ///< the last argument is an option that needs a value
+  not_whole,      ///< a duration finer than the field can hold
+  unknown_value,  ///< none of an enum's names
+  value_missing,  ///< the last argument is an option that needs a value
   no_such_option,
-  not_an_option,       ///< an argument without dashes
+  not_an_option,  ///< an argument without dashes
 };
 [[nodiscard]] error_domain const& domain_of(option_error);
 
 /// Specialise for a type that can be read from text:
 ///   static constexpr std::string_view placeholder = "PORT";          // in --help: --port=PORT
-///   static constexpr result<T> parse(std::string_view text);         // constexpr: may be fixed when configuring
-///   static void write_expected(text_writer& out);                    // optional: "a number from 0 to 65535"
+///   static constexpr result<T> parse(std::string_view text);         // constexpr: may be fixed when
+///   configuring static void write_expected(text_writer& out);                    // optional: "a number from
+///   0 to 65535"
 /// and have write_text for T, so that --help can show a default.
 template <class T>
 struct option_parser;
@@ -75,15 +76,15 @@ concept option_set = std::same_as<typename T::declared, Declared>;
 
 /// One option of the generated table. Made by option<...>() below.
 struct boot_option {
-  std::string_view name;             ///< "network.port", without the dashes
-  std::string_view help;             ///< its doc comment, one paragraph
+  std::string_view name;  ///< "network.port", without the dashes
+  std::string_view help;  ///< its doc comment, one paragraph
   std::string_view placeholder;
   /// Reads `text` into the field; `options` is the object that all fields of the table are in.
   result<void> (*assign)(void* options, std::string_view text);
   void (*write_value)(text_writer& out, void const* options);
-  void (*write_expected)(text_writer& out);   ///< may be null
-  bool is_flag = false;              ///< bool: `--name` alone means true
-  bool is_choice = false;            ///< an enum: --help lists what is expected
+  void (*write_expected)(text_writer& out);  ///< may be null
+  bool is_flag = false;                      ///< bool: `--name` alone means true
+  bool is_choice = false;                    ///< an enum: --help lists what is expected
 };
 
 /// An option whose field is reached by member pointers, outermost first:
@@ -99,10 +100,10 @@ struct option_group {
 
 /// Why arguments were refused.
 struct option_failure {
-  std::string_view argument;               ///< as typed
+  std::string_view argument;  ///< as typed
   error reason;
-  std::string_view nearest;                ///< for no_such_option: a name that exists, or empty
-  boot_option const* option = nullptr;     ///< whose value was refused
+  std::string_view nearest;             ///< for no_such_option: a name that exists, or empty
+  boot_option const* option = nullptr;  ///< whose value was refused
 };
 /// "--port=70000: out of range, expected a number from 0 to 65535", on one line; the argument is escaped.
 void write_text(text_writer& out, option_failure const& value);
@@ -111,7 +112,8 @@ void write_text(text_writer& out, option_failure const& value);
 /// first that is wrong.
 [[nodiscard]] std::expected<void, option_failure> assign_options(std::span<option_group const> groups,
                                                                  std::span<std::string_view const> arguments);
-[[nodiscard]] std::expected<void, option_failure> assign_options(std::span<boot_option const> table, void* options,
+[[nodiscard]] std::expected<void, option_failure> assign_options(std::span<boot_option const> table,
+                                                                 void* options,
                                                                  std::span<std::string_view const> arguments);
 
 /// Writes a titled list of options for people, 80 columns, with the values in `group.object` as defaults,
@@ -153,9 +155,13 @@ struct parsed_magnitude {
 
 /// Splits "250ms" into 250 and nanoseconds per unit; 0 when the unit is unknown.
 [[nodiscard]] constexpr std::int64_t unit_nanoseconds(std::string_view unit) {
-  constexpr std::pair<std::string_view, std::int64_t> units[] = {
-      {"ns", 1},           {"us", 1'000},          {"ms", 1'000'000},          {"s", 1'000'000'000},
-      {"min", 60'000'000'000}, {"h", 3'600'000'000'000}, {"d", 86'400'000'000'000}};
+  constexpr std::pair<std::string_view, std::int64_t> units[] = {{"ns", 1},
+                                                                 {"us", 1'000},
+                                                                 {"ms", 1'000'000},
+                                                                 {"s", 1'000'000'000},
+                                                                 {"min", 60'000'000'000},
+                                                                 {"h", 3'600'000'000'000},
+                                                                 {"d", 86'400'000'000'000}};
   for (auto const& [name, length] : units) {
     if (unit == name) return length;
   }
@@ -350,7 +356,8 @@ constexpr boot_option option(std::string_view name, std::string_view help) {
       .is_flag = std::same_as<field, bool>,
       .is_choice = named_enum<field>,
   };
-  if constexpr (requires(text_writer& out) { parser::write_expected(out); }) made.write_expected = parser::write_expected;
+  if constexpr (requires(text_writer& out) { parser::write_expected(out); })
+    made.write_expected = parser::write_expected;
   return made;
 }
 

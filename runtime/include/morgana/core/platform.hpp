@@ -60,12 +60,12 @@ void wait_until(instant deadline) noexcept;
 [[noreturn]] void power_off(int status) noexcept;
 
 enum class crash_reason : std::uint8_t {
-  assertion,          ///< an invariant of ours does not hold
-  fault,              ///< an invalid access or instruction
+  assertion,  ///< an invariant of ours does not hold
+  fault,      ///< an invalid access or instruction
   stack_overflow,
-  stack_smashed,      ///< a stack canary was overwritten
+  stack_smashed,  ///< a stack canary was overwritten
   out_of_memory,
-  platform,           ///< the platform itself cannot go on
+  platform,  ///< the platform itself cannot go on
 };
 
 /// Prints one crash report (reason, `message`, symbols of the call chain where the platform can) between
@@ -76,9 +76,9 @@ enum class crash_reason : std::uint8_t {
 // ---- memory ------------------------------------------------------------------------------------------
 
 struct memory_usage {
-  std::uint64_t limit_bytes;    ///< what this guest may use at most
-  std::uint64_t used_bytes;     ///< heap in use, about
-  std::uint64_t peak_bytes;     ///< most that was in use
+  std::uint64_t limit_bytes;  ///< what this guest may use at most
+  std::uint64_t used_bytes;   ///< heap in use, about
+  std::uint64_t peak_bytes;   ///< most that was in use
 };
 
 /// The heap behind malloc: its limit and its use. Reaching the limit is crash(out_of_memory) for operator
@@ -88,10 +88,10 @@ struct memory_usage {
 // ---- randomness --------------------------------------------------------------------------------------
 
 enum class entropy_kind : std::uint8_t {
-  os_generator,       ///< a seeded CSPRNG of the host (getrandom); its output needs no conditioning
-  cpu_generator,      ///< RDSEED, RDRAND
-  timing,             ///< jitter of the cycle counter
-  seed,               ///< handed over by the boot loader or device tree
+  os_generator,   ///< a seeded CSPRNG of the host (getrandom); its output needs no conditioning
+  cpu_generator,  ///< RDSEED, RDRAND
+  timing,         ///< jitter of the cycle counter
+  seed,           ///< handed over by the boot loader or device tree
 };
 
 /// One source of raw samples. `sample` fills `into` and returns the bytes written, 0 when it has none now;
@@ -99,7 +99,7 @@ enum class entropy_kind : std::uint8_t {
 struct entropy_source_descriptor {
   std::string_view name;
   entropy_kind kind;
-  std::uint32_t millibits_per_byte;   ///< conservative credit, 0 to 8000
+  std::uint32_t millibits_per_byte;  ///< conservative credit, 0 to 8000
   std::size_t (*sample)(std::span<std::byte> into) noexcept;
 };
 

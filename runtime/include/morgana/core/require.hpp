@@ -13,7 +13,8 @@
 namespace morgana {
 
 inline void require(bool holds, std::string_view text) {
-  if (!holds) [[unlikely]] platform::crash(platform::crash_reason::assertion, text);
+  if (!holds) [[unlikely]]
+    platform::crash(platform::crash_reason::assertion, text);
 }
 
 }  // namespace morgana

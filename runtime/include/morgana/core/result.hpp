@@ -22,8 +22,8 @@ namespace morgana {
 
 /// Names the values of one area's error enum.
 struct error_domain {
-  std::string_view name;                              ///< "net", "storage"
-  std::string_view (*message)(std::uint32_t code);    ///< "connection refused"; static text, never empty
+  std::string_view name;                            ///< "net", "storage"
+  std::string_view (*message)(std::uint32_t code);  ///< "connection refused"; static text, never empty
 };
 
 template <class E>
@@ -66,7 +66,9 @@ class [[nodiscard]] error {
   error(error_domain const& domain, std::uint32_t code, std::int64_t detail)
       : domain_(&domain), code_(code), detail_(detail) {}
   struct link;
-  struct unlink { void operator()(link*) const noexcept; };
+  struct unlink {
+    void operator()(link*) const noexcept;
+  };
   error_domain const* domain_;
   std::uint32_t code_;
   std::int64_t detail_;
@@ -81,20 +83,22 @@ template <error_enum E>
 [[nodiscard]] std::unexpected<error> failure(E code, std::int64_t detail = 0) {
   return std::unexpected<error>(error(code, detail));
 }
-[[nodiscard]] inline std::unexpected<error> failure(error what) { return std::unexpected<error>(std::move(what)); }
+[[nodiscard]] inline std::unexpected<error> failure(error what) {
+  return std::unexpected<error>(std::move(what));
+}
 
 /// Errors that any area can give.
 enum class core_error : std::uint8_t {
-  timed_out,          ///< the deadline passed
-  cancelled,          ///< the scope that waited for it ended first
-  limit_reached,      ///< a documented limit; detail is the limit
+  timed_out,      ///< the deadline passed
+  cancelled,      ///< the scope that waited for it ended first
+  limit_reached,  ///< a documented limit; detail is the limit
   out_of_memory,
   invalid_argument,
   not_found,
-  device_missing,     ///< the platform has no device of that name: the operator must attach one
-  not_supported,      ///< by this device or platform
-  not_seeded,         ///< randomness was asked for before the generator had enough entropy
-  closed,             ///< the other end, or this one, was closed before
+  device_missing,  ///< the platform has no device of that name: the operator must attach one
+  not_supported,   ///< by this device or platform
+  not_seeded,      ///< randomness was asked for before the generator had enough entropy
+  closed,          ///< the other end, or this one, was closed before
 };
 [[nodiscard]] error_domain const& domain_of(core_error);
 

@@ -66,7 +66,7 @@ class scope final : private ready_node {
   context* context_;
   child* youngest_ = nullptr;
   std::size_t running_ = 0;
-  std::size_t leaving_ = 0;              ///< ended or cancelled, not destroyed yet
+  std::size_t leaving_ = 0;  ///< ended or cancelled, not destroyed yet
   bool closing_ = false;
   std::optional<error> first_error_;
   wait_operation* waiting_ = nullptr;
@@ -93,8 +93,12 @@ class scope::wait_operation final : public operation {
   std::size_t most_;
 };
 
-inline scope::wait_operation scope::join() { return {*this, 1}; }
-inline scope::wait_operation scope::below(std::size_t most) { return {*this, most}; }
+inline scope::wait_operation scope::join() {
+  return {*this, 1};
+}
+inline scope::wait_operation scope::below(std::size_t most) {
+  return {*this, most};
+}
 
 /// `scope children = co_await open_scope();` Does not suspend.
 class open_scope : this_context {

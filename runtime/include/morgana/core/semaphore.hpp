@@ -40,7 +40,7 @@ class semaphore {
    public:
     acquire_operation(semaphore& of, instant deadline) : of_(&of), deadline_(deadline) {}
     ~acquire_operation() {
-      if (granted_) of_->release();   // cancelled after it was woken
+      if (granted_) of_->release();  // cancelled after it was woken
     }
     bool await_ready() {
       if (of_->free_ == 0) return false;

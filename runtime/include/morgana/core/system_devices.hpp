@@ -55,7 +55,7 @@ class platform_random {
   [[nodiscard]] result<void> fill(std::span<std::byte> into);
 };
 
-static_assert(console<system_console> && monotonic_clock<system_monotonic_clock> && wall_clock<system_wall_clock> &&
-              timer<system_timer> && random_generator<platform_random>);
+static_assert(console<system_console> && monotonic_clock<system_monotonic_clock> &&
+              wall_clock<system_wall_clock> && timer<system_timer> && random_generator<platform_random>);
 
 }  // namespace morgana

@@ -49,10 +49,16 @@ class text_writer {
   bool cut_ = false;
 };
 
-inline void write_text(text_writer& out, std::string_view value) { out.put(value); }
-inline void write_text(text_writer& out, char value) { out.put(value); }
+inline void write_text(text_writer& out, std::string_view value) {
+  out.put(value);
+}
+inline void write_text(text_writer& out, char value) {
+  out.put(value);
+}
 template <std::same_as<bool> B>
-void write_text(text_writer& out, B value) { out.put(value ? std::string_view("true") : std::string_view("false")); }
+void write_text(text_writer& out, B value) {
+  out.put(value ? std::string_view("true") : std::string_view("false"));
+}
 template <std::integral I>
   requires(!std::same_as<I, bool> && !std::same_as<I, char>)
 void write_text(text_writer& out, I value) {
@@ -72,7 +78,7 @@ namespace detail {
 struct text_argument {
   void const* value;
   void (*write)(text_writer&, void const*);
-  std::uint64_t bits;                ///< for {x}
+  std::uint64_t bits;  ///< for {x}
 };
 
 template <writable_text T>
@@ -83,7 +89,9 @@ text_argument make_argument(T const& value) {
   } else if constexpr (std::integral<T>) {
     bits = static_cast<std::make_unsigned_t<T>>(value);
   }
-  return {&value, [](text_writer& out, void const* erased) { write_text(out, *static_cast<T const*>(erased)); }, bits};
+  return {&value,
+          [](text_writer& out, void const* erased) { write_text(out, *static_cast<T const*>(erased)); },
+          bits};
 }
 
 void append_formatted(text_writer& out, std::string_view format, std::span<text_argument const> arguments);

@@ -20,14 +20,14 @@ namespace morgana::net {
 struct mac_address {
   std::array<std::uint8_t, 6> bytes{};
   friend auto operator<=>(mac_address const&, mac_address const&) = default;
-  [[nodiscard]] static std::optional<mac_address> parse(std::string_view text);   ///< "02:00:5e:10:00:01"
+  [[nodiscard]] static constexpr std::optional<mac_address> parse(std::string_view text);   ///< "02:00:5e:10:00:01"
 };
 
 /// RFC 791; in wire order.
 struct ipv4_address {
   std::array<std::uint8_t, 4> bytes{};
   friend auto operator<=>(ipv4_address const&, ipv4_address const&) = default;
-  [[nodiscard]] static std::optional<ipv4_address> parse(std::string_view text);  ///< strict dotted quad
+  [[nodiscard]] static constexpr std::optional<ipv4_address> parse(std::string_view text);  ///< strict dotted quad
   static constexpr std::size_t text_bytes_max = 15;
 };
 
@@ -35,7 +35,7 @@ struct ipv4_address {
 struct ipv6_address {
   std::array<std::uint8_t, 16> bytes{};
   friend auto operator<=>(ipv6_address const&, ipv6_address const&) = default;
-  [[nodiscard]] static std::optional<ipv6_address> parse(std::string_view text);
+  [[nodiscard]] static constexpr std::optional<ipv6_address> parse(std::string_view text);
   static constexpr std::size_t text_bytes_max = 39;
 };
 
@@ -57,7 +57,7 @@ class ip_address {
   [[nodiscard]] bool is_multicast() const;
 
   friend auto operator<=>(ip_address const&, ip_address const&) = default;
-  [[nodiscard]] static std::optional<ip_address> parse(std::string_view text);
+  [[nodiscard]] static constexpr std::optional<ip_address> parse(std::string_view text);
 
  private:
   std::array<std::uint8_t, 16> bytes_{};
@@ -69,7 +69,7 @@ struct endpoint {
   ip_address address;
   std::uint16_t port = 0;                                             ///< host order
   friend auto operator<=>(endpoint const&, endpoint const&) = default;
-  [[nodiscard]] static std::optional<endpoint> parse(std::string_view text);
+  [[nodiscard]] static constexpr std::optional<endpoint> parse(std::string_view text);
 };
 
 /// An address with a prefix length: "10.0.0.2/24".
@@ -78,7 +78,7 @@ struct cidr {
   std::uint8_t prefix_bits = 0;
   friend auto operator<=>(cidr const&, cidr const&) = default;
   [[nodiscard]] bool contains(ip_address const& other) const;
-  [[nodiscard]] static std::optional<cidr> parse(std::string_view text);
+  [[nodiscard]] static constexpr std::optional<cidr> parse(std::string_view text);
 };
 
 void write_text(text_writer& out, mac_address const& value);
@@ -91,15 +91,18 @@ void write_text(text_writer& out, cidr const& value);
 }  // namespace morgana::net
 
 namespace morgana {
+/// Every type with a static parse() that gives an optional: the addresses above, and an application's own.
 template <class T>
   requires requires(std::string_view text) {
     { T::parse(text) } -> std::same_as<std::optional<T>>;
   }
 struct option_parser<T> {
   static constexpr std::string_view placeholder = "ADDRESS";
-  static result<T> parse(std::string_view text) {
+  static constexpr result<T> parse(std::string_view text) {
     if (auto value = T::parse(text)) return *value;
     return failure(net::net_error::invalid_address);
   }
 };
 }  // namespace morgana
+
+#include "morgana/net/address_parse.hpp"
