@@ -75,11 +75,12 @@ void check_placeholders(toml_table& in, device const& one) {
   if (replaced) return;
   diagnostic wrong{.code = "placeholder", .message = {}, .where = in.where("type")};
   if (replaced.error() == "{" || replaced.error() == "}") {
-    wrong.message = fmt::format("a `{}` in `type` has no partner", replaced.error());
+    wrong.message = fmt::format("a `{}` in `type` belongs to no placeholder", replaced.error());
     wrong.help = {"write {{ or }} for a brace of C++"};
   } else {
-    wrong.message =
-        fmt::format("{{{}}} in `type` is neither a need, nor a setting, nor {{generated}}", replaced.error());
+    wrong.message = replaced.error() == "generated"
+                        ? std::string("{generated} in `type`, but nothing is generated")
+                        : fmt::format("{{{}}} in `type` is neither a need nor a setting", replaced.error());
     if (auto const near = nearest(replaced.error(), known)) {
       wrong.help = {fmt::format("did you mean {{{}}}?", *near)};
     } else if (replaced.error() == "generated") {

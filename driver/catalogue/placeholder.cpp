@@ -13,7 +13,8 @@ std::expected<std::string, std::string> replace_placeholders(std::string_view te
       return std::unexpected(std::string("}"));
     } else if (text.front() == '{') {
       auto const end = text.find_first_of("{}", 1);
-      if (end == std::string_view::npos || text[end] == '{') return std::unexpected(std::string("{"));
+      if (end == std::string_view::npos || text[end] == '{' || end == 1)
+        return std::unexpected(std::string("{"));
       auto const name = text.substr(1, end - 1);
       auto value = lookup(name);
       if (!value) return std::unexpected(std::string(name));

@@ -14,6 +14,7 @@
 #include <cmath>
 
 #include "description/toml_node.hpp"
+#include "diagnostic/escape.hpp"
 
 namespace morgana::driver::toml_detail {
 namespace {
@@ -125,7 +126,8 @@ std::string_view trim(std::string_view text) {
 
 /// The key that stands before byte `end` of a line: (its column, itself).
 std::pair<std::size_t, std::string_view> key_before(std::string_view line, std::size_t end) {
-  auto before = line.substr(0, end);
+  auto before = trim(line.substr(0, end));
+  if (before.ends_with('=')) before.remove_suffix(1);
   auto const start = before.find_last_of(",{");
   if (start != std::string_view::npos) before.remove_prefix(start + 1);
   auto const key = trim(before);
@@ -133,7 +135,8 @@ std::pair<std::size_t, std::string_view> key_before(std::string_view line, std::
 }
 
 /// Where the name that is defined a second time was defined first, as far as the text before tells.
-std::optional<source_location> first_definition(node& root, std::string_view key, bool is_header) {
+std::optional<source_location> first_definition(node& root, line_index const& lines, std::string_view key,
+                                                bool is_header) {
   auto* table = &root;
   if (!is_header) {
     // The table that was open: the one whose header is last.
@@ -142,7 +145,9 @@ std::optional<source_location> first_definition(node& root, std::string_view key
         auto* inner = &value;
         if (value.kind == toml_kind::array && !value.items.empty()) inner = &value.items.back();
         if (inner->kind != toml_kind::table) continue;
-        if (inner->where.line > table->where.line || table == &root) table = inner;
+        // Inline and dotted tables have no header.
+        auto const at = lines.line(inner->where.line).substr(inner->where.column - 1);
+        if (at.starts_with('[') && inner->where.line >= table->where.line) table = inner;
         self(self, *inner);
       }
     };
@@ -162,7 +167,34 @@ std::optional<source_location> first_definition(node& root, std::string_view key
   }
 }
 
-diagnostic describe(toml::parse_error const& error, line_index const& lines,
+/// The word that byte `column` of a line belongs to or follows, and its own column; empty when there is none.
+std::pair<std::uint32_t, std::string_view> word_at(std::string_view line, std::uint32_t column) {
+  auto const part = [](char c) {
+    auto const lower = static_cast<char>(c | 0x20);
+    return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.' ||
+           c == '/' || c == '+' || c == ':';
+  };
+  auto begin = std::min<std::size_t>(column - 1, line.size());
+  auto end = begin;
+  while (begin > 0 && part(line[begin - 1])) --begin;
+  while (end < line.size() && part(line[end])) ++end;
+  return {static_cast<std::uint32_t>(begin + 1), line.substr(begin, end - begin)};
+}
+
+/// The first byte that is no UTF-8.
+std::optional<source_location> broken_utf8(std::string_view text, std::filesystem::path const& file) {
+  source_location at{file, 1, 1};
+  while (!text.empty()) {
+    auto const length = utf8_length(text);
+    if (length == 0) return at;
+    at.column += static_cast<std::uint32_t>(length);
+    if (text.front() == '\n') at = {file, at.line + 1, 1};
+    text.remove_prefix(length);
+  }
+  return std::nullopt;
+}
+
+diagnostic describe(toml::parse_error const& error, std::string_view whole, line_index const& lines,
                     std::filesystem::path const& file) {
   auto text = std::string(error.description());
   std::string within;
@@ -173,9 +205,11 @@ diagnostic describe(toml::parse_error const& error, line_index const& lines,
     }
   }
   while (!text.empty() && text.back() == '\n') text.pop_back();
+  auto const vowel = !within.empty() && std::string_view("aeiou").contains(within.front());
   diagnostic result{.code = "wrong-toml",
                     .message = within.empty() ? fmt::format("not valid TOML: {}", text)
-                                              : fmt::format("not valid TOML: {} (in a {})", text, within),
+                                              : fmt::format("not valid TOML, in {} {}: {}",
+                                                            vowel ? "an" : "a", within, text),
                     .where = lines.locate(file, error.source())};
   auto& place = *result.where;
 
@@ -203,21 +237,30 @@ diagnostic describe(toml::parse_error const& error, line_index const& lines,
       auto before = toml::parse(lines.before(place.line), std::string_view{});
       if (before) {
         auto root = converter{lines, file}.convert(before.table(), "");
-        if (auto first = first_definition(root, key, header)) {
+        if (auto first = first_definition(root, lines, key, header)) {
           result.notes.push_back({"first defined here", std::move(first)});
         }
       }
       return result;
     }
   }
-  if (text.contains("expected value") || within == "boolean" || within == "value") {
+  if (text.contains("utf-8")) {
+    result.message = "the file is not UTF-8 from here on";
+    if (auto broken = broken_utf8(whole, file)) place = std::move(*broken);
+    result.help = {"save the file as UTF-8"};
+  } else if (text.contains("value") || within == "boolean") {
+    if (auto const [column, word] = word_at(lines.line(place.line), place.column); !word.empty()) {
+      place.column = column;
+      place.length = static_cast<std::uint32_t>(word.size());
+      result.message = fmt::format("`{}` is no TOML value", word);
+    }
     result.help = {"text needs quotes: key = \"text\""};
-  } else if (within == "string") {
+  } else if (text.contains("escape sequence")) {
+    result.help = {"write \\\\ for a backslash, or put the text in '...'"};
+  } else if (within.ends_with("string")) {
     result.help = {"close the string with its quote on the same line"};
   } else if (within == "array" || within == "inline table") {
     result.help = {"close what was opened here; entries are parted by commas"};
-  } else if (text.contains("utf-8")) {
-    result.help = {"save the file as UTF-8"};
   } else {
     result.help = {"a line is `key = value`, a [table] header or a # comment"};
   }
@@ -235,7 +278,7 @@ outcome<std::unique_ptr<document>> parse(std::string_view text, std::filesystem:
   if (auto within_limits = check_limits(text, file); !within_limits) return fail(std::move(within_limits));
   line_index const lines(text);
   auto parsed = toml::parse(text, std::string_view{});
-  if (!parsed) return fail(describe(parsed.error(), lines, file));
+  if (!parsed) return fail(describe(parsed.error(), text, lines, file));
   auto result = std::make_unique<document>();
   result->file = {file};
   result->root = converter{lines, file}.convert(parsed.table(), "");

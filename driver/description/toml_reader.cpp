@@ -46,8 +46,18 @@ std::string example(std::string_view key, toml_kind kind) {
   }
 }
 
+/// " in [devices.htdocs]", " in [[device]]": as the header is written, without numbers of entries.
 std::string in_table(std::string_view path) {
-  return path.empty() ? std::string{} : fmt::format(" in [{}]", path);
+  if (path.empty()) return {};
+  auto const entry = path.ends_with(']');
+  std::string name;
+  auto inside = false;
+  for (auto const c : path) {
+    if (c == '[') inside = true;
+    if (!inside) name += c;
+    if (c == ']') inside = false;
+  }
+  return entry ? fmt::format(" in [[{}]]", name) : fmt::format(" in [{}]", name);
 }
 
 std::string quoted_list(std::vector<std::string> const& names) {
@@ -165,7 +175,7 @@ std::optional<std::int64_t> toml_table::integer(std::string_view key, std::int64
                          ? fmt::format("at least {}", least)
                          : fmt::format("from {} to {}", least, most);
   wrong_value(key, fmt::format("`{}` must be {}, but it is {}", key, range, found->integer),
-              {fmt::format("write a number {}", range)});
+              {fmt::format("write a number {}{}", range.starts_with("at") ? "of " : "", range)});
   return std::nullopt;
 }
 
@@ -258,6 +268,12 @@ std::optional<toml_table> toml_table::require_table(std::string_view key) {
 
 std::vector<toml_table> toml_table::tables(std::string_view key) {
   std::vector<toml_table> result;
+  if (kind(key) == toml_kind::table) {
+    allow(key);
+    wrong_value(key, fmt::format("`{}` must be an array of tables, but it is one table", key),
+                {fmt::format("write its header with two brackets: `[[{}]]`", key)});
+    return result;
+  }
   auto* found = expect(key, toml_kind::array);
   if (!found) return result;
   for (auto& item : found->items) {

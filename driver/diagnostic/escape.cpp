@@ -52,6 +52,10 @@ std::pair<char32_t, std::size_t> decode(std::string_view text) {
 
 }  // namespace
 
+std::size_t utf8_length(std::string_view text) {
+  return decode(text).second;
+}
+
 shown_character show_first(std::string_view text) {
   auto const [point, length] = decode(text);
   if (length == 0) return {1, 4, fmt::format("\\x{:02x}", static_cast<std::uint8_t>(text[0]))};

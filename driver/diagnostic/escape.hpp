@@ -7,6 +7,9 @@
 
 namespace morgana::driver {
 
+/// Bytes of the first character of a text that is not empty; 0 when it is not well-formed UTF-8 (RFC 3629).
+[[nodiscard]] std::size_t utf8_length(std::string_view text);
+
 /// How the first character of a text is shown.
 struct shown_character {
   std::size_t bytes = 1;    ///< of the input it stands for

@@ -53,7 +53,7 @@ bool read_api(toml_table& in, target& into) {
        .where = in.where("api"),
        .help = {into.api_major > plugin_api_major
                     ? "upgrade morgana, or install an older version of the plugin"
-                    : "install a newer version of the plugin, or port it (docs/writing-a-plugin.md)"}});
+                    : "install a newer version of the plugin, or port it to this interface"}});
   return false;
 }
 
