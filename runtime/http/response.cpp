@@ -99,20 +99,21 @@ void response_writer::put_connection_and_extra() {
   if (extra_bytes_ != 0) output.put(std::string_view(extra_.get(), extra_bytes_));
 }
 
-void response_writer::reply(status code, std::string_view content_type, std::span<std::byte const> body) {
-  if (stage_ != stage::nothing) return;
+/// False when no body follows.
+bool response_writer::put_whole_head(status code, std::string_view content_type, std::uint64_t body_bytes) {
+  if (stage_ != stage::nothing) return false;
   if (content_type.size() > content_type_bytes_max || !is_field_value(content_type)) {
     ++owner_->server_.statistics.headers_refused;
     bad_headers_ = true;
   }
-  if (refuse_bad_headers()) return;
+  if (refuse_bad_headers()) return false;
   stage_ = stage::complete;
   auto& output = owner_->output_;
   put_head_start(code);
   put_connection_and_extra();
   if (!has_content(code)) {
     output.put("\r\n");
-    return;
+    return false;
   }
   if (!content_type.empty()) {
     output.put("Content-Type: ");
@@ -120,14 +121,23 @@ void response_writer::reply(status code, std::string_view content_type, std::spa
     output.put("\r\n");
   }
   output.put("Content-Length: ");
-  output.put(digits(body.size()));
+  output.put(digits(body_bytes));
   output.put("\r\n\r\n");
-  if (owner_->request_.method_ == method::head) return;
+  return owner_->request_.method_ != method::head;
+}
+
+void response_writer::reply(status code, std::string_view content_type, std::span<std::byte const> body) {
+  if (!put_whole_head(code, content_type, body.size())) return;
+  auto& output = owner_->output_;
   if (body.size() + last_chunk_bytes <= output.room()) {
     output.put(std::string_view(reinterpret_cast<char const*>(body.data()), body.size()));
   } else {
     output.keep_copy(body);
   }
+}
+
+void response_writer::reply_view(status code, std::string_view content_type, std::span<std::byte const> body) {
+  if (put_whole_head(code, content_type, body.size())) owner_->output_.refer(body);
 }
 
 void response_writer::reply(status code) {

@@ -86,6 +86,8 @@ class response_writer {
   void reply(status code, std::string_view content_type, std::string_view body) {
     reply(code, content_type, std::as_bytes(std::span(body)));
   }
+  /// The same, without a copy: `body` lives as long as the server.
+  void reply_view(status code, std::string_view content_type, std::span<std::byte const> body);
   /// An answer whose body is its reason phrase; none for 204 and 304.
   void reply(status code);
 
@@ -111,6 +113,7 @@ class response_writer {
   void reset();
   void put_head_start(status code);
   void put_connection_and_extra();
+  [[nodiscard]] bool put_whole_head(status code, std::string_view content_type, std::uint64_t body_bytes);
   [[nodiscard]] bool refuse_bad_headers();
 
   connection* owner_;

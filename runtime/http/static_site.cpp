@@ -1,0 +1,204 @@
+#include "morgana/http/static_site.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "morgana/core/text.hpp"
+#include "morgana/http/date.hpp"
+#include "text_rules.hpp"
+
+namespace morgana::http {
+namespace {
+
+/// FNV-1a. The keys are the site's own, so nobody can choose colliding ones; a request only looks up.
+std::uint64_t hash_of(std::string_view key) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (char const c : key) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  return hash ^ hash >> 29;
+}
+
+std::string_view view_of(std::array<char, date_bytes> const& date) { return {date.data(), date.size()}; }
+
+}  // namespace
+
+std::string_view make_entity_tag(std::uint64_t content_hash, std::array<char, entity_tag_bytes>& into) {
+  if (content_hash == 0) return {};
+  text_writer text{std::span<char>(into)};
+  text.put('"');
+  text.put_unsigned(content_hash, 16, 16, '0');
+  text.put('"');
+  return text.view();
+}
+
+bool site_index::wanted::append(std::string_view more) {
+  if (more.size() > text.size() - size) return false;
+  std::memcpy(text.data() + size, more.data(), more.size());
+  size += more.size();
+  return true;
+}
+
+void site_index::add(std::string_view key, value_information const& about, std::span<std::byte const> body) {
+  auto& added = files_.emplace_back();
+  added.key = key;
+  added.body = body;
+  added.content_type = content_type_of(key);
+  added.modified_unix_seconds = about.modified_unix_seconds;
+  added.tag_bytes = make_entity_tag(about.content_hash, added.tag_text).size();
+
+  auto& validators = added.fields_not_modified;
+  if (added.tag_bytes != 0) validators.append("ETag: ").append(added.entity_tag()).append("\r\n");
+  if (about.modified_unix_seconds != 0) {
+    validators.append("Last-Modified: ").append(view_of(format_date(about.modified_unix_seconds))).append("\r\n");
+  }
+  if (!options_.cache_control.empty()) validators.append("Cache-Control: ").append(options_.cache_control).append("\r\n");
+
+  fixed_text<24> size;
+  size.put_unsigned(body.size());
+  added.fields.append("Content-Type: ").append(added.content_type).append("\r\nContent-Length: ").append(size.view());
+  added.fields.append("\r\nAccept-Ranges: bytes\r\n").append(validators);
+}
+
+void site_index::finish() {
+  // At most half full, so that a look-up ends soon.
+  table_.assign(std::bit_ceil(files_.size() * 2 + 1), 0);
+  for (std::size_t i = 0; i < files_.size(); ++i) {
+    auto slot = hash_of(files_[i].key) & (table_.size() - 1);
+    while (table_[slot] != 0) slot = (slot + 1) & (table_.size() - 1);
+    table_[slot] = static_cast<std::uint32_t>(i + 1);
+  }
+}
+
+site_index::file const* site_index::find(std::string_view key) const {
+  if (table_.empty()) return nullptr;
+  for (auto slot = hash_of(key) & (table_.size() - 1); table_[slot] != 0; slot = (slot + 1) & (table_.size() - 1)) {
+    auto const& candidate = files_[table_[slot] - 1];
+    if (candidate.key == key) return &candidate;
+  }
+  return nullptr;
+}
+
+site_index::outcome site_index::answer(request const& asked, response_writer& response, wanted& into) const {
+  if (asked.method() != method::get && asked.method() != method::head) {
+    response.header("Allow", "GET, HEAD");
+    response.reply(status::method_not_allowed);
+    return outcome::answered;
+  }
+  auto const path = asked.path();
+  // The usual case: the path is a key as it stands.
+  if (auto const* found = find(path.substr(1)); found != nullptr && path.find('%') == std::string_view::npos) {
+    send(*found, asked, response);
+    return outcome::answered;
+  }
+  std::array<char, key_bytes_max> decoded_text;
+  auto const decoded = path.size() > decoded_text.size() && path.find('%') == std::string_view::npos
+                           ? std::nullopt
+                           : decode_path(path, decoded_text);
+  if (!decoded) {
+    response.reply(status::bad_request);
+    return outcome::answered;
+  }
+  if (!into.append(decoded->substr(1)) || ((into.size == 0 || into.key().ends_with('/')) && !into.append(options_.index))) {
+    answer_not_found(response);
+    return outcome::answered;
+  }
+  if (auto const* found = find(into.key()); found != nullptr) {
+    send(*found, asked, response);
+    return outcome::answered;
+  }
+  auto const size = into.size;
+  bool const is_folder = into.append("/") && into.append(options_.index) && find(into.key()) != nullptr;
+  into.size = size;
+  if (!is_folder) return outcome::not_here;
+  answer_redirect(asked, response);
+  return outcome::answered;
+}
+
+void site_index::answer_not_found(response_writer& response) const {
+  if (auto const* page = find(options_.not_found_page); page != nullptr) {
+    response.reply_view(status::not_found, page->content_type, page->body);
+  } else {
+    response.reply(status::not_found);
+  }
+}
+
+void site_index::answer_redirect(request const& asked, response_writer& response) {
+  // The path names a key, so its first component is not empty and "//host" cannot be made of it.
+  std::array<char, key_bytes_max * 3 + 2> text;
+  text_writer location{std::span<char>(text)};
+  location.put(asked.path());
+  location.put('/');
+  if (!asked.query().empty()) {
+    location.put('?');
+    location.put(asked.query());
+  }
+  if (location.was_cut()) {
+    response.reply(status::not_found);
+    return;
+  }
+  response.header("Location", location.view());
+  response.reply(status::moved_permanently);
+}
+
+bool site_index::answer_conditions(request const& asked, response_writer& response, representation const& selected,
+                                   byte_range& range, status& with) const {
+  auto const decided = asked.is_conditional() ? evaluate(asked, selected)
+                                              : decision{disposition::whole, {0, selected.size_bytes}};
+  fixed_text<64> content_range;
+  switch (decided.what) {
+    case disposition::precondition_failed: response.reply(status::precondition_failed); return true;
+    case disposition::unsatisfiable:
+      content_range.append("bytes */{}", selected.size_bytes);
+      response.header("Content-Range", content_range.view());
+      response.reply(status::range_not_satisfiable);
+      return true;
+    case disposition::part:
+      content_range.append("bytes {}-{}/{}", decided.range.first, decided.range.first + decided.range.size - 1,
+                           selected.size_bytes);
+      response.header("Content-Range", content_range.view());
+      with = status::partial_content;
+      break;
+    case disposition::whole:
+      response.header("Accept-Ranges", "bytes");
+      with = status::ok;
+      break;
+    case disposition::not_modified: with = status::not_modified; break;
+  }
+  if (!selected.entity_tag.empty()) response.header("ETag", selected.entity_tag);
+  if (selected.modified_unix_seconds != 0) {
+    response.header("Last-Modified", view_of(format_date(selected.modified_unix_seconds)));
+  }
+  if (!options_.cache_control.empty()) response.header("Cache-Control", options_.cache_control);
+  if (decided.what == disposition::not_modified) {
+    response.reply(status::not_modified);
+    return true;
+  }
+  range = decided.range;
+  return false;
+}
+
+void site_index::send(file const& found, request const& asked, response_writer& response) const {
+  if (!asked.is_conditional()) {
+    response.reply_prepared({status_line(status::ok), found.fields}, found.body);
+    return;
+  }
+  representation const selected{.size_bytes = found.body.size(),
+                                .entity_tag = found.entity_tag(),
+                                .modified_unix_seconds = found.modified_unix_seconds};
+  auto const decided = evaluate(asked, selected);
+  if (decided.what == disposition::whole) {
+    response.reply_prepared({status_line(status::ok), found.fields}, found.body);
+    return;
+  }
+  if (decided.what == disposition::not_modified) {
+    response.reply_prepared({status_line(status::not_modified), found.fields_not_modified}, {});
+    return;
+  }
+  byte_range range;
+  auto code = status::ok;
+  if (answer_conditions(asked, response, selected, range, code)) return;
+  response.reply_view(code, found.content_type,
+                      found.body.subspan(static_cast<std::size_t>(range.first), static_cast<std::size_t>(range.size)));
+}
+
+}  // namespace morgana::http
