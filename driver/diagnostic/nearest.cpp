@@ -1,26 +1,36 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <utility>
 
 #include "morgana/driver/diagnostic.hpp"
 
 namespace morgana::driver {
 namespace {
 
-/// Levenshtein distance, one row at a time.
+/// No name that a person mistypes is longer; the distance costs the product of the lengths.
+constexpr std::size_t name_bytes_max = 256;
+
+/// Edits that make one text of the other: a character more, less, another, or two neighbours swapped
+/// (optimal string alignment; Levenshtein's distance counts a swap, the commonest slip, as two).
 std::size_t edit_distance(std::string_view left, std::string_view right) {
+  std::vector<std::size_t> before(right.size() + 1);
+  std::vector<std::size_t> above(right.size() + 1);
   std::vector<std::size_t> row(right.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
+  std::iota(above.begin(), above.end(), std::size_t{0});
   for (std::size_t i = 1; i <= left.size(); ++i) {
-    auto diagonal = row[0];
     row[0] = i;
     for (std::size_t j = 1; j <= right.size(); ++j) {
-      auto const above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (left[i - 1] == right[j - 1] ? 0u : 1u)});
-      diagonal = above;
+      auto const same = left[i - 1] == right[j - 1];
+      row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (same ? 0u : 1u)});
+      if (i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1]) {
+        row[j] = std::min(row[j], before[j - 2] + 1);
+      }
     }
+    std::swap(before, above);
+    std::swap(above, row);
   }
-  return row.back();
+  return above.back();
 }
 
 }  // namespace
@@ -28,7 +38,9 @@ std::size_t edit_distance(std::string_view left, std::string_view right) {
 std::optional<std::string> nearest(std::string_view name, std::vector<std::string> const& candidates) {
   auto best_distance = std::numeric_limits<std::size_t>::max();
   std::string const* best = nullptr;
+  if (name.size() > name_bytes_max) return std::nullopt;
   for (auto const& candidate : candidates) {
+    if (candidate.size() > name_bytes_max) continue;
     auto const distance = edit_distance(name, candidate);
     if (distance < best_distance) {
       best_distance = distance;

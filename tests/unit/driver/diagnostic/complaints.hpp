@@ -1,4 +1,5 @@
-// Diagnostics as short lines for tests: LINE:COLUMN+LENGTH code: message / note (LINE:COLUMN): ... / help: ...
+// Diagnostics as short lines for tests: LINE:COLUMN+LENGTH code: message / note (LINE:COLUMN): ... / help:
+// ...
 #pragma once
 
 #include <string>
@@ -19,7 +20,8 @@ inline std::string complaints(diagnostics const& all) {
     result += one.where ? place(*one.where) + "+" + std::to_string(one.where->length) : "-";
     result += " " + one.code + ": " + one.message + "\n";
     for (auto const& note : one.notes) {
-      result += "  note" + (note.where ? " (" + place(*note.where) + ")" : std::string{}) + ": " + note.message + "\n";
+      result += "  note" + (note.where ? " (" + place(*note.where) + ")" : std::string{}) + ": " +
+                note.message + "\n";
     }
     for (auto const& help : one.help) result += "  help: " + help + "\n";
   }
