@@ -12,10 +12,10 @@
 #include <solv/evr.h>
 #include <solv/knownid.h>
 #include <solv/poolid.h>
+#include <solv/problems.h>
 #include <solv/repo.h>
+#include <solv/rules.h>
 #include <solv/solvable.h>
 #include <solv/solver.h>
-#include <solv/problems.h>
-#include <solv/rules.h>
 #undef requires
 #pragma clang diagnostic pop

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 
@@ -56,6 +57,7 @@ class line_splitter {
         line_ += one;
     }
   }
+  [[nodiscard]] std::size_t lines() const { return count_; }
   void finish() {
     if (!line_.empty()) flush();
     if (kept_.size() > kept_bytes_max) kept_.erase(0, kept_.size() - kept_bytes_max);
@@ -65,11 +67,13 @@ class line_splitter {
   void flush() {
     if (call_.line) call_.line(line_);
     line_.clear();
+    ++count_;
   }
 
   process_call const& call_;
   std::string& kept_;
   std::string line_;
+  std::size_t count_ = 0;
 };
 
 }  // namespace
@@ -103,6 +107,7 @@ process_end run_process(process_call const& call) {
 
   line_splitter lines(call, end.output);
   std::vector<char> buffer(1U << 16);
+  bool enough = false;
   for (;;) {
     pollfd ready{.fd = pipe[0], .events = POLLIN, .revents = 0};
     int const count = ::poll(&ready, 1, call.tick ? tick_ms : -1);
@@ -115,13 +120,21 @@ process_end run_process(process_call const& call) {
     if (size < 0 && errno == EINTR) continue;
     if (size <= 0) break;
     lines.add({buffer.data(), static_cast<std::size_t>(size)});
+    if (call.lines_max != 0 && lines.lines() >= call.lines_max) {
+      enough = true;
+      ::kill(child, SIGKILL);
+      break;
+    }
   }
   lines.finish();
   ::close(pipe[0]);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  end.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  if (enough)
+    end.status = 0;
+  else
+    end.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return end;
 }
 

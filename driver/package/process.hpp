@@ -12,13 +12,15 @@
 namespace morgana::driver::package_detail {
 
 struct process_call {
-  std::vector<std::string> arguments;    ///< the program first, found on PATH when it has no slash
-  std::filesystem::path folder;          ///< where it runs; empty: here
-  std::vector<std::string> environment;  ///< NAME=VALUE, added to ours
+  std::vector<std::string> arguments = {};    ///< the program first, found on PATH when it has no slash
+  std::filesystem::path folder = {};          ///< where it runs; empty: here
+  std::vector<std::string> environment = {};  ///< NAME=VALUE, added to ours
   /// Gets each line of its output and error output, in order; a line is cut after 64 KiB.
-  std::function<void(std::string_view line)> line;
+  std::function<void(std::string_view line)> line = {};
+  /// When not 0, it is ended after so many lines; that counts as status 0.
+  std::size_t lines_max = 0;
   /// Called some five times a second while it runs.
-  std::function<void()> tick;
+  std::function<void()> tick = {};
 };
 
 struct process_end {

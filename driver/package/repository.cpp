@@ -31,15 +31,10 @@ std::string clean_revision(fs::path const& folder) {
   if (!lies_in_checkout(folder)) return {};
   auto const dirty = run_process({.arguments = {"git", "status", "--porcelain", "--", "."},
                                   .folder = folder,
-                                  .environment = {"GIT_OPTIONAL_LOCKS=0"},
-                                  .line = {},
-                                  .tick = {}});
+                                  .environment = {"GIT_OPTIONAL_LOCKS=0"}});
   if (!dirty.good() || !dirty.output.empty()) return {};
-  auto const last = run_process({.arguments = {"git", "log", "-1", "--format=%H", "--", "."},
-                                 .folder = folder,
-                                 .environment = {},
-                                 .line = {},
-                                 .tick = {}});
+  auto const last = run_process(
+      {.arguments = {"git", "log", "-1", "--format=%H", "--", "."}, .folder = folder, .environment = {}});
   auto text = last_lines(last.output, 1);
   return last.good() && text.size() == 40 ? text : std::string();
 }

@@ -1,0 +1,290 @@
+#include <sys/wait.h>
+
+#include <map>
+
+#include "support.hpp"
+
+using namespace package_test;
+
+namespace {
+
+fs::path tool(std::string const& name) {
+  for (auto const* folder : {"/usr/bin", "/usr/local/bin"}) {
+    if (fs::exists(fs::path(folder) / name)) return fs::path(folder) / name;
+  }
+  FAIL(name << " is not installed");
+  return {};
+}
+
+guest_toolchain hosted() {
+  guest_toolchain chain;
+  chain.clang = tool("clang-22");
+  chain.clangxx = tool("clang++-22");
+  chain.linker = tool("ld.lld-22");
+  chain.archiver = tool("llvm-ar-22");
+  chain.identity = "clang 22";
+  chain.flags = {"-g", "-O1"};
+  chain.cxx_flags = {"-std=c++23"};
+  return chain;
+}
+
+std::string output_of(std::string const& command) {
+  auto* const pipe = ::popen(command.c_str(), "r");
+  REQUIRE(pipe);
+  std::string text;
+  char buffer[4096];
+  for (std::size_t size = 0; (size = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;)
+    text.append(buffer, size);
+  CHECK(::pclose(pipe) == 0);
+  return text;
+}
+
+// Two packages in place: `base`, and `user`, which includes base's header.
+struct workshop {
+  explicit workshop(fs::path const& root) : source(root / "source"), cache{root / "cache", false} {
+    write(source / "include/base.hpp", "#pragma once\nint base();\n#define BASE 1\n");
+    write(source / "base/base.cpp", "#include \"base.hpp\"\nint base() { return 1; }\n");
+    write(source / "base/file.c", "char const* name(void) { return __FILE__; }\n");
+    write(source / "user/user.cpp", "#include <base.hpp>\nint user() { return base() + BASE; }\n");
+    write(source / "user/part.cpp", "int part() { return 2; }\n");
+    write(source / "user/start.S", "  .globl start_here\nstart_here:\n  nop\n");
+    base = package("base", "1:1.0");
+    base.source = path_source{source};
+    base.sources = {"base/*.cpp", "base/*.c"};
+    base.export_include = {"include"};
+    user = package("user", "2", {"base"});
+    user.source = path_source{source};
+    user.sources = {"user/*.cpp", "user/*.S"};
+    user.flags = {"-DTEXT=\"a $b 'c'\""};
+  }
+
+  std::vector<chosen_package> packages() {
+    std::vector<chosen_package> all = {{base, "morgana", {}, {}}, {user, "morgana", {}, {}}};
+    good(fetch(all, {}, cache, quiet()));
+    return all;
+  }
+  outcome<std::vector<built_package>> try_build() {
+    told.clear();
+    auto const report = [this](std::string_view what, std::size_t done, std::size_t total) {
+      told.push_back(std::string(what) + " " + std::to_string(done) + "/" + std::to_string(total));
+    };
+    return build_packages(packages(), chain, cache, report);
+  }
+  std::vector<built_package> build() { return value_of(try_build()); }
+  [[nodiscard]] bool said(std::string_view what) const {
+    return std::ranges::any_of(told, [&](auto const& one) { return one.starts_with(what); });
+  }
+
+  fs::path source;
+  package_cache cache;
+  recipe base, user;
+  guest_toolchain chain = hosted();
+  std::vector<std::string> told;
+};
+
+}  // namespace
+
+TEST_CASE("packages are built into the store and found there afterwards") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  auto const built = work.build();
+  REQUIRE(built.size() == 2);
+  CHECK(built[0].archive == built[0].root / "libbase.a");
+  CHECK(built[0].include == std::vector<fs::path>{work.source / "include"});
+  CHECK(built[0].prefix == "base-1_1.0");
+  CHECK(built[0].root.filename() == "base-1_1.0-" + built[0].key);
+  CHECK(work.said("compile base base/base.cpp"));
+  CHECK(work.said("archive user"));
+  CHECK(work.told.back().ends_with("7/7"));
+  auto const symbols = output_of("llvm-nm-22 --defined-only " + built[1].archive.string());
+  CHECK(symbols.find("_Z4userv") != std::string::npos);
+  CHECK(symbols.find("start_here") != std::string::npos);
+
+  auto const again = work.build();
+  CHECK(again[1].root == built[1].root);
+  CHECK(work.told.empty());
+}
+
+TEST_CASE("nothing in an archive depends on where source and cache lie") {
+  temporary_folder folder;
+  workshop first(folder / "a");
+  workshop second(folder / "much/deeper/down/and with a space");
+  for (auto* work : {&first, &second}) {
+    work->chain.flags.push_back("-I" + (work->source / "extra").string());
+    work->chain.roots = {{"extra", work->source / "extra"}};
+    write(work->source / "extra/extra.h", "static inline char const* extra(void) { return __FILE__; }\n");
+    write(work->source / "base/file.c",
+          "#include <extra.h>\nchar const* name(void) { return __FILE__; }\nchar const* more(void) { return "
+          "extra(); }\n");
+  }
+  auto const one = first.build();
+  auto const two = second.build();
+  for (std::size_t at = 0; at < 2; ++at) {
+    CHECK(one[at].key == two[at].key);
+    CHECK(read(one[at].archive) == read(two[at].archive));
+  }
+  auto const text = read(one[0].archive);
+  CHECK(text.find("base-1_1.0/base/file.c") != std::string::npos);
+  CHECK(text.find(folder.path().string()) == std::string::npos);
+  SECTION("nor does bitcode for the link-time optimiser") {
+    for (auto* work : {&first, &second}) work->chain.flags.push_back("-flto=thin");
+    auto const lto_one = first.build();
+    auto const lto_two = second.build();
+    CHECK(read(lto_one[1].archive) == read(lto_two[1].archive));
+    CHECK(read(lto_one[1].archive) != read(one[1].archive));
+    CHECK(read(lto_one[0].archive).find(folder.path().string()) == std::string::npos);
+  }
+}
+
+TEST_CASE("the key follows flags, compiler, recipe and content") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  auto const before = work.build();
+  SECTION("a flag") {
+    work.chain.flags.push_back("-DX");
+  }
+  SECTION("a C++ flag") {
+    work.chain.cxx_flags.push_back("-DX");
+  }
+  SECTION("the compiler") {
+    work.chain.identity = "clang 23";
+  }
+  SECTION("the recipe") {
+    work.base.sha256 += "x", work.user.sha256 += "x";
+  }
+  SECTION("a header that both see") {
+    write(work.source / "include/base.hpp", "#pragma once\nint base();\n#define BASE 2\n");
+  }
+  auto const after = work.build();
+  CHECK(after[0].key != before[0].key);
+  CHECK(after[1].key != before[1].key);
+}
+
+TEST_CASE("a change of one source compiles that source only") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  auto const before = work.build();
+  write(work.source / "base/base.cpp", "#include \"base.hpp\"\nint base() { return 7; }\n");
+  auto const after = work.build();
+  CHECK(after[0].key != before[0].key);
+  CHECK(after[1].key == before[1].key);
+  CHECK(work.said("compile base base/base.cpp"));
+  CHECK_FALSE(work.said("compile base base/file.c"));
+  CHECK_FALSE(work.said("compile user"));
+
+  SECTION("and the result is what a build from nothing gives") {
+    auto const quick = read(after[0].archive);
+    fs::remove_all(folder / "cache");
+    CHECK(read(work.build()[0].archive) == quick);
+  }
+}
+
+TEST_CASE("a source that includes another source is compiled again when that one changes") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  write(work.source / "user/user.cpp", "#include \"part.cpp\"\nint user() { return part(); }\n");
+  write(work.source / "user/part.cpp", "static int part() { return 2; }\n");
+  auto const before = read(work.build()[1].archive);
+  write(work.source / "user/part.cpp", "static int part() { return 3; }\n");
+  auto const quick = read(work.build()[1].archive);
+  CHECK(quick != before);
+  fs::remove_all(folder / "cache");
+  CHECK(read(work.build()[1].archive) == quick);
+}
+
+TEST_CASE("a package that does not compile gives its first error, its place and the log") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  write(work.source / "user/user.cpp", "int user() {\n  return unknown_name;\n}\nint x = also_unknown;\n");
+  auto const error = error_of(work.try_build());
+  CHECK(error.code == "package-build");
+  CHECK(error.message == "package `user` 2 does not build: use of undeclared identifier 'unknown_name'");
+  REQUIRE(error.where);
+  CHECK(error.where->file == work.source / "user/user.cpp");
+  CHECK(error.where->line == 2);
+  CHECK(error.where->column == 10);
+  auto const& note = error.notes.at(0).message;
+  auto const log = read(note.substr(note.find('/')));
+  CHECK(log.find("also_unknown") != std::string::npos);
+
+  SECTION("leaves no half entry, and what compiled is not compiled again") {
+    for (auto const& entry : fs::directory_iterator(folder / "cache/store")) FAIL(entry.path());
+    write(work.source / "user/user.cpp", "int user() { return 1; }\n");
+    std::ignore = work.build();
+    CHECK(work.said("compile user user/user.cpp"));
+    CHECK_FALSE(work.said("compile user user/part.cpp"));
+  }
+}
+
+TEST_CASE("a header from outside a package's content is an error, because its change would not be seen") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  write(work.source / "private/secret.hpp", "#define SECRET 1\n");
+  write(work.source / "user/user.cpp", "#include \"../private/secret.hpp\"\nint user() { return SECRET; }\n");
+  auto const error = error_of(work.try_build());
+  CHECK(error.code == "package-build");
+  CHECK(error.message == "package `user` includes `private/secret.hpp`, which is not part of its content");
+  SECTION("until the recipe names its folder") {
+    work.user.include = {"private"};
+    std::ignore = work.build();
+  }
+}
+
+TEST_CASE("a package without sources has no archive, one in place may not have any yet") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  work.base.sources.clear();
+  work.user.sources = {"later/*.cpp"};
+  auto const built = work.build();
+  CHECK(built[0].archive.empty());
+  CHECK(built[1].archive.empty());
+  CHECK(fs::is_directory(built[0].root));
+  write(work.source / "later/a.cpp", "int a;\n");
+  CHECK_FALSE(work.build()[1].archive.empty());
+}
+
+TEST_CASE("a compiler that is not there is a missing tool") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  work.chain.clang = folder / "no-clang";
+  CHECK(error_of(work.try_build()).code == "missing-tool");
+}
+
+TEST_CASE("processes that build the same package at once all get the same entry") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  std::vector<pid_t> children;
+  for (int count = 0; count < 4; ++count) {
+    auto const child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      std::vector<chosen_package> all = {{work.base, "morgana", {}, {}}, {work.user, "morgana", {}, {}}};
+      bool const fine =
+          fetch(all, {}, work.cache, quiet()) && build_packages(all, work.chain, work.cache, quiet());
+      ::_exit(fine ? 0 : 1);
+    }
+    children.push_back(child);
+  }
+  for (auto const child : children) {
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+  }
+  std::ignore = work.build();
+  CHECK(work.told.empty());
+  std::size_t entries = 0;
+  for (auto const& entry : fs::directory_iterator(folder / "cache/store")) {
+    ++entries;
+    CHECK_FALSE(entry.path().filename().string().starts_with('.'));
+  }
+  CHECK(entries == 2);
+}
+
+TEST_CASE("what a process that died left behind is cleared away") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  write(folder / "cache/store/.staging-1-0/.lock", "");
+  write(folder / "cache/store/.staging-1-0/half", "");
+  std::ignore = work.build();
+  CHECK_FALSE(fs::exists(folder / "cache/store/.staging-1-0"));
+}
