@@ -175,6 +175,7 @@ outcome<target> parse_target(std::string_view text, std::filesystem::path const&
   check_name(root, name, file);
   result.name = name.value;
   result.summary = root.plain_text("summary");
+  result.is_default = root.boolean("default").value_or(false);
   result.tier = static_cast<int>(root.integer("tier", 1, 3).value_or(3));
   result.triple = root.require_text("triple").value;
   if (auto const library = root.text("library")) result.library = result.folder / library->value;

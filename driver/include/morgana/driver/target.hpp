@@ -8,6 +8,7 @@
 //   schema = 1
 //   name = "unix"
 //   summary = "A process of this host"
+//   default = true                             # used when no target is named; one plugin should say so
 //   tier = 1                                   # 1 tested at every landing, 2 built, 3 community
 //   api = [1, 0]                               # major, minor of the plugin interface it was written for
 //   library = "libunix.so"                     # optional: the shared library with morgana_plugin_entry
@@ -59,6 +60,7 @@ struct required_tool {
 struct target {
   std::string name, summary;
   int tier = 3;
+  bool is_default = false;                   ///< what is configured when no target was named
   std::uint32_t api_major = 0, api_minor = 0;
   std::filesystem::path folder, file;
   std::optional<std::filesystem::path> library;  ///< folder / what the file says

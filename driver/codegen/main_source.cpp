@@ -1,0 +1,289 @@
+// main.gen.cpp: connects the devices of an application in order and calls its start().
+// docs/generated-main.md has its rules.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "morgana/driver/codegen.hpp"
+
+namespace morgana::driver {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A qualified C++ name, from the global namespace on.
+std::string global(std::string_view type) {
+  return type.starts_with("::") ? std::string(type) : fmt::format("::{}", type);
+}
+
+/// The local variable of a node: its own name, unless the generated code uses that for something else.
+std::string local(std::string const& name) {
+  constexpr std::array taken{"devices", "chosen", "manifest", "options_table",
+                             "run",     "start",  "morgana",  "std"};
+  return std::ranges::find(taken, name) == taken.end() ? name : name + '_';
+}
+
+/// The alias of a node's type. An inner node may be named as another's alias would be: "network_device".
+std::string alias(std::string const& name) {
+  return name + "_type";
+}
+
+/// `file:line`, relative to the first base that holds it, so that the text is equal wherever the tree is.
+std::string place(main_input const& input, source_location const& where) {
+  auto bases = input.bases;
+  bases.insert(bases.begin(), input.base);
+  auto file = where.file;
+  for (auto const& base : bases) {
+    if (base.empty()) continue;
+    auto const relative = where.file.lexically_relative(base);
+    if (relative.empty() || *relative.begin() == "..") continue;
+    file = relative;
+    break;
+  }
+  return fmt::format("{}:{}", file.generic_string(), where.line);
+}
+
+/// A std::string cannot be a constant; a view of the text serves as well.
+std::string constant_type(option_group const& group, option_field const& field) {
+  if (field.type.starts_with("std::basic_string<char")) return "std::string_view";
+  return fmt::format("decltype({}::{})", global(group.type), field.name.value);
+}
+
+std::string path_text(graph_node const& node) {
+  return fmt::format("{}", fmt::join(node.path, " → "));
+}
+
+class writer {
+ public:
+  explicit writer(main_input const& input) : in_(input) {}
+
+  std::string write() {
+    includes();
+    line("");
+    line("namespace {");
+    line("");
+    line("using namespace std::chrono_literals;");
+    devices();
+    options();
+    manifest();
+    run();
+    line("");
+    line("}  // namespace");
+    definition();
+    return std::move(out_);
+  }
+
+ private:
+  void line(std::string_view text) {
+    out_ += text;
+    out_ += '\n';
+  }
+
+  void heading(std::string_view text) {
+    line("");
+    auto out = fmt::format("// ---- {} ", text);
+    out.append(105 - std::min<std::size_t>(out.size(), 104), '-');
+    line(out);
+    line("");
+  }
+
+  void includes() {
+    line(fmt::format("// Made by `morgana configure` from {} for the target {}. Changes are overwritten.",
+                     in_.entry, in_.target));
+    line(fmt::format("#include {}", string_literal(in_.entry)));
+    line("");
+    std::set<std::string> headers{"morgana/app.hpp", "morgana/core/boot.hpp"};
+    std::set<std::string> generated;
+    for (auto const& node : in_.graph->nodes) {
+      if (!node.implementation.header.empty()) headers.insert(node.implementation.header);
+      if (node.implementation.generate == generator_kind::embed_folder) {
+        generated.insert(embed_table(node.name) + ".gen.hpp");
+      }
+    }
+    for (auto const& header : headers) line(fmt::format("#include {}", string_literal(header)));
+    if (!generated.empty()) line("");
+    for (auto const& header : generated) line(fmt::format("#include {}", string_literal(header)));
+  }
+
+  void devices() {
+    if (in_.graph->nodes.empty()) return;
+    heading("devices");
+    for (auto const& node : in_.graph->nodes)
+      line(fmt::format("using {} = {};", alias(node.name), node.type));
+    line("");
+    for (auto const& node : in_.graph->nodes) {
+      auto const& what = node.implementation;
+      line(fmt::format("static_assert({}<{}>,", concept_name(what.provides.value), alias(node.name)));
+      line(fmt::format("              {});",
+                       string_literal(fmt::format("{}: `{}` is no {}", place(in_, what.where),
+                                                  what.name.value, what.provides.value))));
+    }
+  }
+
+  /// Concepts are named without the leading `morgana::`; one of the application's own is found as well.
+  std::string concept_name(std::string const& name) const {
+    for (auto const& need : in_.needs->devices) {
+      if (need.concept_name.value == name && name.starts_with("::")) return name;
+    }
+    return "morgana::" + name;
+  }
+
+  bool has_options() const { return !in_.options->groups.empty(); }
+
+  bool has_boot_options() const {
+    return std::ranges::any_of(in_.options->groups, [](option_group const& group) {
+      return std::ranges::any_of(group.options, [](image_option const& option) { return !option.fixed; });
+    });
+  }
+
+  std::string fixed_value(std::string const& type, image_option const& option) const {
+    return fmt::format("morgana::parse_fixed<{}>({})", type, string_literal(option.fixed->value));
+  }
+
+  std::string origin(image_option const& option) const {
+    auto const& where = option.fixed->where;
+    return where.file.empty() ? std::string("command line") : place(in_, where);
+  }
+
+  /// What start() receives: fixed options are constants, the others members with their own defaults.
+  void configured_options(option_group const& group) {
+    line("struct configured_options {");
+    line(fmt::format("  using declared = {};", global(group.type)));
+    for (auto const& option : group.options) {
+      auto const& name = option.field.name.value;
+      if (option.fixed) {
+        auto const type = constant_type(group, option.field);
+        line(fmt::format("  static constexpr {} {} = {};  // {}", type, name, fixed_value(type, option),
+                         origin(option)));
+      } else {
+        line(fmt::format("  decltype(declared::{0}) {0} = declared().{0};", name));
+      }
+    }
+    line("};");
+    line("");
+  }
+
+  void options() {
+    if (!has_options()) return;
+    heading("boot options");
+    std::vector<std::string> assignments;
+    for (auto const& group : in_.options->groups) {
+      if (group.generic) {
+        configured_options(group);
+        continue;
+      }
+      for (auto const& option : group.options) {
+        if (!option.fixed) continue;
+        auto const type = fmt::format("decltype({}.{})", group.member, option.field.name.value);
+        assignments.push_back(fmt::format("    {}.{} = {};  // {}", group.member, option.field.name.value,
+                                          fixed_value(type, option), origin(option)));
+      }
+    }
+    line("struct boot_options {");
+    if (!assignments.empty()) {
+      line("  boot_options() {");
+      for (auto const& one : assignments) line(one);
+      line("  }");
+    }
+    for (auto const& group : in_.options->groups) {
+      line(fmt::format("  {} {};", group.generic ? "configured_options" : global(group.type), group.member));
+    }
+    line("};");
+    line("boot_options chosen;");
+    if (has_boot_options()) table();
+  }
+
+  void table() {
+    line("");
+    line("constexpr morgana::boot_option options_table[] = {");
+    for (auto const& group : in_.options->groups) {
+      for (auto const& option : group.options) {
+        if (option.fixed) continue;
+        auto const owner = group.generic ? std::string("configured_options") : global(group.type);
+        line(fmt::format("    morgana::option<&boot_options::{}, &{}::{}>({}, {}),", group.member, owner,
+                         option.field.name.value, string_literal(option.name),
+                         string_literal(option.field.documentation)));
+      }
+    }
+    line("};");
+  }
+
+  void manifest() {
+    if (in_.graph->nodes.empty()) return;
+    line("");
+    line("constexpr morgana::manifest_entry manifest[] = {");
+    for (auto const& node : in_.graph->nodes) {
+      line(fmt::format("    {{{}, {}, {}, {}}},", string_literal(node.name),
+                       string_literal(node.implementation.provides.value),
+                       string_literal(node.implementation.name.value), string_literal(path_text(node))));
+    }
+    line("};");
+  }
+
+  /// The member of boot_options that is this node's, or empty.
+  std::string options_of(std::size_t node) const {
+    for (auto const& group : in_.options->groups) {
+      if (group.node == node) return group.member;
+    }
+    return {};
+  }
+
+  void run() {
+    heading("start");
+    auto const& nodes = in_.graph->nodes;
+    line(fmt::format("morgana::task<morgana::result<int>> run(morgana::device_stack&{}) {{",
+                     nodes.empty() ? "" : " devices"));
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      auto const& node = nodes[i];
+      auto arguments = fmt::format("{}, {}ms", string_literal(path_text(node)),
+                                   node.implementation.connect_timeout.count());
+      for (auto const& need : node.needs) arguments += fmt::format(", **{}", local(nodes[need.node].name));
+      if (auto const member = options_of(i); !member.empty()) arguments += fmt::format(", chosen.{}", member);
+      auto const name = local(node.name);
+      line(fmt::format("  auto {} = co_await devices.connect<{}>({});", name, alias(node.name), arguments));
+      line(fmt::format("  if (!{0}) co_return morgana::failure(std::move({0}.error()));", name));
+      line("");
+    }
+    std::vector<std::string> arguments;
+    for (auto const& parameter : in_.needs->parameters) {
+      arguments.push_back(parameter.what == start_parameter::kind::options ? std::string("chosen.app")
+                                                                           : "**" + node_of(parameter.name));
+    }
+    line(fmt::format("  co_return co_await morgana::device_stack::status_of({}({}));",
+                     global(in_.needs->qualified_start), fmt::join(arguments, ", ")));
+    line("}");
+  }
+
+  std::string node_of(std::string const& parameter) const {
+    for (auto const& node : in_.graph->nodes) {
+      if (std::ranges::find(node.parameters, parameter) != node.parameters.end()) return local(node.name);
+    }
+    return local(parameter);
+  }
+
+  void definition() {
+    line("");
+    line("morgana::application const morgana::this_application{");
+    line(fmt::format("    .name = {},", string_literal(in_.name)));
+    line(fmt::format("    .options = {},", has_boot_options() ? "options_table" : "{}"));
+    line(fmt::format("    .manifest = {},", in_.graph->nodes.empty() ? "{}" : "manifest"));
+    line(fmt::format("    .boot_options = {},",
+                     has_options() ? "[]() -> void* { return &chosen; }" : "nullptr"));
+    line("    .run = run,");
+    line("};");
+  }
+
+  main_input const& in_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string main_source(main_input const& input) {
+  return writer(input).write();
+}
+
+}  // namespace morgana::driver
