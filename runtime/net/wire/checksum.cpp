@@ -6,7 +6,9 @@
 namespace morgana::net::wire {
 namespace {
 
-constexpr std::uint64_t fold32(std::uint64_t sum) { return (sum & 0xffff'ffffu) + (sum >> 32); }
+constexpr std::uint64_t fold32(std::uint64_t sum) {
+  return (sum & 0xffff'ffffu) + (sum >> 32);
+}
 
 /// Sums the bytes as 64-bit words with end-around carry, in memory order. One's complement sums do not mind
 /// the byte order (RFC 1071, 2B), so the swap to network order is done once, at the end.
@@ -59,11 +61,9 @@ void checksum::add(std::span<std::byte const> bytes) {
   odd_ ^= (bytes.size() & 1) != 0;
 }
 
-void checksum::add_pseudo_header(ip_address const& source, ip_address const& destination, std::uint8_t protocol,
-                                 std::uint32_t length_bytes) {
-  auto add_address = [this](auto const& address) {
-    add(std::as_bytes(std::span(address.bytes)));
-  };
+void checksum::add_pseudo_header(ip_address const& source, ip_address const& destination,
+                                 std::uint8_t protocol, std::uint32_t length_bytes) {
+  auto add_address = [this](auto const& address) { add(std::as_bytes(std::span(address.bytes))); };
   if (source.is_v4()) {
     add_address(source.v4());
     add_address(destination.v4());
@@ -74,6 +74,8 @@ void checksum::add_pseudo_header(ip_address const& source, ip_address const& des
   sum_ += (length_bytes >> 16) + (length_bytes & 0xffffu) + protocol;
 }
 
-std::uint16_t checksum::partial() const { return fold16(sum_); }
+std::uint16_t checksum::partial() const {
+  return fold16(sum_);
+}
 
 }  // namespace morgana::net::wire

@@ -36,17 +36,23 @@ inline void store(std::span<std::byte> bytes, std::size_t offset, Integer value)
 inline void store8(std::span<std::byte> bytes, std::size_t offset, std::uint8_t value) {
   bytes[offset] = static_cast<std::byte>(value);
 }
-inline void store16(std::span<std::byte> bytes, std::size_t offset, std::uint16_t value) { store(bytes, offset, value); }
-inline void store32(std::span<std::byte> bytes, std::size_t offset, std::uint32_t value) { store(bytes, offset, value); }
+inline void store16(std::span<std::byte> bytes, std::size_t offset, std::uint16_t value) {
+  store(bytes, offset, value);
+}
+inline void store32(std::span<std::byte> bytes, std::size_t offset, std::uint32_t value) {
+  store(bytes, offset, value);
+}
 
 template <std::size_t Size>
-[[nodiscard]] inline std::array<std::uint8_t, Size> load_array(std::span<std::byte const> bytes, std::size_t offset) {
+[[nodiscard]] inline std::array<std::uint8_t, Size> load_array(std::span<std::byte const> bytes,
+                                                               std::size_t offset) {
   std::array<std::uint8_t, Size> value;
   std::memcpy(value.data(), bytes.data() + offset, Size);
   return value;
 }
 template <std::size_t Size>
-inline void store_array(std::span<std::byte> bytes, std::size_t offset, std::array<std::uint8_t, Size> const& value) {
+inline void store_array(std::span<std::byte> bytes, std::size_t offset,
+                        std::array<std::uint8_t, Size> const& value) {
   std::memcpy(bytes.data() + offset, value.data(), Size);
 }
 

@@ -34,12 +34,14 @@ class checksum {
   [[nodiscard]] std::uint16_t finish() const { return static_cast<std::uint16_t>(~partial()); }
 
  private:
-  std::uint64_t sum_ = 0;      ///< of 16-bit words in host order of big-endian values; never overflows: folded in add
-  bool odd_ = false;           ///< an odd number of bytes was added so far
+  std::uint64_t sum_ =
+      0;              ///< of 16-bit words in host order of big-endian values; never overflows: folded in add
+  bool odd_ = false;  ///< an odd number of bytes was added so far
 };
 
 /// RFC 1624, equation 3: the checksum after a 16-bit field changed from `before` to `after`.
-[[nodiscard]] constexpr std::uint16_t update_checksum(std::uint16_t stored, std::uint16_t before, std::uint16_t after) {
+[[nodiscard]] constexpr std::uint16_t update_checksum(std::uint16_t stored, std::uint16_t before,
+                                                      std::uint16_t after) {
   std::uint32_t sum = static_cast<std::uint16_t>(~stored);
   sum += static_cast<std::uint16_t>(~before);
   sum += after;

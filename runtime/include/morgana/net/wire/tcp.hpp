@@ -1,0 +1,98 @@
+// TCP headers and options (RFC 9293 3.1; window scale and timestamps RFC 7323; SACK RFC 2018).
+//
+// Options are written in the order Linux writes them, so that a capture of ours looks like any other:
+//   SYN     mss, sackOK, timestamps, nop, window scale
+//   later   nop, nop, timestamps; then nop, nop, SACK blocks
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "morgana/net/wire/error.hpp"
+
+namespace morgana::net::wire {
+
+/// A 32-bit sequence number: it wraps, and is compared within half its space (RFC 9293 3.4).
+struct sequence {
+  std::uint32_t value = 0;
+
+  friend constexpr bool operator==(sequence, sequence) = default;
+  friend constexpr bool operator<(sequence a, sequence b) {
+    return static_cast<std::int32_t>(a.value - b.value) < 0;
+  }
+  friend constexpr bool operator>(sequence a, sequence b) { return b < a; }
+  friend constexpr bool operator<=(sequence a, sequence b) { return !(b < a); }
+  friend constexpr bool operator>=(sequence a, sequence b) { return !(a < b); }
+  friend constexpr sequence operator+(sequence a, std::uint32_t bytes) { return {a.value + bytes}; }
+  friend constexpr sequence operator-(sequence a, std::uint32_t bytes) { return {a.value - bytes}; }
+  /// Bytes from `b` to `a`; negative when `a` is before it.
+  friend constexpr std::int32_t operator-(sequence a, sequence b) {
+    return static_cast<std::int32_t>(a.value - b.value);
+  }
+  constexpr sequence& operator+=(std::uint32_t bytes) {
+    value += bytes;
+    return *this;
+  }
+};
+
+enum tcp_flag : std::uint8_t {
+  tcp_fin = 0x01,
+  tcp_syn = 0x02,
+  tcp_rst = 0x04,
+  tcp_psh = 0x08,
+  tcp_ack = 0x10,
+  tcp_urg = 0x20,
+  tcp_ece = 0x40,
+  tcp_cwr = 0x80,
+};
+
+struct sack_block {
+  sequence left, right;  ///< [left, right)
+  friend bool operator==(sack_block const&, sack_block const&) = default;
+};
+
+struct tcp_timestamps {
+  std::uint32_t value = 0;
+  std::uint32_t echo = 0;
+  friend bool operator==(tcp_timestamps const&, tcp_timestamps const&) = default;
+};
+
+struct tcp_options {
+  static constexpr std::size_t sack_blocks_max = 4;
+
+  std::optional<std::uint16_t> maximum_segment_size;  ///< SYN only
+  std::optional<std::uint8_t> window_scale;           ///< SYN only; above 14 counts as 14 (RFC 7323 2.3)
+  bool sack_permitted = false;                        ///< SYN only
+  std::optional<tcp_timestamps> timestamps;
+  std::array<sack_block, sack_blocks_max> sack{};
+  std::uint8_t sack_count = 0;
+};
+
+struct tcp_header {
+  static constexpr std::size_t size_bytes = 20;
+  static constexpr std::size_t header_bytes_max = 60;
+
+  std::uint16_t source_port = 0;
+  std::uint16_t destination_port = 0;
+  wire::sequence sequence;
+  wire::sequence acknowledgment;
+  std::uint8_t flags = 0;
+  std::uint16_t window = 0;  ///< as on the wire, not scaled
+  std::uint16_t checksum = 0;
+  std::uint16_t urgent = 0;
+  std::uint16_t header_bytes = size_bytes;  ///< read: with options
+  tcp_options options;
+
+  [[nodiscard]] bool has(std::uint8_t all) const { return (flags & all) == all; }
+  /// Header with options, a multiple of 4.
+  [[nodiscard]] std::size_t encoded_bytes() const;
+  void emit(std::span<std::byte> into) const;
+  /// `available` bytes are header and payload. Unknown options are skipped; one whose length is wrong ends
+  /// option parsing with wrong_option. Errors: too_short, wrong_header_length, wrong_option.
+  [[nodiscard]] static parsed<tcp_header> parse(std::span<std::byte const> segment, std::size_t available);
+};
+
+}  // namespace morgana::net::wire

@@ -1,0 +1,156 @@
+#include "morgana/net/wire/tcp.hpp"
+
+#include <algorithm>
+
+#include "morgana/net/wire/bytes.hpp"
+
+namespace morgana::net::wire {
+namespace {
+
+// Option kinds (RFC 9293 3.2, RFC 7323 2.2 and 3.2, RFC 2018 2 and 3).
+constexpr std::uint8_t option_end = 0;
+constexpr std::uint8_t option_nop = 1;
+constexpr std::uint8_t option_mss = 2;
+constexpr std::uint8_t option_window_scale = 3;
+constexpr std::uint8_t option_sack_permitted = 4;
+constexpr std::uint8_t option_sack = 5;
+constexpr std::uint8_t option_timestamps = 8;
+constexpr std::uint8_t window_scale_max = 14;
+
+std::size_t options_bytes(tcp_options const& options) {
+  std::size_t bytes = 0;
+  if (options.maximum_segment_size) bytes += 4;
+  if (options.timestamps) {
+    bytes += 12;  // with sackOK, or with two nops
+  } else if (options.sack_permitted) {
+    bytes += 4;  // two nops
+  }
+  if (options.window_scale) bytes += 4;  // one nop
+  if (options.sack_count > 0) bytes += 4 + std::size_t{options.sack_count} * 8;
+  return bytes;
+}
+
+/// Reads one option whose length, `length`, lies within the header; false when it is impossible.
+bool read_option(std::uint8_t kind, std::span<std::byte const> option, tcp_options& into) {
+  auto const length = option.size();
+  switch (kind) {
+    case option_mss:
+      if (length != 4) return false;
+      into.maximum_segment_size = load16(option, 2);
+      return true;
+    case option_window_scale:
+      if (length != 3) return false;
+      into.window_scale = std::min(load8(option, 2), window_scale_max);
+      return true;
+    case option_sack_permitted:
+      if (length != 2) return false;
+      into.sack_permitted = true;
+      return true;
+    case option_timestamps:
+      if (length != 10) return false;
+      into.timestamps = tcp_timestamps{load32(option, 2), load32(option, 6)};
+      return true;
+    case option_sack: {
+      if (length < 10 || (length - 2) % 8 != 0) return false;
+      auto const count = std::min((length - 2) / 8, tcp_options::sack_blocks_max);
+      for (std::size_t i = 0; i < count; ++i) {
+        into.sack[i] = {{load32(option, 2 + 8 * i)}, {load32(option, 6 + 8 * i)}};
+      }
+      into.sack_count = static_cast<std::uint8_t>(count);
+      return true;
+    }
+    default:
+      return true;
+  }
+}
+
+bool read_options(std::span<std::byte const> bytes, tcp_options& into) {
+  // Nearly every segment of an established connection carries just this: nop, nop, timestamps.
+  if (bytes.size() == 12 && load32(bytes, 0) == 0x0101080au) {
+    into.timestamps = tcp_timestamps{load32(bytes, 4), load32(bytes, 8)};
+    return true;
+  }
+  std::size_t at = 0;
+  while (at < bytes.size()) {
+    auto const kind = load8(bytes, at);
+    if (kind == option_end) return true;
+    if (kind == option_nop) {
+      ++at;
+      continue;
+    }
+    if (at + 1 >= bytes.size()) return false;
+    auto const length = std::size_t{load8(bytes, at + 1)};
+    if (length < 2 || at + length > bytes.size()) return false;
+    if (!read_option(kind, bytes.subspan(at, length), into)) return false;
+    at += length;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::size_t tcp_header::encoded_bytes() const {
+  return size_bytes + options_bytes(options);
+}
+
+void tcp_header::emit(std::span<std::byte> into) const {
+  store16(into, 0, source_port);
+  store16(into, 2, destination_port);
+  store32(into, 4, sequence.value);
+  store32(into, 8, acknowledgment.value);
+  auto const bytes = encoded_bytes();
+  store8(into, 12, static_cast<std::uint8_t>(bytes / 4 << 4));
+  store8(into, 13, flags);
+  store16(into, 14, window);
+  store16(into, 16, checksum);
+  store16(into, 18, urgent);
+
+  std::size_t at = size_bytes;
+  auto put8 = [&](std::uint8_t value) { store8(into, at, value), at += 1; };
+  auto put32 = [&](std::uint32_t value) { store32(into, at, value), at += 4; };
+  if (options.maximum_segment_size) put32(0x0204'0000u | *options.maximum_segment_size);
+  if (options.sack_permitted) {
+    if (!options.timestamps) put8(option_nop), put8(option_nop);
+    put8(option_sack_permitted), put8(2);
+  }
+  if (options.timestamps) {
+    if (!options.sack_permitted) put8(option_nop), put8(option_nop);
+    put8(option_timestamps), put8(10);
+    put32(options.timestamps->value), put32(options.timestamps->echo);
+  }
+  if (options.window_scale) {
+    put8(option_nop), put8(option_window_scale), put8(3), put8(*options.window_scale);
+  }
+  if (options.sack_count > 0) {
+    put8(option_nop), put8(option_nop);
+    put8(option_sack), put8(static_cast<std::uint8_t>(2 + options.sack_count * 8));
+    for (std::size_t i = 0; i < options.sack_count; ++i) {
+      put32(options.sack[i].left.value), put32(options.sack[i].right.value);
+    }
+  }
+}
+
+parsed<tcp_header> tcp_header::parse(std::span<std::byte const> segment, std::size_t available) {
+  if (segment.size() < size_bytes || available < size_bytes) return std::unexpected(parse_error::too_short);
+  tcp_header header;
+  header.header_bytes = static_cast<std::uint16_t>((load8(segment, 12) >> 4) * 4);
+  if (header.header_bytes < size_bytes || header.header_bytes > segment.size() ||
+      header.header_bytes > available) {
+    return std::unexpected(parse_error::wrong_header_length);
+  }
+  header.source_port = load16(segment, 0);
+  header.destination_port = load16(segment, 2);
+  header.sequence = {load32(segment, 4)};
+  header.acknowledgment = {load32(segment, 8)};
+  header.flags = load8(segment, 13);
+  header.window = load16(segment, 14);
+  header.checksum = load16(segment, 16);
+  header.urgent = load16(segment, 18);
+  if (header.header_bytes > size_bytes &&
+      !read_options(segment.subspan(size_bytes, header.header_bytes - size_bytes), header.options)) {
+    return std::unexpected(parse_error::wrong_option);
+  }
+  return header;
+}
+
+}  // namespace morgana::net::wire

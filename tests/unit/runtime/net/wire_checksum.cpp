@@ -1,0 +1,85 @@
+#include <catch2/catch.hpp>
+
+#include <random>
+#include <vector>
+
+#include "morgana/net/wire/bytes.hpp"
+#include "morgana/net/wire/checksum.hpp"
+
+using namespace morgana::net;
+using namespace morgana::net::wire;
+
+namespace {
+
+/// The definition of RFC 1071, section 1, word by word.
+std::uint16_t naive(std::vector<std::byte> bytes) {
+  if (bytes.size() % 2 != 0) bytes.push_back(std::byte{0});
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < bytes.size(); i += 2) sum += load16(bytes, i);
+  while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
+  return static_cast<std::uint16_t>(~sum);
+}
+
+std::vector<std::byte> random_bytes(std::mt19937& generator, std::size_t size) {
+  std::vector<std::byte> bytes(size);
+  for (auto& one : bytes) one = static_cast<std::byte>(generator());
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("The checksum of RFC 1071's example is the one it prints") {
+  std::array<std::uint8_t, 8> const bytes{0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};
+  checksum sum;
+  sum.add(std::as_bytes(std::span(bytes)));
+  CHECK(sum.partial() == 0xddf2);
+}
+
+TEST_CASE("The fast checksum equals the definition for every length and any cut into pieces") {
+  std::mt19937 generator(1);
+  for (std::size_t size = 0; size < 300; ++size) {
+    auto const bytes = random_bytes(generator, size);
+    checksum whole;
+    whole.add(bytes);
+    REQUIRE(whole.finish() == naive(bytes));
+    checksum pieces;
+    for (std::size_t at = 0; at < size;) {
+      auto const piece = std::min<std::size_t>(generator() % 40, size - at);
+      pieces.add(std::span(bytes).subspan(at, piece));
+      at += piece;
+    }
+    REQUIRE(pieces.finish() == naive(bytes));
+  }
+}
+
+TEST_CASE("Carries at the end of a checksum come around") {
+  std::vector<std::byte> const ones(4096, std::byte{0xff});
+  checksum sum;
+  sum.add(ones);
+  CHECK(sum.finish() == naive(ones));
+}
+
+TEST_CASE("A checksum updated for a changed field equals one computed anew") {
+  std::mt19937 generator(2);
+  for (int i = 0; i < 1000; ++i) {
+    auto bytes = random_bytes(generator, 20);
+    auto const before = load16(bytes, 4);
+    auto const stored = naive(bytes);
+    auto const value = static_cast<std::uint16_t>(generator());
+    store16(bytes, 4, value);
+    auto const updated = update_checksum(stored, before, value);
+    // 0x0000 and 0xffff are the same number in one's complement.
+    CHECK((updated == naive(bytes) || (updated ^ naive(bytes)) == 0xffff));
+  }
+}
+
+TEST_CASE("The pseudo-header counts addresses, protocol and length") {
+  checksum four;
+  four.add_pseudo_header(ipv4_address{{10, 0, 0, 1}}, ipv4_address{{10, 0, 0, 2}}, 6, 20);
+  CHECK(four.partial() == 0x0a00 + 0x0001 + 0x0a00 + 0x0002 + 6 + 20);
+  checksum six;
+  ipv6_address one{};
+  one.bytes[15] = 1;
+  six.add_pseudo_header(one, one, 17, 0x1'0008);
+  CHECK(six.partial() == 1 + 1 + 17 + 1 + 8);
+}
