@@ -195,7 +195,10 @@ outcome<target> read_target(std::filesystem::path const& file) {
   merge(devices, std::move(result->devices), result->name);
   if (result->catalogue_file) {
     auto more_text = read_text_file(*result->catalogue_file);
-    if (!more_text) return fail(std::move(more_text));
+    if (!more_text) {
+      more_text.error().front().notes.push_back({"named as the `catalogue` of this target", source_location{file}});
+      return fail(std::move(more_text));
+    }
     auto more = parse_catalogue(*more_text, *result->catalogue_file);
     if (!more) return fail(std::move(more));
     merge(devices, std::move(*more), result->name);

@@ -175,6 +175,7 @@ header = "x.hpp"
 config = { mtu = { type = "unit" } }
 )") ==
         R"(6:27+6 wrong-value: `type` cannot be `unit`
+  help: did you mean `uint`?
   help: write one of `text`, `boolean`, `uint`, `size`, `path`
 )");
 }
