@@ -110,7 +110,8 @@ device read_device(toml_table& in) {
   one.needs = read_needs(in);
   one.config = read_setting_declarations(in, "config", {"use", "wrap"});
   if (auto options = in.text("options")) one.options = std::move(options->value);
-  one.exclusive = in.boolean("exclusive").value_or(false);
+  one.takes_name = in.boolean("takes_name").value_or(false);
+  one.exclusive = in.boolean("exclusive").value_or(false) || one.takes_name;
   one.is_default = in.boolean("default").value_or(false);
   one.targets = in.plain_texts("targets");
   one.packages = in.plain_texts("packages");

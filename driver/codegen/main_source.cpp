@@ -240,6 +240,9 @@ class writer {
       auto const& node = nodes[i];
       auto arguments = fmt::format("{}, {}ms", string_literal(path_text(node)),
                                    node.implementation.connect_timeout.count());
+      if (node.implementation.takes_name) {
+        arguments += fmt::format(", morgana::device_name{{{}}}", string_literal(node.name));
+      }
       for (auto const& need : node.needs) arguments += fmt::format(", **{}", local(nodes[need.node].name));
       if (auto const member = options_of(i); !member.empty()) arguments += fmt::format(", chosen.{}", member);
       auto const name = local(node.name);

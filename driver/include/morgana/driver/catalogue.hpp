@@ -10,6 +10,8 @@
 //                                                     # also: values = [...], unique = true (names one thing)
 //   options = "morgana::net::direct_stack_options"    # boot options, prefixed with the node's name
 //   exclusive = false                                 # one node per parameter even when equal
+//   takes_name = false                                # connect() gets a device_name after the context; the
+//                                                     # runner attaches something under it: also exclusive
 //   default = true                                    # taken when several fit and nothing was chosen
 //   targets = ["unix", "xen-*"]                       # globs; left out in a target's own catalogue
 //   packages = ["morgana-net"]                        # packages that hold it
@@ -66,7 +68,8 @@ struct device {
   std::vector<device_need> needs;
   std::map<std::string, setting_declaration> config;
   std::optional<std::string> options;
-  bool exclusive = false;
+  bool exclusive = false;            ///< also when it takes its name
+  bool takes_name = false;
   bool is_default = false;
   std::vector<std::string> targets;  ///< globs; empty: every target of this catalogue's owner
   std::vector<std::string> packages;
