@@ -115,6 +115,7 @@ void print_chain(crash_place const& place) {
     return;
   }
   auto frame = place.frame;
+  auto previous = place.program_counter;
   if (frame < low || frame >= top || frame % sizeof(std::uintptr_t) != 0 ||
       !is_code(reinterpret_cast<std::uintptr_t const*>(frame)[1])) {
     // Not at a frame of ours. Find the way back to one: a return address into our code with a plausible
@@ -136,7 +137,9 @@ void print_chain(crash_place const& place) {
   while (frame >= low && frame < top - 16 && frame % sizeof(std::uintptr_t) == 0) {
     auto const* const saved = reinterpret_cast<std::uintptr_t const*>(frame);
     if (!is_code(saved[1])) break;
-    out.line(saved[1], true, true);
+    // crash() gives its caller as the place, which is also its frame's return address.
+    if (saved[1] != previous) out.line(saved[1], true, true);
+    previous = 0;
     if (saved[0] <= frame || out.is_full()) break;
     low = frame;
     frame = saved[0];
