@@ -245,9 +245,10 @@ connection::head_state connection::check_head() {
     return refuse(status::version_not_supported, &statistics::unsupported);
   }
   std::string_view const behind(line_end_, after_target.size() + empty_line_bytes);
-  if (!behind.starts_with(" HTTP/") || !behind.ends_with("\r\n")) {
-    return refuse(status::not_implemented, &statistics::unsupported);   // RTSP, ICE
+  if (behind.starts_with(" RTSP/") || behind.starts_with(" ICE/")) {
+    return refuse(status::not_implemented, &statistics::unsupported);
   }
+  if (!behind.starts_with(" HTTP/") || !behind.ends_with("\r\n")) return bad();
   auto const method = static_cast<llhttp_method_t>(parser.method);
   if (!is_served(method)) return refuse(status::not_implemented, &statistics::unsupported);
   request_.is_http_1_0_ = parser.http_minor == 0;
@@ -347,13 +348,14 @@ connection::head_state connection::refuse_after_parser_error() {
   char const* const first = &buffer_[begin_];
   char const* const last = parser.error_pos == nullptr ? first : parser.error_pos;
   switch (llhttp_get_errno(&parser)) {
-    case HPE_USER: return refuse(refusal_, refusal_counter_);
+    case HPE_USER:
+    case HPE_CB_HEADER_VALUE_COMPLETE: return refuse(refusal_, refusal_counter_);
     case HPE_INVALID_METHOD:
       // A method we do not know is 501 (RFC 9110 section 9.1), but TLS or noise is not a method.
       if (std::all_of(first, last + 1, is_token_char)) return refuse(status::not_implemented, &statistics::unsupported);
       break;
     case HPE_INVALID_VERSION:
-      if (line_end_ != nullptr && looks_like_version(std::string_view(line_end_, static_cast<std::size_t>(last - line_end_)))) {
+      if (line_end_ != nullptr && is_other_version(std::string_view(line_end_, static_cast<std::size_t>(last - line_end_)))) {
         return refuse(status::version_not_supported, &statistics::unsupported);
       }
       break;

@@ -91,9 +91,7 @@ site_index::outcome site_index::answer(request const& asked, response_writer& re
     return outcome::answered;
   }
   std::array<char, key_bytes_max> decoded_text;
-  auto const decoded = path.size() > decoded_text.size() && path.find('%') == std::string_view::npos
-                           ? std::nullopt
-                           : decode_path(path, decoded_text);
+  auto const decoded = decode_path(path, decoded_text);
   if (!decoded) {
     response.reply(status::bad_request);
     return outcome::answered;

@@ -75,8 +75,12 @@ bool is_host(std::string_view text) {
   return port.size() <= 5 && std::ranges::all_of(port, [](char c) { return is(c, digit); });
 }
 
-bool looks_like_version(std::string_view text) {
-  return text.size() >= 9 && text.starts_with(" HTTP/") && is(text[6], digit) && text[7] == '.' && is(text[8], digit);
+bool is_other_version(std::string_view text) {
+  if (text.size() < 9 || !text.starts_with(" HTTP/") || !is(text[6], digit) || text[7] != '.' || !is(text[8], digit)) {
+    return false;
+  }
+  auto const version = text.substr(6, 3);
+  return version != "1.0" && version != "1.1";
 }
 
 bool equals_ignoring_case(std::string_view a, std::string_view b) {

@@ -18,7 +18,7 @@ namespace morgana::http {
 /// `uri-host [ ":" port ]`; may be empty (RFC 9112 section 3.2).
 [[nodiscard]] bool is_host(std::string_view text);
 
-/// " HTTP/3.0" and the like: well formed, whatever the numbers.
-[[nodiscard]] bool looks_like_version(std::string_view text);
+/// " HTTP/3.0" and the like: well formed, but neither 1.0 nor 1.1. What follows is not looked at.
+[[nodiscard]] bool is_other_version(std::string_view text);
 
 }  // namespace morgana::http

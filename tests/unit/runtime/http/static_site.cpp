@@ -1,0 +1,211 @@
+// Files, conditions, ranges and dates.
+#include "morgana/http/static_site.hpp"
+
+#include "morgana/http/content_type.hpp"
+#include "morgana/http/date.hpp"
+#include "morgana/storage/memory_store.hpp"
+#include "support.hpp"
+
+using namespace morgana;
+using namespace morgana::http;
+using namespace morgana::http::test;
+
+namespace {
+
+constexpr std::int64_t modified = 784'111'777;   // Sun, 06 Nov 1994 08:49:37 GMT
+
+struct website {
+  website() {
+    put("index.html", "<h1>home</h1>");
+    put("a b.txt", "0123456789");
+    put("docs/index.html", "docs");
+    put("docs/site.css", "p{}");
+    put("empty", "");
+    put("404.html", "nothing here");
+    site.emplace(store);
+  }
+  void put(std::string_view key, std::string_view value) {
+    REQUIRE(store.put(key, std::as_bytes(std::span(value)), modified));
+  }
+  std::string ask(std::string_view line, std::string_view fields = {}) {
+    peer sender([&](request const& asked, response_writer& response) { REQUIRE(site->try_handle(asked, response)); });
+    sender.send(std::string(line) + " HTTP/1.1\r\nHost: h\r\n" + std::string(fields) + "\r\n");
+    return sender.output;
+  }
+  std::string tag_of(std::string_view path) {
+    auto const answer = ask("GET " + std::string(path));
+    auto const at = answer.find("ETag: ") + 6;
+    return answer.substr(at, answer.find("\r\n", at) - at);
+  }
+  memory_store store;
+  std::optional<static_site<memory_store>> site;
+};
+
+bool has(std::string const& answer, std::string_view line) { return answer.find(std::string(line) + "\r\n") != std::string::npos; }
+
+}  // namespace
+
+TEST_CASE("A file is sent with its type, length, tag and date") {
+  website web;
+  auto const tag = web.tag_of("/a%20b.txt");
+  CHECK(tag.size() == entity_tag_bytes);
+  CHECK(web.ask("GET /a%20b.txt") ==
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: 10\r\nAccept-Ranges: bytes\r\nETag: " + tag +
+            "\r\nLast-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n\r\n0123456789");
+  auto const head = web.ask("HEAD /a%20b.txt");
+  CHECK(has(head, "Content-Length: 10"));
+  CHECK(head.ends_with("\r\n\r\n"));
+  CHECK(web.ask("GET /empty").ends_with("\r\n\r\n"));
+  CHECK(has(web.ask("GET /empty"), "Content-Length: 0"));
+}
+
+TEST_CASE("A folder is its index, with a slash at its end") {
+  website web;
+  CHECK(web.ask("GET /").ends_with("<h1>home</h1>"));
+  CHECK(web.ask("GET /?x=y").ends_with("<h1>home</h1>"));
+  CHECK(web.ask("GET /docs/").ends_with("docs"));
+  auto const redirect = web.ask("GET /docs?a=b");
+  CHECK(statuses(redirect) == "301");
+  CHECK(has(redirect, "Location: /docs/?a=b"));
+}
+
+TEST_CASE("What is not a file is 404 with the site's page, or 400, and never a file outside") {
+  website web;
+  for (std::string_view const path : {"/none", "/docs/none", "/../index.html", "/docs/../index.html", "/./index.html", "//index.html",
+                                      "//h/..", "/index.html/", "/docs//site.css", "/%2e%2e/index.html", "/DOCS/"}) {
+    CAPTURE(path);
+    auto const answer = web.ask("GET " + std::string(path));
+    CHECK(statuses(answer) == "404");
+    CHECK(answer.ends_with("nothing here"));
+  }
+  for (std::string_view const path : {"/docs%2fsite.css", "/index.html%00", "/%", "/%zz"}) {
+    CAPTURE(path);
+    CHECK(statuses(web.ask("GET " + std::string(path))) == "400");
+  }
+  CHECK(statuses(web.ask("GET /" + std::string(5'000, 'a'))) == "404");
+}
+
+TEST_CASE("Other methods than GET and HEAD are 405 and say which are allowed") {
+  website web;
+  for (std::string_view const line : {"POST /", "DELETE /index.html", "OPTIONS *", "PROPFIND /"}) {
+    auto const answer = web.ask(line);
+    CHECK(statuses(answer) == "405");
+    CHECK(has(answer, "Allow: GET, HEAD"));
+  }
+}
+
+TEST_CASE("Conditions are applied in the order of RFC 9110 section 13.2.2") {
+  website web;
+  auto const tag = web.tag_of("/");
+  std::string const same = "Sun, 06 Nov 1994 08:49:37 GMT";
+  std::string const before = "Sun, 06 Nov 1994 08:49:36 GMT";
+  struct row {
+    std::string fields;
+    std::string_view status;
+  };
+  row const rows[] = {
+      {"If-None-Match: " + tag + "\r\n", "304"},
+      {"If-None-Match: W/" + tag + "\r\n", "304"},
+      {"If-None-Match: \"x\", " + tag + "\r\n", "304"},
+      {"If-None-Match: \"x\"\r\nIf-None-Match: " + tag + "\r\n", "304"},
+      {"If-None-Match: *\r\n", "304"},
+      {"If-None-Match: \"x\"\r\n", "200"},
+      {"If-None-Match: \"x\"\r\nIf-Modified-Since: " + same + "\r\n", "200"},   // the tag decides
+      {"If-Modified-Since: " + same + "\r\n", "304"},
+      {"If-Modified-Since: Sunday, 06-Nov-94 08:49:37 GMT\r\n", "304"},
+      {"If-Modified-Since: Sun Nov  6 08:49:37 1994\r\n", "304"},
+      {"If-Modified-Since: " + before + "\r\n", "200"},
+      {"If-Modified-Since: yesterday\r\n", "200"},
+      {"If-Match: " + tag + "\r\n", "200"},
+      {"If-Match: *\r\n", "200"},
+      {"If-Match: W/" + tag + "\r\n", "412"},
+      {"If-Match: \"x\"\r\n", "412"},
+      {"If-Match: \"x\"\r\nIf-None-Match: " + tag + "\r\n", "412"},
+      {"If-Unmodified-Since: " + before + "\r\n", "412"},
+      {"If-Unmodified-Since: " + same + "\r\n", "200"},
+      {"If-None-Match: " + tag + "\r\nRange: bytes=0-1\r\n", "304"},
+  };
+  for (auto const& [fields, expected] : rows) {
+    CAPTURE(fields);
+    CHECK(statuses(web.ask("GET /", fields)) == expected);
+  }
+  CHECK(web.ask("GET /", "If-None-Match: *\r\n") ==
+        "HTTP/1.1 304 Not Modified\r\nETag: " + tag + "\r\nLast-Modified: " + same + "\r\n\r\n");
+}
+
+TEST_CASE("One range is sent as a part; several, or a malformed one, as the whole") {
+  website web;
+  auto const tag = web.tag_of("/a%20b.txt");
+  struct row {
+    std::string range;
+    std::string_view status;
+    std::string_view body;
+    std::string_view content_range;
+  };
+  row const rows[] = {
+      {"bytes=0-0", "206", "0", "bytes 0-0/10"},
+      {"bytes=2-4", "206", "234", "bytes 2-4/10"},
+      {"BYTES=2-4", "206", "234", "bytes 2-4/10"},
+      {"bytes=7-", "206", "789", "bytes 7-9/10"},
+      {"bytes=7-1000", "206", "789", "bytes 7-9/10"},
+      {"bytes=-3", "206", "789", "bytes 7-9/10"},
+      {"bytes=-1000", "206", "0123456789", "bytes 0-9/10"},
+      {"bytes=10-", "416", "Range Not Satisfiable\n", "bytes */10"},
+      {"bytes=-0", "416", "Range Not Satisfiable\n", "bytes */10"},
+      {"bytes=4-2", "200", "0123456789", ""},
+      {"bytes=0-1,3-4", "200", "0123456789", ""},
+      {"bytes=a-b", "200", "0123456789", ""},
+      {"bytes=", "200", "0123456789", ""},
+      {"bytes=-", "200", "0123456789", ""},
+      {"lines=0-1", "200", "0123456789", ""},
+      {"bytes=99999999999999999999-", "200", "0123456789", ""},
+      {"bytes=0-1\r\nIf-Range: " + tag, "206", "01", "bytes 0-1/10"},
+      {"bytes=0-1\r\nIf-Range: \"x\"", "200", "0123456789", ""},
+      {"bytes=0-1\r\nIf-Range: W/" + tag, "200", "0123456789", ""},
+      {"bytes=0-1\r\nIf-Range: Sun, 06 Nov 1994 08:49:37 GMT", "206", "01", "bytes 0-1/10"},
+      {"bytes=0-1\r\nIf-Range: Sun, 06 Nov 1994 08:49:38 GMT", "200", "0123456789", ""},
+  };
+  for (auto const& [range, expected, body, content_range] : rows) {
+    auto const answer = web.ask("GET /a%20b.txt", "Range: " + range + "\r\n");
+    CAPTURE(range, answer);
+    CHECK(statuses(answer) == expected);
+    CHECK(answer.substr(answer.find("\r\n\r\n") + 4) == body);
+    CHECK(has(answer, "Content-Length: " + std::to_string(body.size())));
+    CHECK(has(answer, "Content-Range: " + std::string(content_range)) == !content_range.empty());
+  }
+  CHECK(statuses(web.ask("HEAD /a%20b.txt", "Range: bytes=0-1\r\n")) == "200");
+}
+
+TEST_CASE("Dates are written in one form and read in three") {
+  auto const text = [](std::int64_t seconds) {
+    auto const made = format_date(seconds);
+    return std::string(made.data(), made.size());
+  };
+  CHECK(text(modified) == "Sun, 06 Nov 1994 08:49:37 GMT");
+  CHECK(text(0) == "Thu, 01 Jan 1970 00:00:00 GMT");
+  CHECK(text(-1) == "Wed, 31 Dec 1969 23:59:59 GMT");
+  CHECK(text(951'782'400) == "Tue, 29 Feb 2000 00:00:00 GMT");
+  CHECK(text(INT64_MAX) == "Fri, 31 Dec 9999 23:59:59 GMT");
+  for (std::int64_t seconds = -3'000'000'000; seconds < 9'000'000'000; seconds += 86'399 * 97) {
+    CHECK(parse_date(text(seconds)) == seconds);
+  }
+  CHECK(parse_date("Sunday, 06-Nov-94 08:49:37 GMT") == modified);
+  CHECK(parse_date("Sun Nov  6 08:49:37 1994") == modified);
+  CHECK(parse_date("Tuesday, 01-Jan-30 00:00:00 GMT") == 1'893'456'000);   // not 1930
+  for (std::string_view const bad :
+       {"", "Sun", "Sun, 06 Nov 1994 08:49:37", "Sun, 06 Nov 1994 08:49:37 UTC", "Sun, 31 Feb 1994 08:49:37 GMT",
+        "Sun, 06 Nov 1994 24:00:00 GMT", "Sun, 06 Nov 1994 08:49:37 GMT ", "Sun, 6 Nov 1994 08:49:37 GMT", "Sun, 06 nov 1994 08:49:37 GMT",
+        "Sun Nov 6 08:49:37 1994"}) {
+    CAPTURE(bad);
+    CHECK(!parse_date(bad));
+  }
+}
+
+TEST_CASE("Media types follow the extension in any case") {
+  CHECK(content_type_of("a/index.html") == "text/html; charset=utf-8");
+  CHECK(content_type_of("LOGO.SVG") == "image/svg+xml");
+  CHECK(content_type_of("a.b/c") == "application/octet-stream");
+  CHECK(content_type_of("x.tar.gz") == "application/gzip");
+  CHECK(content_type_of("x.a-very-long-extension") == "application/octet-stream");
+  CHECK(content_type_of("noextension") == "application/octet-stream");
+}
