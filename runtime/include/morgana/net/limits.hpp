@@ -1,0 +1,53 @@
+// Every limit of the network stack in one place, with what happens at it. All are values of one struct, so
+// that a test or a small guest can choose others; each has a counter of the same name in `counters`.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "morgana/core/time.hpp"
+
+namespace morgana::net {
+
+struct network_limits {
+  // TCP
+  std::uint32_t connections = 65'536;             ///< established or closing; at it, SYNs are dropped and connect() refused
+  std::uint32_t syn_received = 1'024;             ///< half-open entries; beyond them SYN cookies (RFC 4987)
+  std::uint32_t time_wait = 65'536;               ///< the oldest goes (RFC 9293 3.6.1 allows early reuse, RFC 6191)
+  std::uint32_t receive_buffer_bytes = 1u << 20;  ///< per connection; the window closes
+  std::uint32_t send_buffer_bytes = 4u << 20;     ///< per connection; the writer waits
+  std::uint32_t out_of_order_ranges = 64;         ///< per connection; a new far range is dropped
+  std::uint32_t sack_ranges = 128;                ///< the sender's scoreboard; further blocks are not recorded
+  std::uint16_t mss_bytes_min = 88;               ///< a peer's smaller MSS counts as this
+  std::uint32_t challenge_acks_per_s = 100;       ///< of the whole stack, randomised (RFC 5961 7)
+  duration challenge_ack_interval = 500ms;        ///< per connection
+  std::uint32_t syn_retries = 6;
+  std::uint32_t retransmissions = 15;             ///< then the connection ends in timed_out
+  duration time_wait_length = 60s;                ///< twice the maximum segment lifetime
+  duration zero_window_probe = 120s;              ///< longest wait between probes
+
+  // IP
+  std::uint32_t reassembly_bytes = 256 * 1024;    ///< of all datagrams; the oldest goes
+  std::uint32_t reassembly_datagrams = 64;
+  std::uint32_t reassembly_fragments = 64;        ///< per datagram; beyond, it is dropped whole
+  duration reassembly_timeout = 30s;
+  std::uint32_t path_mtu_entries = 256;
+  duration path_mtu_lifetime = 10min;
+  std::uint16_t path_mtu_v4_min = 552;
+  std::uint32_t icmp_errors_per_s = 1'000;        ///< sent; silently dropped beyond
+  std::uint32_t icmp_errors_per_host_per_s = 100;
+
+  // Link
+  std::uint32_t neighbors = 1'024;                ///< the least recently used goes
+  std::uint32_t neighbors_incomplete = 64;
+  std::uint32_t neighbor_queue_packets = 3;       ///< waiting for one address; the oldest goes
+  std::uint32_t routes = 64;
+  std::uint32_t addresses = 16;
+  std::uint32_t multicast_groups = 64;
+
+  // UDP
+  std::uint32_t datagram_sockets = 1'024;
+  std::uint32_t datagram_queue_bytes = 256 * 1024;  ///< per socket; arriving ones are dropped and counted
+};
+
+}  // namespace morgana::net

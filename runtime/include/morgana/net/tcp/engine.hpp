@@ -1,0 +1,103 @@
+// All TCP connections of one host, without I/O and without IP: it is given segments that begin at the TCP
+// header and gives such segments back. What it needs from below is said in `routing`.
+//
+// Time is an argument; randomness is keyed (keyed.hpp). Nothing is allocated per segment: connections,
+// half-open entries and buffers come from pools that grow to their limits and are reused.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "morgana/core/result.hpp"
+#include "morgana/core/time.hpp"
+#include "morgana/net/buffer_pool.hpp"
+#include "morgana/net/keyed.hpp"
+#include "morgana/net/limits.hpp"
+#include "morgana/net/segment.hpp"
+#include "morgana/net/stack.hpp"
+#include "morgana/net/tcp/connection.hpp"
+#include "morgana/net/wire/ip.hpp"
+
+namespace morgana::net::tcp {
+
+/// What IP knows and TCP asks for.
+class routing {
+ public:
+  struct path {
+    ip_address source;                        ///< the address of ours that packets to there carry
+    std::uint32_t mtu_bytes = 1500;           ///< of whole IP packets, path-MTU discovery included
+    bool segmentation = false;                ///< super-packets may be handed down (GSO)
+    bool checksum = false;                    ///< checksum_state::partial may be handed down
+  };
+  /// Nothing when there is no route.
+  [[nodiscard]] virtual std::optional<path> find(ip_address const& destination) = 0;
+  [[nodiscard]] virtual bool is_local(ip_address const& address) const = 0;
+
+ protected:
+  ~routing() = default;
+};
+
+/// Beside each segment, in either direction.
+struct addressing {
+  ip_address source, destination;
+  std::uint8_t traffic_class = 0;             ///< of the IP header, with its ECN bits
+};
+
+struct engine_counters {
+  std::uint64_t segments_in = 0, segments_out = 0, segments_retransmitted = 0;
+  std::uint64_t wrong_checksums = 0, malformed = 0, resets_sent = 0, resets_received = 0, resets_refused = 0;
+  std::uint64_t syn_dropped = 0, syn_cookies_sent = 0, syn_cookies_accepted = 0, syn_cookies_refused = 0;
+  std::uint64_t accept_queue_full = 0, challenge_acks = 0, challenge_acks_suppressed = 0, paws_dropped = 0;
+  std::uint64_t out_of_order_dropped = 0, connections_refused = 0, time_wait_evicted = 0, timeouts = 0;
+};
+
+class engine {
+ public:
+  engine(network_limits const& limits, keyed_secrets const& secrets, buffer_pool& buffers, routing& below, instant now);
+  ~engine();
+  engine(engine const&) = delete;
+  engine& operator=(engine const&) = delete;
+
+  // ---- packets -----------------------------------------------------------------------------------------
+  /// `packet` begins at the TCP header; its checksum is verified unless its state says valid.
+  void input(addressing const& between, segment&& packet, instant now);
+  /// Builds the next segment that wants to go, TCP header first, checksum done or partial; false when none.
+  [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now);
+  [[nodiscard]] instant next_deadline() const;
+  void on_deadline(instant now);
+
+  // ---- errors from below (RFC 5927 checks are done here) -------------------------------------------------
+  enum class soft_error : std::uint8_t { unreachable, refused, too_big };
+  void on_icmp(addressing const& quoted, std::uint16_t source_port, std::uint16_t destination_port,
+               std::uint32_t sequence, soft_error what, std::uint32_t mtu_bytes, instant now);
+
+  // ---- users -------------------------------------------------------------------------------------------
+  /// Errors: address_in_use, limit_reached.
+  [[nodiscard]] result<listener*> listen(listen_options const& where);
+  /// The SYN goes out at the next poll_transmit. Errors: unreachable, limit_reached,
+  /// address_not_available (no free port, RFC 6056).
+  [[nodiscard]] result<connection*> connect(endpoint const& peer, settings const& with, instant now);
+  /// The same with the local end chosen: for simultaneous open and tests.
+  [[nodiscard]] result<connection*> connect(endpoint const& local, endpoint const& peer, settings const& with,
+                                            instant now);
+
+  struct event {
+    tcp::connection* connection = nullptr;    ///< or
+    tcp::listener* listener = nullptr;
+    std::uint8_t ready = 0;                   ///< readiness
+  };
+  /// Each object comes once with all that became ready since it came last.
+  [[nodiscard]] std::optional<event> poll_event();
+
+  [[nodiscard]] engine_counters const& counters() const;
+  [[nodiscard]] std::size_t connections() const;       ///< in any state but closed, time_wait included
+
+ private:
+  struct implementation;
+  std::unique_ptr<implementation> self_;
+};
+
+}  // namespace morgana::net::tcp
