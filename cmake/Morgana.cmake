@@ -57,8 +57,10 @@ function(morgana_test name)
   target_compile_options(${name} PRIVATE ${MORGANA_WARNINGS} -Wno-c2y-extensions)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   if(arg_KIND STREQUAL "guest")
-    # Catch2 itself needs exceptions; the code under test is compiled without them in its library.
-    target_compile_options(${name} PRIVATE -stdlib=libc++
+    # Catch2 itself needs exceptions; the code under test is compiled without them in its library. Without
+    # RTTI like that, because a class of it that a test derives from has no type information.
+    # Catch2 uses std::nothrow without including <new>, which libc++ holds it to.
+    target_compile_options(${name} PRIVATE -stdlib=libc++ "SHELL:-include new" -fno-rtti
       -D_LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_FAST)
     target_link_options(${name} PRIVATE -stdlib=libc++)
     target_link_libraries(${name} PRIVATE ${arg_LINK} morgana_test_main_guest)
