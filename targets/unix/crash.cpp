@@ -107,7 +107,7 @@ class chain_printer {
 void print_chain(crash_place const& place) {
   say("call chain, innermost first, by offset in the image:\n");
   chain_printer out;
-  if (is_code(place.program_counter)) out.line(place.program_counter, false, true);
+  if (is_code(place.program_counter)) out.line(place.program_counter, place.is_return_address, true);
   auto const top = stack_top();
   auto low = place.stack;
   if (low % sizeof(std::uintptr_t) != 0 || low >= top) {
@@ -292,7 +292,8 @@ namespace morgana::platform {
   hosted::report(reason, message,
                  {.program_counter = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)),
                   .frame = frame,
-                  .stack = frame});
+                  .stack = frame,
+                  .is_return_address = true});
 }
 
 }  // namespace morgana::platform

@@ -35,6 +35,7 @@ struct crash_place {
   std::uintptr_t stack = 0;
   std::uintptr_t fault_address = 0;
   bool has_fault = false;
+  bool is_return_address = false;    ///< `program_counter` stands after a call
 };
 
 /// An environment variable's text, or an empty view.
