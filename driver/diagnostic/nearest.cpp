@@ -47,8 +47,10 @@ std::optional<std::string> nearest(std::string_view name, std::vector<std::strin
       best = &candidate;
     }
   }
-  auto const limit = std::max<std::size_t>(1, std::max(name.size(), best ? best->size() : 0) / 3);
-  if (!best || best_distance == 0 || best_distance > limit) return std::nullopt;
+  auto const longest = std::max(name.size(), best ? best->size() : 0);
+  auto const limit = std::max<std::size_t>(1, longest / 3);
+  // Texts of one character have nothing in common when that differs.
+  if (!best || best_distance == 0 || best_distance > limit || best_distance >= longest) return std::nullopt;
   return *best;
 }
 

@@ -171,11 +171,13 @@ class resolver {
     return chosen;
   }
 
-  [[nodiscard]] static diagnostic cycle(asker const& who, device const& chosen,
-                                        std::vector<device const*> const& fitting) {
+  [[nodiscard]] diagnostic cycle(asker const& who, device const& chosen,
+                                 std::vector<device const*> const& fitting) const {
+    auto path = who.path;
+    path.push_back(short_name(who));
     diagnostic result{
         .code = "device-cycle",
-        .message = fmt::format("`{}` needs itself: {}", chosen.name.value, fmt::join(who.path, " → ")),
+        .message = fmt::format("`{}` needs itself: {}", chosen.name.value, fmt::join(path, " → ")),
         .where = who.where};
     result.notes = who.chain;
     auto const other = std::ranges::find_if(fitting, [&](device const* one) { return one != &chosen; });

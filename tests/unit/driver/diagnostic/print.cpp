@@ -186,6 +186,7 @@ TEST_CASE("the nearest name is a likely typing mistake or none") {
   CHECK_FALSE(nearest("colour", {"name", "entry"}));
   CHECK_FALSE(nearest("port", {"port"}));
   CHECK_FALSE(nearest("x", {}));
+  CHECK_FALSE(nearest("x", {"y"}));
   CHECK_FALSE(nearest("ab", {"ba", "abcd"}) == "abcd");
   CHECK(nearest("htdcos", {"htdocs"}) == "htdocs");
   CHECK_FALSE(nearest(std::string(1u << 20, 'a'), {std::string(1u << 20, 'b')}));
