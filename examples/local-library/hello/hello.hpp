@@ -1,0 +1,9 @@
+#pragma once
+
+#include <string_view>
+
+namespace hello {
+
+[[nodiscard]] std::string_view greeting();
+
+}  // namespace hello
