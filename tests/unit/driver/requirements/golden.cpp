@@ -43,6 +43,10 @@ TEST_CASE("a template head says the same, redeclared, beside another function ca
   check("template_head");
 }
 
+TEST_CASE("macros, lambdas and concepts of others are read through") {
+  check("macros");
+}
+
 TEST_CASE("no entry point: what looks like one is pointed at") {
   check("no_start");
 }

@@ -8,6 +8,7 @@ struct point {
 struct options {
   int port = 80;
   point where;
-  int const* numbers = nullptr;
+  int const* pointer = nullptr;
+  int numbers[3] = {};
 };
 task<> start(options const& opt);
