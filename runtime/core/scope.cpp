@@ -28,7 +28,9 @@ class scope::child_of final : public child {
   child_of(scope& in, task<T> what) : child(in), task_(std::move(what)) {}
 
  private:
-  void run() override { task_.start(*in().context_, *this); }
+  void run() override {
+    if (at == state::running) task_.start(*in().context_, *this);  // not when it was cancelled before
+  }
   std::coroutine_handle<> ended() noexcept override {
     std::optional<error> why;
     if constexpr (!std::is_void_v<T>) {

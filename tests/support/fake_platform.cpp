@@ -57,7 +57,9 @@ using test::fake;
 void console_write(std::span<std::byte const> bytes) noexcept {
   fake().console.append(reinterpret_cast<char const*>(bytes.data()), bytes.size());
 }
-std::uint64_t console_dropped_bytes() noexcept { return 0; }
+std::uint64_t console_dropped_bytes() noexcept {
+  return 0;
+}
 std::size_t console_read(std::span<std::byte> into) noexcept {
   auto& input = fake().input;
   auto const count = std::min(into.size(), input.size());
@@ -65,18 +67,32 @@ std::size_t console_read(std::span<std::byte> into) noexcept {
   input.erase(input.begin(), input.begin() + static_cast<std::ptrdiff_t>(count));
   return count;
 }
-bool console_input_ended() noexcept { return fake().input_ended && fake().input.empty(); }
+bool console_input_ended() noexcept {
+  return fake().input_ended && fake().input.empty();
+}
 
-instant monotonic_now() noexcept { return fake().now; }
-wall_time wall_now() noexcept { return fake().wall_at_boot + fake().now.time_since_epoch(); }
-bool wall_clock_is_set() noexcept { return fake().wall_is_set; }
+instant monotonic_now() noexcept {
+  return fake().now;
+}
+wall_time wall_now() noexcept {
+  return fake().wall_at_boot + fake().now.time_since_epoch();
+}
+bool wall_clock_is_set() noexcept {
+  return fake().wall_is_set;
+}
 void wait_until(instant deadline) noexcept {
   if (deadline != never) fake().now = std::max(fake().now, deadline);
 }
 
-std::span<std::string_view const> arguments() noexcept { return fake().arguments; }
-bool stop_requested() noexcept { return fake().stop_requested; }
-void power_off(int status) noexcept { _exit(status); }
+std::span<std::string_view const> arguments() noexcept {
+  return fake().arguments;
+}
+bool stop_requested() noexcept {
+  return fake().stop_requested;
+}
+void power_off(int status) noexcept {
+  _exit(status);
+}
 
 // Tests of a crash run in a forked child; what is said goes to standard error for the others.
 void crash(crash_reason reason, std::string_view message) noexcept {
@@ -87,13 +103,19 @@ void crash(crash_reason reason, std::string_view message) noexcept {
   _exit(reason == crash_reason::out_of_memory ? exit_status::out_of_memory : exit_status::crashed);
 }
 
-memory_usage memory() noexcept { return {.limit_bytes = fake().memory_limit_bytes, .used_bytes = 0, .peak_bytes = 0}; }
+memory_usage memory() noexcept {
+  return {.limit_bytes = fake().memory_limit_bytes, .used_bytes = 0, .peak_bytes = 0};
+}
 
-std::span<entropy_source_descriptor const> entropy_sources() noexcept { return fake().entropy; }
+std::span<entropy_source_descriptor const> entropy_sources() noexcept {
+  return fake().entropy;
+}
 std::span<std::byte const, 32> boot_secret() noexcept {
   static constexpr std::array<std::byte, 32> secret{std::byte{7}};
   return secret;
 }
-std::uint64_t resume_generation() noexcept { return 0; }
+std::uint64_t resume_generation() noexcept {
+  return 0;
+}
 
 }  // namespace morgana::platform

@@ -9,6 +9,7 @@
 // world or fake_platform object.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
 #include <optional>
@@ -115,11 +116,14 @@ class world : public fake_platform {
   };
   template <class Done>
   void drive(Done done) {
+    bool was_stuck = false;
     for (std::size_t i = 0; i < batches_max && !done(); ++i) {
-      input_.pulse();
+      input_.pulse();  // as a session does whenever the platform came back from waiting
       auto const next = executor_.run_ready(fake().now);
-      if (next == never || done()) return;
-      fake().now = std::max(fake().now, next);
+      bool const is_stuck = next == never;
+      if (is_stuck && was_stuck) return;
+      was_stuck = is_stuck;
+      if (!is_stuck && !done()) fake().now = std::max(fake().now, next);
     }
   }
 

@@ -12,7 +12,9 @@
 // nothing more. So no task outlives its scope (scope.hpp), and with_deadline (deadline.hpp) always ends.
 //
 // A task that is awaited where it is called (`co_await f()`) has its frame inside its caller's, without an
-// allocation (clang's coro_await_elidable, when optimising).
+// allocation: clang's coro_await_elidable, when optimising, where f's body is seen and f is not noinline.
+// with_deadline(t, f()), race(f(), g()) and all(f(), g()) hand that on to their arguments. A virtual call or
+// a coroutine of another translation unit (without ThinLTO) costs one allocation.
 #pragma once
 
 #include <concepts>

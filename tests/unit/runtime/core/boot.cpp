@@ -13,7 +13,7 @@ using namespace morgana::test;
 
 namespace {
 
-std::string trace;            // what happened to the devices, in order
+std::string trace;  // what happened to the devices, in order
 
 struct disk_options {
   std::uint32_t blocks = 8;
@@ -126,7 +126,9 @@ outcome boot(std::vector<std::string_view> arguments, task<result<int>> (*start)
   return {status, platform.console(), trace, fake().now.time_since_epoch()};
 }
 
-task<result<int>> done(context&) { co_return 0; }
+task<result<int>> done(context&) {
+  co_return 0;
+}
 task<result<int>> serve_for_ever(context& in) {
   log_source(in.log(), "app").info("port {}", chosen.app.port);
   struct mark {
@@ -143,7 +145,9 @@ task<result<int>> drain(context&) {
   trace += "drained ";
   co_return 7;
 }
-void stop() { fake().stop_requested = true; }
+void stop() {
+  fake().stop_requested = true;
+}
 
 }  // namespace
 
@@ -165,7 +169,8 @@ Options of hello:
 
 Options of the device disk (block_device, file):
   --disk.blocks=NUMBER      Size. (default: 8)
-  --disk.connect-takes=TIME (default: 0s)
+  --disk.connect-takes=TIME
+                            (default: 0s)
   --disk.disconnect-takes=TIME
                             (default: 0s)
 
@@ -182,13 +187,15 @@ Options of every unikernel:
 TEST_CASE("a wrong argument ends with 64 and one line") {
   auto const unknown = boot({"--prot=1"}, done);
   CHECK(unknown.status == exit_status::wrong_argument);
-  CHECK(unknown.console == "hello: --prot=1: no such option; did you mean --port?; --help lists all options\n");
+  CHECK(unknown.console ==
+        "hello: --prot=1: no such option; did you mean --port?; --help lists all options\n");
   CHECK(unknown.trace.empty());
   auto const level = boot({"--log=loud"}, done);
   CHECK(level.status == exit_status::wrong_argument);
-  CHECK(level.console ==
-        "hello: --log=loud: no such value, expected error, warning, info, debug, or SOURCE:LEVEL, with commas "
-        "between; --help lists all options\n");
+  CHECK(
+      level.console ==
+      "hello: --log=loud: no such value, expected error, warning, info, debug, or SOURCE:LEVEL, with commas "
+      "between; --help lists all options\n");
 }
 
 TEST_CASE("a device that fails ends the guest with 65, its path and what it is") {
@@ -296,7 +303,10 @@ TEST_CASE("a session that is destroyed early destroys start before its devices")
 
 TEST_CASE("an application without options, devices or manifest boots") {
   fake_platform platform;
-  application const bare{.name = "noop", .options = {}, .manifest = {}, .boot_options = nullptr,
+  application const bare{.name = "noop",
+                         .options = {},
+                         .manifest = {},
+                         .boot_options = nullptr,
                          .run = [](device_stack&) -> task<result<int>> { co_return 3; }};
   boot_session session(bare, {});
   CHECK(run_session(session) == 3);

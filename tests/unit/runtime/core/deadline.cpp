@@ -34,7 +34,9 @@ task<void> sleeper(duration length, std::string& trace, char letter) {
   co_await sleep_for(length);
   trace += '!';
 }
-task<int> at_once(int value) { co_return value; }
+task<int> at_once(int value) {
+  co_return value;
+}
 
 }  // namespace
 
@@ -172,11 +174,12 @@ TEST_CASE("a contender that ends at once wins, and the later ones never start") 
 TEST_CASE("a race can be cancelled from outside") {
   world w;
   std::string trace;
-  auto got = w.run(race([](std::string& to) -> task<void> {
-                     auto inner = co_await race(sleeper(5s, to, 'a'), sleeper(6s, to, 'b'));
-                     to += static_cast<char>('0' + inner.index());
-                   }(trace),
-                        after_sleep(1s, 1)));
+  auto got = w.run(race(
+      [](std::string& to) -> task<void> {
+        auto inner = co_await race(sleeper(5s, to, 'a'), sleeper(6s, to, 'b'));
+        to += static_cast<char>('0' + inner.index());
+      }(trace),
+      after_sleep(1s, 1)));
   REQUIRE(got.has_value());
   CHECK(got->index() == 1);
   CHECK(w.executor().armed_timers() == 0);

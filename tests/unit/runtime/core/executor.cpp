@@ -77,9 +77,8 @@ TEST_CASE("timers that arm themselves for now do not starve ready nodes, nor the
   executor runs;
   std::vector<std::unique_ptr<alarm_clock>> greedy;
   for (int i = 0; i < 500; ++i) {
-    greedy.push_back(std::make_unique<alarm_clock>([&runs, &greedy, i] {
-      runs.arm(*greedy[static_cast<std::size_t>(i)], instant());
-    }));
+    greedy.push_back(std::make_unique<alarm_clock>(
+        [&runs, &greedy, i] { runs.arm(*greedy[static_cast<std::size_t>(i)], instant()); }));
     runs.arm(*greedy.back(), instant());
   }
   bool ran = false;

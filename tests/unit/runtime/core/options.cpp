@@ -30,7 +30,8 @@ struct all_options {
 
 template <>
 struct morgana::option_names<color> {
-  static constexpr std::pair<std::string_view, color> values[] = {{"red", color::red}, {"green", color::green}};
+  static constexpr std::pair<std::string_view, color> values[] = {{"red", color::red},
+                                                                  {"green", color::green}};
 };
 
 namespace {
@@ -93,8 +94,9 @@ TEST_CASE("every wrong argument is refused in one line that says what is expecte
   CHECK(refused({"--paint=blue"}) == "--paint=blue: no such value, expected red, green");
   CHECK(refused({"--pause=250ms"}) ==
         "--pause=250ms: too fine a time for this option, expected a time such as 250ms, 10s, 2min or 1h");
-  CHECK(refused({"--network.limit=18446744073709551616"}) ==
-        "--network.limit=18446744073709551616: out of range, expected a number from 0 to 18446744073709551615");
+  CHECK(
+      refused({"--network.limit=18446744073709551616"}) ==
+      "--network.limit=18446744073709551616: out of range, expected a number from 0 to 18446744073709551615");
   CHECK(refused({"-p"}) == "-p: not an option; options are written --NAME=VALUE");
   CHECK(refused({"--"}) == "--: not an option; options are written --NAME=VALUE");
   CHECK(refused({"--port=\x1b[2J"}) == "--port=\\x1b[2J: cannot be read, expected a number from 0 to 65535");
@@ -110,7 +112,8 @@ TEST_CASE("the nearest name is suggested, but nothing far-fetched") {
 
 TEST_CASE("values are parsed at compile time for options that are fixed") {
   static_assert(parse_fixed<std::uint16_t>("8080") == 8080);
-  static_assert(parse_fixed<std::int64_t>("-9223372036854775808") == std::numeric_limits<std::int64_t>::min());
+  static_assert(parse_fixed<std::int64_t>("-9223372036854775808") ==
+                std::numeric_limits<std::int64_t>::min());
   static_assert(parse_fixed<bool>("on"));
   static_assert(parse_fixed<std::string_view>("text") == "text");
   static_assert(parse_fixed<std::chrono::milliseconds>("2min").count() == 120'000);
@@ -143,17 +146,19 @@ TEST_CASE("help shows name, placeholder, text and default, wrapped at 80 columns
       option<&all_options::app, &inner_options::paint>("paint", "Its colour."),
       option<&all_options::app, &inner_options::limit>("network.a-rather-long-name", "Most of it."),
       option<&all_options::app, &inner_options::greeting>(
-          "greeting", "What is said to those who come in, unless they have been here before, or leave at once."),
+          "greeting",
+          "What is said to those who come in, unless they have been here before, or leave at once."),
       option<&all_options::app, &inner_options::small>("small", ""),
   };
   all_options object;
   std::string text;
-  write_option_help({long_table, &object},
-                    [](void* to, std::string_view line) {
-                      CHECK(line.size() <= 80);
-                      static_cast<std::string*>(to)->append(line).append("\n");
-                    },
-                    &text);
+  write_option_help(
+      {long_table, &object},
+      [](void* to, std::string_view line) {
+        CHECK(line.size() <= 80);
+        static_cast<std::string*>(to)->append(line).append("\n");
+      },
+      &text);
   CHECK(text == R"(  --port=NUMBER             Port to listen on. (default: 8080)
   --verbose                 Log every request.
   --paint=NAME              Its colour. (red, green; default: red)

@@ -62,7 +62,9 @@ TEST_CASE("a copied error has a chain of its own") {
   CHECK(text_of(copy) == "again: serve: read: closed");
 }
 
-TEST_CASE("an error is as small to move as promised") { CHECK(sizeof(error) <= 32); }
+TEST_CASE("an error is as small to move as promised") {
+  CHECK(sizeof(error) <= 32);
+}
 
 TEST_CASE("every error of core has a text of its own") {
   std::vector<std::string_view> seen;

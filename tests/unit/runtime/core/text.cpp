@@ -28,7 +28,8 @@ TEST_CASE("braces that are no placeholder stay as they are") {
 
 TEST_CASE("numbers at the ends of their range are written in full") {
   fixed_text<128> out;
-  out.append("{} {} {}", std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::uint64_t>::max(), 0);
+  out.append("{} {} {}", std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::uint64_t>::max(),
+             0);
   CHECK(out.view() == "-9223372036854775808 18446744073709551615 0");
 }
 

@@ -62,7 +62,8 @@ TEST_CASE("a waiter that was destroyed is not completed") {
   world w;
   CHECK(w.run([]() -> task<void> {
     event ready;
-    (void)co_await with_deadline(instant(1s), [](event& on) -> task<void> { (void)co_await on.wait(); }(ready));
+    (void)co_await with_deadline(instant(1s),
+                                 [](event& on) -> task<void> { (void)co_await on.wait(); }(ready));
     ready.set();
     co_await yield();
   }()));

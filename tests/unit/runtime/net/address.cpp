@@ -30,8 +30,9 @@ std::string again(std::string_view text) {
 
 TEST_CASE("IPv4 is four decimal numbers and nothing else") {
   for (auto good : {"0.0.0.0", "10.0.0.2", "255.255.255.255"}) CHECK(again<ipv4_address>(good) == good);
-  for (auto bad : {"", "1", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.4 ", " 1.2.3.4", "1..3.4",
-                   "1.2.3.", ".1.2.3", "0x1.2.3.4", "-1.2.3.4", "+1.2.3.4", "1.2.3.4a", "99999999999.1.1.1"}) {
+  for (auto bad :
+       {"", "1", "1.2.3", "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.4 ", " 1.2.3.4", "1..3.4", "1.2.3.",
+        ".1.2.3", "0x1.2.3.4", "-1.2.3.4", "+1.2.3.4", "1.2.3.4a", "99999999999.1.1.1"}) {
     CAPTURE(bad);
     CHECK(again<ipv4_address>(bad) == "-");
   }
@@ -58,9 +59,28 @@ TEST_CASE("IPv6 is written as RFC 5952 has it") {
 }
 
 TEST_CASE("text that is no IPv6 address is refused") {
-  for (auto bad : {"", ":", ":::", "1", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1:2:3:4:5:6:7:8::", "::1::2", "1::2::3",
-                   "12345::", "g::", "::1.2.3", "::1.2.3.4:1", "1.2.3.4::", "::1%eth0", "[::1]", ":1:2:3:4:5:6:7:8",
-                   "1:2:3:4:5:6:7:8:", "1:2:3:4:5:6:7:1.2.3.4", "::1 ", "1:::2", "0000:0000:0000:0000:0000:0000:0000:00000"}) {
+  for (auto bad : {"",
+                   ":",
+                   ":::",
+                   "1",
+                   "1:2:3:4:5:6:7",
+                   "1:2:3:4:5:6:7:8:9",
+                   "1:2:3:4:5:6:7:8::",
+                   "::1::2",
+                   "1::2::3",
+                   "12345::",
+                   "g::",
+                   "::1.2.3",
+                   "::1.2.3.4:1",
+                   "1.2.3.4::",
+                   "::1%eth0",
+                   "[::1]",
+                   ":1:2:3:4:5:6:7:8",
+                   "1:2:3:4:5:6:7:8:",
+                   "1:2:3:4:5:6:7:1.2.3.4",
+                   "::1 ",
+                   "1:::2",
+                   "0000:0000:0000:0000:0000:0000:0000:00000"}) {
     CAPTURE(bad);
     CHECK(again<ipv6_address>(bad) == "-");
   }
@@ -81,7 +101,8 @@ TEST_CASE("what we read and write is what the host's C library reads and writes"
     REQUIRE(ipv6_address::parse(text) == address);
 
     std::string mutated = text;
-    for (int edits = 0; edits < 2; ++edits) mutated[random() % mutated.size()] = letters[random() % letters.size()];
+    for (int edits = 0; edits < 2; ++edits)
+      mutated[random() % mutated.size()] = letters[random() % letters.size()];
     CAPTURE(mutated);
     auto const ours = ipv6_address::parse(mutated);
     REQUIRE(ours.has_value() == (inet_pton(AF_INET6, mutated.c_str(), &theirs) == 1));
@@ -91,7 +112,8 @@ TEST_CASE("what we read and write is what the host's C library reads and writes"
 
 TEST_CASE("Ethernet addresses have six pairs of digits") {
   CHECK(again<mac_address>("02:00:5E:10:00:01") == "02:00:5e:10:00:01");
-  for (auto bad : {"", "02:00:5e:10:00", "02:00:5e:10:00:01:", "02-00-5e-10-00-01", "2:0:5e:10:00:01", "0g:00:5e:10:00:01"}) {
+  for (auto bad : {"", "02:00:5e:10:00", "02:00:5e:10:00:01:", "02-00-5e-10-00-01", "2:0:5e:10:00:01",
+                   "0g:00:5e:10:00:01"}) {
     CHECK(again<mac_address>(bad) == "-");
   }
 }
@@ -100,8 +122,8 @@ TEST_CASE("endpoints need a port, and brackets around IPv6 only") {
   CHECK(again<endpoint>("10.0.0.2:80") == "10.0.0.2:80");
   CHECK(again<endpoint>("[2001:db8::1]:65535") == "[2001:db8::1]:65535");
   CHECK(again<endpoint>("[::]:0") == "[::]:0");
-  for (auto bad : {"", ":80", "10.0.0.2", "10.0.0.2:", "10.0.0.2:65536", "10.0.0.2:080", "::1:80", "[10.0.0.2]:80", "[::1]80",
-                   "[::1:80", "[]:80", "10.0.0.2:8x"}) {
+  for (auto bad : {"", ":80", "10.0.0.2", "10.0.0.2:", "10.0.0.2:65536", "10.0.0.2:080", "::1:80",
+                   "[10.0.0.2]:80", "[::1]80", "[::1:80", "[]:80", "10.0.0.2:8x"}) {
     CAPTURE(bad);
     CHECK(again<endpoint>(bad) == "-");
   }

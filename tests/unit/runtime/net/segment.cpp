@@ -13,11 +13,13 @@ namespace {
 /// Counts how often it came back to its pool.
 class test_buffer final : public buffer {
  public:
-  explicit test_buffer(std::size_t size, std::uint8_t first = 0) : test_buffer(std::vector<std::byte>(size), first) {}
+  explicit test_buffer(std::size_t size, std::uint8_t first = 0)
+      : test_buffer(std::vector<std::byte>(size), first) {}
   int returned = 0;
 
  private:
-  test_buffer(std::vector<std::byte> storage, std::uint8_t first) : buffer(storage), storage_(std::move(storage)) {
+  test_buffer(std::vector<std::byte> storage, std::uint8_t first)
+      : buffer(storage), storage_(std::move(storage)) {
     for (std::size_t i = 0; i < storage_.size(); ++i) storage_[i] = static_cast<std::byte>(first + i);
   }
   void unused() override { ++returned; }
@@ -136,7 +138,8 @@ TEST_CASE("whatever is dropped and copied, a segment holds what a plain array wo
       std::vector<std::byte> some(random() % 40);
       bool const fits = some.size() <= model.size() - offset;
       REQUIRE(packet.copy_out(offset, some) == fits);
-      if (fits) REQUIRE(std::equal(some.begin(), some.end(), model.begin() + static_cast<std::ptrdiff_t>(offset)));
+      if (fits)
+        REQUIRE(std::equal(some.begin(), some.end(), model.begin() + static_cast<std::ptrdiff_t>(offset)));
     }
   }
   CHECK(memory.users() == 0);
