@@ -1,0 +1,187 @@
+// describe and query: what an application is, without building it.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "command/commands.hpp"
+
+namespace morgana::driver {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+std::string default_of(option_field const& field) {
+  return field.default_value.empty() ? field.default_source : field.default_value;
+}
+
+ordered_json options_json(option_table const& table) {
+  auto out = ordered_json::array();
+  for (auto const& group : table.groups) {
+    for (auto const& option : group.options) {
+      ordered_json one{{"name", option.name},
+                       {"stage", option.fixed ? "configure" : "boot"},
+                       {"type", option.field.declared_type},
+                       {"default", default_of(option.field)},
+                       {"help", option.field.documentation}};
+      if (option.fixed) one["value"] = option.fixed->value;
+      out.push_back(std::move(one));
+    }
+  }
+  return out;
+}
+
+ordered_json graph_json(device_graph const& graph) {
+  auto out = ordered_json::array();
+  for (auto const& node : graph.nodes) {
+    auto needs = ordered_json::object();
+    for (auto const& need : node.needs) needs[need.name] = graph.nodes[need.node].name;
+    out.push_back({{"name", node.name},
+                   {"concept", node.implementation.provides.value},
+                   {"implementation", node.implementation.name.value},
+                   {"type", node.type},
+                   {"config", node.config},
+                   {"needs", needs},
+                   {"path", node.path},
+                   {"parameters", node.parameters}});
+  }
+  return out;
+}
+
+ordered_json describe_json(configuration const& what) {
+  auto packages = ordered_json::array();
+  for (auto const& package : what.packages) {
+    packages.push_back({{"name", package.what.name.value},
+                        {"version", package.what.version},
+                        {"licence", package.what.licence},
+                        {"origin", package.origin}});
+  }
+  return {{"kind", "description"},
+          {"name", what.app.name.value},
+          {"target", what.on.name},
+          {"folder", what.app.folder.string()},
+          {"entry", what.app.entry.value},
+          {"start", what.needs.qualified_start},
+          {"settings", what.settings.values},
+          {"options", options_json(what.options)},
+          {"devices", graph_json(what.graph)},
+          {"packages", packages},
+          {"build_folder", what.build_folder.string()}};
+}
+
+/// A node and what it needs, as a tree; a node that was shown is not opened again.
+void tree(std::string& out, device_graph const& graph, std::size_t index, std::string_view as,
+          std::size_t depth, std::vector<bool>& shown) {
+  auto const& node = graph.nodes[index];
+  auto const indent = std::string(2 + depth * 2, ' ');
+  auto const label = fmt::format("{}{}", indent, as);
+  out += fmt::format("{:<22} {:<20} {}", label, node.implementation.provides.value,
+                     node.implementation.name.value);
+  std::vector<std::string> config;
+  for (auto const& [name, value] : node.config) config.push_back(fmt::format("{}={}", name, value));
+  if (!config.empty()) out += fmt::format(" ({})", fmt::join(config, ", "));
+  if (shown[index] && !node.needs.empty()) out += "  (as above)";
+  out += '\n';
+  if (shown[index]) return;
+  shown[index] = true;
+  for (auto const& need : node.needs) tree(out, graph, need.node, need.name, depth + 1, shown);
+}
+
+std::string describe_text(configuration const& what) {
+  auto out = fmt::format("{} for {}\n", what.app.name.value, what.on.name);
+  std::vector<std::string> settings;
+  for (auto const& [name, value] : what.settings.values)
+    settings.push_back(fmt::format("{}={}", name, value));
+  if (!settings.empty()) out += fmt::format("  {}\n", fmt::join(settings, ", "));
+  out += "\ndevices\n";
+  if (what.graph.nodes.empty()) out += "  none\n";
+  std::vector<bool> shown(what.graph.nodes.size());
+  for (auto const& parameter : what.needs.parameters) {
+    if (parameter.what != start_parameter::kind::device) continue;
+    for (std::size_t i = 0; i < what.graph.nodes.size(); ++i) {
+      auto const& names = what.graph.nodes[i].parameters;
+      if (std::ranges::find(names, parameter.name) != names.end()) {
+        tree(out, what.graph, i, parameter.name, 0, shown);
+      }
+    }
+  }
+  out += "\noptions\n";
+  auto any = false;
+  for (auto const& group : what.options.groups) {
+    for (auto const& option : group.options) {
+      any = true;
+      auto const value = option.fixed ? option.fixed->value : default_of(option.field);
+      out += fmt::format("  {:<20} {:<18} {:<10} {}\n", "--" + option.name,
+                         value.empty() ? "(no default)" : value, option.fixed ? "configure" : "boot",
+                         option.field.documentation);
+    }
+  }
+  if (!any) out += "  none\n";
+  out += "\npackages\n";
+  for (auto const& package : what.packages) {
+    out += fmt::format("  {:<20} {:<18} {}\n", package.what.name.value, package.what.version,
+                       package.what.licence);
+  }
+  return out;
+}
+
+}  // namespace
+
+int describe_command(output& out, describe_arguments const& with) {
+  auto what = ensure_values(out, with.place);
+  if (!what) return out.report(what.error());
+  if (with.dot) {
+    auto const dot = to_dot(what->graph, what->needs);
+    out.result(dot, {{"kind", "dot"}, {"text", dot}});
+  } else if (with.json && !out.is_json()) {
+    auto const json = describe_json(*what);
+    out.result(json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + '\n', json);
+  } else {
+    out.result(describe_text(*what), describe_json(*what));
+  }
+  return exit_code::done;
+}
+
+int query_command(output& out, query_arguments const& with) {
+  auto lines = [&](std::vector<std::string> const& all) {
+    std::string text;
+    for (auto const& one : all) text += one + '\n';
+    out.result(text, {{"kind", "query"}, {"what", with.what}, {"values", all}});
+    return exit_code::done;
+  };
+  if (with.what == "name") {
+    auto const app = read_description(with.place.path);
+    if (!app) return out.report(app.error());
+    return lines({app->name.value});
+  }
+  if (with.what == "targets") return targets_command(out, with.place);
+  auto what = ensure_values(out, with.place);
+  if (!what) return out.report(what.error());
+  if (with.what == "lock") {
+    auto const text = format_lock(what->lock);
+    out.result(text, {{"kind", "query"}, {"what", "lock"}, {"text", text}});
+    return exit_code::done;
+  }
+  std::vector<std::string> all;
+  if (with.what == "files") {
+    for (auto const& file : what->plan.files) all.push_back((what->build_folder / file.path).string());
+    all.push_back((what->build_folder / "build.ninja").string());
+    all.push_back((what->build_folder / what->plan.compile_commands_path).lexically_normal().string());
+    for (auto const& [name, file] : what->state.artefacts)
+      all.push_back((what->build_folder / file).string());
+    std::ranges::sort(all);
+  } else if (with.what == "devices") {
+    for (auto const& node : what->graph.nodes) {
+      all.push_back(fmt::format("{} {} {}", node.name, node.implementation.provides.value,
+                                node.implementation.name.value));
+    }
+  } else {
+    for (auto const& group : what->options.groups) {
+      for (auto const& option : group.options) all.push_back(option.name);
+    }
+  }
+  return lines(all);
+}
+
+}  // namespace morgana::driver
