@@ -130,3 +130,15 @@ TEST_CASE("hostile nesting is refused whatever it is made of") {
   CHECK(refused("x = \"open\n" + dotted + " = 1\n"));
   CHECK(refused(std::string((4u << 20) + 1, ' ')));
 }
+
+TEST_CASE("what toml++ holds for impossible is one error, too") {
+  for (auto const* text : {"[[[a]]\n", "\xc6\x8a = 1\n", "a\xc6\x8a = 1\n", "a = 12\xc6\x8a\n",
+                           "[[a]]\xd0\x9f\n", "a.\xc3\xbf = 1\n"}) {
+    INFO(text);
+    auto const result = toml_document::parse(text, "f");
+    REQUIRE_FALSE(result);
+    CHECK(result.error().size() == 1);
+    CHECK(result.error()[0].code == "wrong-toml");
+    CHECK(result.error()[0].where->line == 1);
+  }
+}
