@@ -60,7 +60,6 @@ class count {
 
 constexpr std::size_t rounds = 100;
 
-
 task<int> leaf(int value) {
   co_await yield();
   co_return value + 1;
