@@ -1,0 +1,350 @@
+#include "morgana/hosted/fd_device.hpp"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <string>
+
+#include "morgana/core/log.hpp"
+#include "morgana/hosted/reactor.hpp"
+#include "morgana/net/buffer_pool.hpp"
+#include "process.hpp"
+#include "vnet_header.hpp"
+
+namespace morgana::hosted {
+namespace {
+
+constexpr std::size_t ethernet_bytes = 14;
+constexpr std::size_t vlan_bytes = 4;
+
+/// What the runner put into MORGANA_NETWORK_<name>: fd:N,mac=...,mtu=N,vnet=0|1.
+struct given_network {
+  int descriptor = -1;
+  bool has_vnet_header = false;
+  net::device_capabilities as;
+  bool has_address = false;
+};
+
+template <class N>
+bool parse_number(std::string_view text, N& into) {
+  auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), into);
+  return problem == std::errc() && end == text.data() + text.size();
+}
+
+bool parse_network(std::string_view text, given_network& into) {
+  for (auto first = true;; first = false) {
+    auto const comma = text.find(',');
+    auto const part = text.substr(0, comma);
+    if (first) {
+      if (!part.starts_with("fd:") || !parse_number(part.substr(3), into.descriptor)) return false;
+    } else if (part.starts_with("mac=")) {
+      if (part.size() > 4) {
+        auto const address = net::mac_address::parse(part.substr(4));
+        if (!address) return false;
+        into.as.address = *address;
+        into.has_address = true;
+      }
+    } else if (part.starts_with("mtu=")) {
+      // RFC 791: every link carries 68 bytes.
+      if (!parse_number(part.substr(4), into.as.mtu_bytes) || into.as.mtu_bytes < 68 || into.as.mtu_bytes > 65535) {
+        return false;
+      }
+    } else if (part == "vnet=1") {
+      into.has_vnet_header = true;
+    } else if (part != "vnet=0") {
+      return false;
+    }
+    if (comma == std::string_view::npos) return true;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+net::mac_address random_address() {
+  net::mac_address address;
+  if (::getrandom(address.bytes.data(), address.bytes.size(), 0) != ssize_t{6}) return {{2, 0, 0, 0, 0, 1}};
+  // IEEE 802: locally administered, to one station.
+  address.bytes[0] = static_cast<std::uint8_t>((address.bytes[0] & 0xfc) | 2);
+  return address;
+}
+
+}  // namespace
+
+struct fd_device_state final : pollable {
+  fd_device_state(int given, net::device_capabilities const& capabilities, bool with_vnet_header)
+      : descriptor(given),
+        as(capabilities),
+        has_vnet_header(with_vnet_header),
+        pool(with_vnet_header ? net::segment_bytes_max + 1 : capabilities.mtu_bytes + ethernet_bytes + vlan_bytes,
+             fd_device::buffer_bytes_max) {}
+  ~fd_device_state() { ::close(descriptor); }
+
+  void ready(std::uint32_t events) override {
+    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
+    readable = true;
+    while (auto* const first = static_cast<fd_device::receive_wait*>(readers.first())) {
+      if (!first->attempt()) return;
+      first->complete();
+    }
+  }
+
+  /// Reads one message into the vector; what does not fit is lost. -1 and errno as recvmsg.
+  ssize_t read_message(std::span<iovec> vector) const {
+    if (!is_socket) return ::readv(descriptor, vector.data(), static_cast<int>(vector.size()));
+    msghdr message{};
+    message.msg_iov = vector.data();
+    message.msg_iovlen = vector.size();
+    return ::recvmsg(descriptor, &message, MSG_DONTWAIT);
+  }
+  ssize_t write_message(std::span<iovec> vector) const {
+    if (!is_socket) return ::writev(descriptor, vector.data(), static_cast<int>(vector.size()));
+    msghdr message{};
+    message.msg_iov = vector.data();
+    message.msg_iovlen = vector.size();
+    return ::sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  }
+
+  int descriptor;
+  bool is_socket = false;
+  bool readable = false;
+  net::device_capabilities as;
+  bool has_vnet_header;
+  net::buffer_pool pool;
+  wait_queue readers;
+  fd_device_counters counters;
+};
+
+namespace {
+
+/// False when the header lies.
+bool read_header(vnet_header const& from, net::segment& into) {
+  switch (from.segmentation_kind & ~vnet_header::segments_ecn) {
+    case vnet_header::segments_none: into.gso_kind = net::segmentation::none; break;
+    case vnet_header::segments_tcp_v4: into.gso_kind = net::segmentation::tcp_v4; break;
+    case vnet_header::segments_tcp_v6: into.gso_kind = net::segmentation::tcp_v6; break;
+    case vnet_header::segments_udp: into.gso_kind = net::segmentation::udp; break;
+    default: return false;
+  }
+  into.gso_size = into.gso_kind == net::segmentation::none ? std::uint16_t{0} : from.segment_bytes;
+  if (into.gso_kind != net::segmentation::none && into.gso_size == 0) return false;
+  into.checksum = net::checksum_state::unchecked;
+  into.checksum_start = into.checksum_offset = 0;
+  if ((from.flags & vnet_header::needs_checksum) != 0) {
+    // The other side is hostile until shown otherwise: the field must lie within the frame.
+    if (std::size_t{from.checksum_start} + from.checksum_offset + 2 > into.size()) return false;
+    into.checksum = net::checksum_state::partial;
+    into.checksum_start = from.checksum_start;
+    into.checksum_offset = from.checksum_offset;
+  } else if ((from.flags & vnet_header::data_valid) != 0) {
+    into.checksum = net::checksum_state::valid;
+  }
+  return true;
+}
+
+vnet_header write_header(net::segment const& from) {
+  vnet_header header{};
+  if (from.checksum == net::checksum_state::partial) {
+    header.flags = vnet_header::needs_checksum;
+    header.checksum_start = from.checksum_start;
+    header.checksum_offset = from.checksum_offset;
+  } else if (from.checksum == net::checksum_state::valid) {
+    header.flags = vnet_header::data_valid;
+  }
+  switch (from.gso_kind) {
+    case net::segmentation::none: header.segmentation_kind = vnet_header::segments_none; break;
+    case net::segmentation::tcp_v4: header.segmentation_kind = vnet_header::segments_tcp_v4; break;
+    case net::segmentation::tcp_v6: header.segmentation_kind = vnet_header::segments_tcp_v6; break;
+    case net::segmentation::udp: header.segmentation_kind = vnet_header::segments_udp; break;
+  }
+  if (from.gso_kind != net::segmentation::none) {
+    header.segment_bytes = from.gso_size;
+    // All headers: transport's start, plus TCP's length in its data offset. Linux works it out again itself.
+    header.header_bytes = static_cast<std::uint16_t>(std::min<std::size_t>(from.header_size(), UINT16_MAX));
+  }
+  return header;
+}
+
+/// False for a frame this device cannot put on its link.
+bool can_send(fd_device_state const& on, net::segment const& frame) {
+  if (frame.size() < ethernet_bytes) return false;
+  switch (frame.gso_kind) {
+    case net::segmentation::none:
+      if (frame.size() > on.as.mtu_bytes + ethernet_bytes + vlan_bytes) return false;
+      break;
+    case net::segmentation::tcp_v4:
+      if (!on.as.segmentation_tcp_v4) return false;
+      break;
+    case net::segmentation::tcp_v6:
+      if (!on.as.segmentation_tcp_v6) return false;
+      break;
+    case net::segmentation::udp:
+      if (!on.as.segmentation_udp) return false;
+      break;
+  }
+  return frame.checksum != net::checksum_state::partial || on.as.transmit_checksum;
+}
+
+}  // namespace
+
+// ---- receiving ----------------------------------------------------------------------------------------
+
+wait_queue& fd_device::receive_wait::queue() { return on_->readers; }
+
+bool fd_device::receive_wait::await_ready() { return into_.empty() || (on_->readers.is_empty() && attempt()); }
+
+bool fd_device::receive_wait::attempt() {
+  auto& on = *on_;
+  while (on.readable && count_ < into_.size()) {
+    auto room = on.pool.take_slice(on.pool.buffer_bytes());
+    vnet_header header{};
+    std::byte beyond{};              // a byte here: the frame was longer than a buffer
+    auto const memory = room.writable();
+    auto const header_bytes = on.has_vnet_header ? sizeof header : 0;
+    // Without a buffer the frame is read all the same, and lost.
+    iovec vector[] = {{.iov_base = &header, .iov_len = header_bytes},
+                      {.iov_base = memory.data(), .iov_len = memory.size()},
+                      {.iov_base = &beyond, .iov_len = 1}};
+    auto const count = on.read_message(vector);
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      on.readable = false;
+      if (errno == EAGAIN) break;
+      number_ = errno;
+      return true;
+    }
+    if (count == 0) {
+      // The end of a SOCK_SEQPACKET connection. What was taken before it is given first.
+      if (count_ == 0) number_ = EPIPE;
+      return true;
+    }
+    auto const bytes = static_cast<std::size_t>(count);
+    if (bytes < header_bytes + ethernet_bytes || bytes > header_bytes + memory.size()) {
+      ++on.counters.dropped_received;
+      continue;
+    }
+    auto& frame = into_[count_];
+    frame.clear();
+    room.drop_back(memory.size() - (bytes - header_bytes));
+    auto const fits = frame.append(std::move(room));
+    if (!fits || !read_header(header, frame)) {
+      frame.clear();
+      ++on.counters.dropped_received;
+      continue;
+    }
+    ++on.counters.received_frames;
+    ++count_;
+  }
+  return count_ != 0;
+}
+
+result<std::size_t> fd_device::receive_wait::await_resume() {
+  if (count_ != 0) return count_;
+  if (number_ != 0) return failure(core_error::closed, number_);
+  if (timed_out()) return failure(core_error::timed_out);
+  return 0;
+}
+
+// ---- sending ------------------------------------------------------------------------------------------
+
+result<std::size_t> fd_device::transmit(std::span<net::segment> from) {
+  auto& on = *state_;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    auto& frame = from[i];
+    if (!can_send(on, frame)) {
+      ++on.counters.dropped_sent;
+      frame.clear();
+      continue;
+    }
+    auto header = write_header(frame);
+    iovec vector[2 + net::segment_slices_max];
+    std::size_t parts = 0;
+    auto const add = [&](void const* bytes, std::size_t size) {
+      if (size != 0) vector[parts++] = {.iov_base = const_cast<void*>(bytes), .iov_len = size};
+    };
+    if (on.has_vnet_header) add(&header, sizeof header);
+    add(std::as_const(frame).header().data(), frame.header_size());
+    for (auto const& part : frame.slices()) add(part.bytes().data(), part.size());
+    ssize_t count;
+    do count = on.write_message(std::span(vector).first(parts));
+    while (count < 0 && errno == EINTR);
+    if (count >= 0) {
+      ++on.counters.sent_frames;
+    } else if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) {
+      return i;
+    } else if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN || errno == ECONNREFUSED || errno == EBADFD) {
+      return failure(core_error::closed, errno);
+    } else {
+      ++on.counters.dropped_sent;  // this frame is what is wrong (EMSGSIZE, EINVAL of a tap)
+    }
+    frame.clear();
+  }
+  return from.size();
+}
+
+// ---- the device ---------------------------------------------------------------------------------------
+
+result<std::unique_ptr<fd_device>> fd_device::open(int descriptor, net::device_capabilities const& as,
+                                                   bool has_vnet_header) {
+  auto state = std::make_unique<fd_device_state>(descriptor, as, has_vnet_header);
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (::getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) == 0) {
+    // A stream has no message borders.
+    if (type != SOCK_SEQPACKET && type != SOCK_DGRAM) return failure(core_error::invalid_argument);
+    state->is_socket = true;
+  } else {
+    // A tap interface: its O_NONBLOCK is nobody else's.
+    auto const flags = ::fcntl(descriptor, F_GETFL);
+    if (flags < 0 || ::fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0) {
+      return failure(core_error::invalid_argument, errno);
+    }
+    if (has_vnet_header && ::ioctl(descriptor, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) != 0) {
+      return failure(core_error::invalid_argument, errno);
+    }
+  }
+  state->as.transmit_checksum = state->as.receive_checksum = has_vnet_header;
+  state->as.segmentation_tcp_v4 = state->as.segmentation_tcp_v6 = has_vnet_header;
+  state->as.segmentation_udp = false;
+  ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
+  if (auto const number = reactor::of_process().watch(descriptor, *state, EPOLLIN | EPOLLRDHUP); number != 0) {
+    return failure(core_error::invalid_argument, number);
+  }
+  return std::unique_ptr<fd_device>(new fd_device(std::move(state)));
+}
+
+task<result<std::unique_ptr<fd_device>>> fd_device::connect(context& in, device_name name) {
+  log_source const log(in.log(), "net");
+  auto const variable = "MORGANA_NETWORK_" + std::string(name.text);
+  auto const text = environment(variable.c_str());
+  if (text.empty()) {
+    log.error("there is no network `{}`: attach one with `morgana run --network {}=tap:NAME`", name.text, name.text);
+    co_return failure(core_error::device_missing);
+  }
+  given_network given;
+  if (!parse_network(text, given) || given.descriptor < 0) {
+    log.error("{}: `{}` is not fd:N,mac=ADDRESS,mtu=N,vnet=0|1", std::string_view(variable), text);
+    co_return failure(core_error::invalid_argument);
+  }
+  if (::fcntl(given.descriptor, F_GETFD) < 0) {
+    log.error("{}: descriptor {} is not open", std::string_view(variable), given.descriptor);
+    co_return failure(core_error::invalid_argument, given.descriptor);
+  }
+  if (!given.has_address) given.as.address = random_address();
+  co_return open(given.descriptor, given.as, given.has_vnet_header);
+}
+
+fd_device::fd_device(std::unique_ptr<fd_device_state> state) : state_(std::move(state)) {}
+fd_device::~fd_device() = default;
+net::device_capabilities fd_device::capabilities() const { return state_->as; }
+fd_device_counters const& fd_device::counters() const { return state_->counters; }
+
+}  // namespace morgana::hosted
