@@ -121,7 +121,6 @@ class builder {
     if (!compiled.empty()) {
       if (auto built = compile(compiled); !built) return built;
     }
-    if (auto unchanged = check_unchanged(entries); !unchanged) return unchanged;
     return commit(entries);
   }
 
@@ -246,31 +245,36 @@ class builder {
     }
   }
 
-  // An edit during the build would put the wrong content under this key.
-  outcome<void> check_unchanged(std::vector<entry_build> const& entries) const {
-    for (auto const& entry : entries) {
-      if (!in_place(*entry.item)) continue;
-      auto const& package = *entry.item->package;
-      file_hashes fresh(cache_, package.source);
-      if (content_hash(package.what, package.source, fresh) == package.source_sha256) continue;
-      return fail({.code = "package-build",
-                   .message = fmt::format("the source of package `{}` changed while it was built",
-                                          package.what.name.value),
-                   .where = package.what.name.where,
-                   .help = {"build again"}});
-    }
-    return {};
-  }
-
+  // What is good goes to the store, also beside something that is not.
   outcome<void> commit(std::vector<entry_build> const& entries) const {
+    diagnostics problems;
+    std::map<fs::path, file_hashes> fresh;
     for (auto const& entry : entries) {
+      auto const& package = *entry.item->package;
+      // An edit during the build would put the wrong content under this key.
+      if (in_place(*entry.item)) {
+        auto& hashes = fresh.try_emplace(package.source, cache_, package.source).first->second;
+        if (content_hash(package.what, package.source, hashes) != package.source_sha256) {
+          problems.push_back(changed(package));
+          continue;
+        }
+      }
       std::error_code error;
       fs::remove_all(staging_ / entry.folder / "obj", error);
       if (auto written = write_whole(staging_ / entry.folder / "inputs", entry.item->inputs); !written)
         return written;
       if (auto moved = move_into_place(staging_ / entry.folder, entry.item->entry); !moved) return moved;
     }
-    return {};
+    if (problems.empty()) return {};
+    return fail(std::move(problems.front()));  // one cause: somebody is editing
+  }
+
+  static diagnostic changed(chosen_package const& package) {
+    return {.code = "package-build",
+            .message =
+                fmt::format("the source of package `{}` changed while it was built", package.what.name.value),
+            .where = package.what.name.where,
+            .help = {"build again; what did not change is not compiled again"}};
   }
 
   static std::unexpected<diagnostics> cannot_write(fs::path const& what, std::error_code why) {

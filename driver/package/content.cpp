@@ -82,7 +82,7 @@ void file_hashes::load() {
   std::ifstream in(memory_);
   std::string hash, stamp, name;
   while (in >> hash >> stamp && in.get() && std::getline(in, name)) {
-    if (hash.size() == 64 && known_.size() < 1'000'000) known_[name] = {hash, stamp};
+    if (hash.size() == 64 && known_.size() < 1'000'000) known_[name] = {hash, stamp, false};
   }
 }
 
@@ -99,20 +99,24 @@ void file_hashes::save() const {
 }
 
 std::string file_hashes::of(std::string const& relative) {
+  auto const found = known_.find(relative);
+  if (found != known_.end() && found->second.checked) return found->second.sha256;
   auto const file = root_ / relative;
   struct stat status{};
   if (::stat(file.c_str(), &status) != 0) return "missing";
   auto stamp = fmt::format("{}:{}:{}:{}:{}", status.st_dev, status.st_ino, status.st_size,
                            ns_of(status.st_mtim), ns_of(status.st_ctim));
-  auto const found = known_.find(relative);
-  if (found != known_.end() && found->second.stamp == stamp) return found->second.sha256;
+  if (found != known_.end() && found->second.stamp == stamp) {
+    found->second.checked = true;
+    return found->second.sha256;
+  }
   auto const hash = sha256_of_file(file);
   if (!hash) return "unreadable";
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
   auto const last = std::max(ns_of(status.st_mtim), ns_of(status.st_ctim));
   if (ns_of(now) - last < settled_ns) stamp.clear();
-  known_[relative] = {*hash, stamp};
+  known_[relative] = {*hash, stamp, true};
   changed_ = true;
   return *hash;
 }

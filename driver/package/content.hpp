@@ -19,8 +19,9 @@ struct package_files {
 
 [[nodiscard]] package_files files_of(recipe const& what, std::filesystem::path const& source);
 
-/// Hashes of files below one root. A file that has not changed since its last hash, by inode, size and both
-/// times, is not read again; the memory of that lies in the cache and may be lost at any time.
+/// Hashes of files below one root, as they are when each is first asked for. A file that has not changed
+/// since its last hash, by inode, size and both times, is not read again; the memory of that lies in the
+/// cache and may be lost at any time.
 class file_hashes {
  public:
   file_hashes(package_cache const& cache, std::filesystem::path root);
@@ -37,6 +38,7 @@ class file_hashes {
   struct entry {
     std::string sha256;
     std::string stamp;
+    bool checked = false;  ///< by this object
   };
   void load();
   void save() const;

@@ -2,6 +2,7 @@
 #include "package/fetch.hpp"
 
 #include <algorithm>
+#include <map>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -126,7 +127,8 @@ outcome<void> fetch_git(chosen_package& package, git_source const& source, lock_
   return finish();
 }
 
-outcome<void> fetch_path(chosen_package& package, path_source const& source, package_cache const& cache) {
+outcome<void> fetch_path(chosen_package& package, path_source const& source, package_cache const& cache,
+                         std::map<fs::path, file_hashes>& hashes) {
   if (!is_folder(source.path)) {
     return fail({.code = "fetch-failed",
                  .message = fmt::format("the source of package `{}` is no folder: `{}`",
@@ -135,8 +137,8 @@ outcome<void> fetch_path(chosen_package& package, path_source const& source, pac
   }
   package.source = fs::absolute(source.path).lexically_normal();
   if (!package.source.has_filename()) package.source = package.source.parent_path();
-  file_hashes hashes(cache, package.source);
-  package.source_sha256 = content_hash(package.what, package.source, hashes);
+  auto& known = hashes.try_emplace(package.source, cache, package.source).first->second;
+  package.source_sha256 = content_hash(package.what, package.source, known);
   return {};
 }
 
@@ -163,7 +165,10 @@ outcome<void> check_exports(chosen_package const& package) {
 }  // namespace
 
 outcome<void> fetch(std::vector<chosen_package>& packages, lock_file const& locked,
-                    package_cache const& cache, progress const& report) {
+                    package_cache const& where, progress const& report) {
+  package_cache cache = where;
+  cache.root = fs::absolute(where.root).lexically_normal();
+  std::map<fs::path, file_hashes> hashes;
   for (auto& package : packages) {
     auto done = outcome<void>();
     if (auto const* apt = std::get_if<apt_source>(&package.what.source)) {
@@ -171,7 +176,7 @@ outcome<void> fetch(std::vector<chosen_package>& packages, lock_file const& lock
     } else if (auto const* git = std::get_if<git_source>(&package.what.source)) {
       done = fetch_git(package, *git, locked, cache, report);
     } else {
-      done = fetch_path(package, std::get<path_source>(package.what.source), cache);
+      done = fetch_path(package, std::get<path_source>(package.what.source), cache, hashes);
     }
     if (done) done = check_exports(package);
     if (!done) return done;
