@@ -118,20 +118,20 @@ void print_chain(crash_place const& place) {
   auto previous = place.program_counter;
   if (frame < low || frame >= top || frame % sizeof(std::uintptr_t) != 0 ||
       !is_code(reinterpret_cast<std::uintptr_t const*>(frame)[1])) {
-    // Not at a frame of ours. Find the way back to one: a return address into our code with a plausible
-    // saved frame pointer below it.
+    // Not at a frame of ours. Whatever looks like a return address into our code is listed, up to the first
+    // frame that is saved below one of them: stale ones of calls that are over, and the true ones.
     frame = 0;
     auto const* word = reinterpret_cast<std::uintptr_t const*>(low);
     for (std::size_t i = 0; i < scanned_words_max && reinterpret_cast<std::uintptr_t>(word) < top; ++i, ++word) {
+      if (frame != 0 && reinterpret_cast<std::uintptr_t>(word) >= frame) break;
       if (!is_code(*word) || !follows_call(*word)) continue;
       out.line(*word, true, false);
+      if (out.is_full()) return;
       auto const above = i == 0 ? 0 : word[-1];
-      if (above > reinterpret_cast<std::uintptr_t>(word) && above < top - 16 && above % 16 == 0 &&
+      if (frame == 0 && above > reinterpret_cast<std::uintptr_t>(word) && above < top - 16 && above % 16 == 0 &&
           is_code(reinterpret_cast<std::uintptr_t const*>(above)[1])) {
         frame = above;
-        break;
       }
-      if (out.is_full()) return;
     }
   }
   while (frame >= low && frame < top - 16 && frame % sizeof(std::uintptr_t) == 0) {

@@ -1,8 +1,6 @@
 // Which texts are keys.
 #include "morgana/storage/key.hpp"
 
-#include <new>  // before Catch2, which uses it without saying so
-
 #include <catch2/catch.hpp>
 #include <string>
 

@@ -1,5 +1,4 @@
 // Stores and disks in memory.
-#include <new>  // before Catch2, which uses it without saying so
 
 #include <catch2/catch.hpp>
 #include <string>

@@ -3,8 +3,6 @@
 
 #include <unistd.h>
 
-#include <new>  // before Catch2, which uses it without saying so
-
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <string>
