@@ -90,6 +90,15 @@ outcome<std::vector<std::string>> application_sources(description const& app) {
   return out;
 }
 
+/// The command itself, for Ninja to call: this program, or, for a program that uses the library, the one that
+/// was installed with it.
+fs::path driver_program() {
+  std::error_code error;
+  auto const self = fs::read_symlink("/proc/self/exe", error);
+  if (!error && self.filename() == "morgana") return self;
+  return data_folder().parent_path().parent_path() / "bin" / "morgana";
+}
+
 class planner {
  public:
   planner(configuration const& what, std::string main_text) : in_(what), main_text_(std::move(main_text)) {}
@@ -172,8 +181,7 @@ class planner {
   /// Ninja itself sees a file that came or went: the generator names every folder as a dependency.
   void embed(graph_node const& node) {
     if (!embeds_) {
-      auto const program = data_folder().parent_path().parent_path() / "bin" / "morgana";
-      plan_.variables.emplace("morgana", ninja_word(program.string()));
+      plan_.variables.emplace("morgana", ninja_word(driver_program().string()));
       plan_.rules.push_back(
           {.name = "embed",
            .command = "$morgana internal embed --table $table --depfile $out.d $folder $out",
@@ -205,6 +213,8 @@ class planner {
     return {};
   }
 
+  /// Before the target's own libraries: of two archives with one symbol the first wins, and ours replace
+  /// parts of the C++ library on purpose.
   std::vector<std::string> archives() const {
     std::vector<std::string> out;
     for (auto const& package : in_.built) {
@@ -243,7 +253,7 @@ class planner {
     plan_.variables.emplace("link_flags", ninja_words(link));
     plan_.variables.emplace("libraries", ninja_words(libraries));
     plan_.rules.push_back({.name = "link",
-                           .command = "$clangxx $link_flags -o $out $in $libraries -Wl,-Map=$map",
+                           .command = "$clangxx -o $out $in $libraries $link_flags -Wl,-Map=$map",
                            .description = "link $out"});
     plan_.rules.push_back({.name = "strip",
                            .command = "$objcopy --strip-all --add-gnu-debuglink=$in $in $out",
