@@ -58,7 +58,7 @@ def test_app_info_lists_the_packages_of_its_image():
 
 
 def test_echo_server_echoes_ten_lines():
-    said = example("task_echo_server").run("--delay_max=20ms").expect(0).messages("echo")
+    said = example("task_echo_server").run("--delay-max=20ms").expect(0).messages("echo")
     assert len(said) == 11 and said[-1] == "Finished"
     assert all(re.fullmatch("a{1,20}", line) for line in said[:-1])
     assert len({len(line) for line in said[:-1]}) > 1   # once in 20^9 that fails by chance
@@ -160,7 +160,7 @@ def test_disk_lottery_compares_scores_without_a_sign_and_resets(tmp_path):
     assert "you lose, the high score is 4294967295" in lottery.run("--slot=1", driver=disk).expect(0).output
     assert "you win, the high score was 0" in lottery.run("--slot=1", "--reset", driver=disk).expect(0).output
     assert sector(path, 0) == sector(path, 2) == ticket(0xFFFFFFFF).ljust(SECTOR, b"\0")
-    assert "you win, the high score was 0" in lottery.run("--slot=0", "--reset_all", driver=disk).expect(0).output
+    assert "you win, the high score was 0" in lottery.run("--slot=0", "--reset-all", driver=disk).expect(0).output
     assert sector(path, 1) == sector(path, 2) == b"\0" * SECTOR
 
 
