@@ -9,6 +9,7 @@
 #include <clang/Sema/Sema.h>
 #include <clang/Sema/Template.h>
 #include <fmt/format.h>
+#include <llvm/Support/raw_ostream.h>
 
 #include <algorithm>
 
@@ -234,7 +235,8 @@ class field_reader {
                       .documentation = comment_of(field),
                       .default_source = {},
                       .default_value = {}};
-    if (made.declared_type.empty()) made.declared_type = made.type;
+    // The source of an array's type has the field's name in its middle.
+    if (made.declared_type.empty() || canonical->isArrayType()) made.declared_type = made.type;
     if (parser_ && !is_parseable(sema_, *parser_, canonical, where)) {
       auto const types = parseable_types(*parser_, sources_, policy);
       auto const* customization = canonical->isEnumeralType() ? "option_names" : "option_parser";
@@ -285,6 +287,11 @@ class field_reader {
       into.default_source = text_of(sources_, init->getSourceRange());
       // Of a copy of the same type clang counts the `=` as a part.
       if (into.default_source.starts_with("= ")) into.default_source.erase(0, 2);
+      if (into.default_source.empty()) {
+        // A macro made the whole field.
+        llvm::raw_string_ostream printed(into.default_source);
+        init->printPretty(printed, nullptr, context_.getPrintingPolicy());
+      }
     }
     auto const* init = field.getInClassInitializer();
     if (!init) {

@@ -180,7 +180,7 @@ class signature {
   }
 
   void read_parameter(clang::ParmVarDecl const& parameter, std::size_t position) {
-    auto const where = place_of(sources_, parameter.getLocation());
+    auto const where = place(parameter);
     auto const name = parameter.getNameAsString();
     auto const what =
         name.empty() ? fmt::format("parameter {} of start()", position + 1) : fmt::format("`{}`", name);
@@ -253,7 +253,7 @@ class signature {
   void read_option_set(clang::ParmVarDecl const& parameter, std::size_t position,
                        clang::ConceptReference const& constraint, std::string const& what) {
     auto const* arguments = constraint.getTemplateArgsAsWritten();
-    auto const where = place_of(sources_, parameter.getLocation());
+    auto const where = place(parameter);
     if (!arguments || arguments->NumTemplateArgs == 0) {
       return unsupported(
           where, fmt::format("the option set {} does not say which struct it holds", what),
@@ -282,7 +282,7 @@ class signature {
   void read_concrete(clang::ParmVarDecl const& parameter, std::size_t position, std::string const& what) {
     auto const type = parameter.getType();
     auto const referred = type.getNonReferenceType();
-    auto const where = place_of(sources_, parameter.getLocation());
+    auto const where = place(parameter);
     // The type's own range leaves out the concept of an `auto`.
     auto const written =
         text_of(sources_, {parameter.getBeginLoc(), parameter.getTypeSourceInfo()->getTypeLoc().getEndLoc()});
@@ -318,7 +318,7 @@ class signature {
 
   void add_options(clang::ParmVarDecl const& parameter, std::size_t position,
                    clang::CXXRecordDecl const& record, bool generic) {
-    auto const where = place_of(sources_, parameter.getLocation());
+    auto const where = place(parameter);
     if (auto const& first = answer_.needs.options) {
       answer_.errors.push_back(
           {.code = "two-option-structs",
@@ -360,6 +360,12 @@ class signature {
                               parameter->getNameAsString()),
                   {"remove it, or take a parameter of this type"});
     }
+  }
+
+  /// Where the name is, or would be told from.
+  source_location place(clang::ParmVarDecl const& parameter) const {
+    return place_of(sources_,
+                    parameter.getName().empty() ? parameter.getBeginLoc() : parameter.getLocation());
   }
 
   static std::string name_or(clang::ParmVarDecl const& parameter, char const* other) {
