@@ -173,6 +173,12 @@ class planner {
     compile("main.gen.cpp");
     compile_command_for(in_.app.folder / in_.app.entry.value, true);
     compile_command_for(in_.build_folder / "main.gen.cpp");
+    std::vector<linked_package> packages;
+    for (auto const& one : in_.packages) {
+      packages.push_back({.name = one.what.name.value, .version = one.what.version, .licence = one.what.licence});
+    }
+    plan_.files.push_back({.path = "build_info.gen.cpp", .text = build_info_source(std::move(packages))});
+    compile("build_info.gen.cpp");
     for (auto const& node : in_.graph.nodes) {
       if (node.implementation.generate == generator_kind::embed_folder) embed(node);
     }

@@ -79,6 +79,16 @@ struct main_input {
 /// Text as a C++ string literal, quotes included.
 [[nodiscard]] std::string string_literal(std::string_view text);
 
+/// What an image is made of, for morgana::build_info(): sorted by name.
+struct linked_package {
+  std::string name = {};
+  std::string version = {};
+  std::string licence = {};
+};
+
+/// build_info.gen.cpp. A source of its own, so that an image that does not ask does not carry it.
+[[nodiscard]] std::string build_info_source(std::vector<linked_package> packages);
+
 /// A file of a folder that goes into the image (morgana/storage/embedded_store.hpp shows what is written).
 struct embedded_file {
   std::string key = {};                      ///< path relative to the folder, with '/'
