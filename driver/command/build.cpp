@@ -94,9 +94,16 @@ outcome<workspace_state> ensure_built(output& out, place_arguments const& with, 
   request.events.step = [&](std::size_t done, std::size_t total, std::string_view what) {
     out.step(what, done, total);
   };
-  request.events.output = [&](std::string_view text) { out.tool(text); };
+  bool said_error = false;
+  request.events.output = [&](std::string_view text) {
+    said_error = said_error || text.find("error: ") != std::string_view::npos;
+    out.tool(text);
+  };
   auto built = build(*state, request);
   out.clear();
+  // The compiler has said what is wrong, in its own words; ours would be a second error for one cause.
+  if (!built && said_error && !out.is_json())
+    std::erase_if(built.error(), [](auto const& one) { return one.code == "build-failed"; });
   if (!built) return fail(std::move(built));
   return state;
 }

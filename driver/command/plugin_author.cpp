@@ -76,7 +76,7 @@ int plugin_check_command(output& out, plugin_check_arguments const& with) {
   out.clear();
   if (!report) return out.report(report.error());
   if (out.is_json()) {
-    std::cout << to_json(*report) << std::flush;
+    std::cout << to_json(*report) << '\n' << std::flush;
   } else {
     std::size_t failed = 0;
     std::size_t passed = 0;

@@ -231,6 +231,27 @@ std::vector<watched_tree> watch(configuration const& what, std::vector<repositor
   return out;
 }
 
+outcome<void> read_budgets(configuration& what) {
+  for (auto const& [name, value] : what.app.budgets) {
+    auto const bytes = parse_size(value.value);
+    if (!bytes || !what.state.artefacts.contains(name)) {
+      std::vector<std::string> names;
+      for (auto const& [known, file] : what.state.artefacts) names.push_back(known);
+      diagnostic wrong{.code = bytes ? "unknown-name" : "wrong-value",
+                       .message = bytes ? fmt::format("there is no artefact `{}` to have a budget", name)
+                                        : fmt::format("`{}` is no size", value.value),
+                       .where = bytes ? value.where_name : value.where};
+      if (!bytes) wrong.help.push_back("write a number of bytes, or one with KiB, MiB or GiB");
+      if (auto const near = nearest(name, names); bytes && near) {
+        wrong.help.push_back(fmt::format("did you mean `{}`?", *near));
+      }
+      return fail(std::move(wrong));
+    }
+    what.state.budgets.emplace(name, std::to_string(*bytes));
+  }
+  return {};
+}
+
 void say(progress const& report, std::string_view what) {
   if (report) report(what, 0, 0);
 }
@@ -247,10 +268,15 @@ outcome<configuration> configure(configure_request const& request) {
   if (!out.build_root.has_filename()) out.build_root = out.build_root.parent_path();
   out.lock_path = out.app.folder / "morgana.lock";
 
+  // What is cheap to check comes before what takes time.
+  if (auto const sources = application_sources(out.app); !sources) return std::unexpected(sources.error());
   auto on = choose_target(request, out.app.folder, out.build_root);
   if (!on) return fail(std::move(on));
   out.on = *std::move(on);
   out.build_folder = out.build_root / out.on.name;
+  out.image = image_name(out);
+  out.state.artefacts = artefact_names(out);
+  if (auto done = read_budgets(out); !done) return fail(std::move(done));
 
   auto lock = read_lock(out.lock_path);
   if (!lock) return fail(std::move(lock));
@@ -398,25 +424,6 @@ outcome<configuration> configure(configure_request const& request) {
   auto plan = make_plan(out, main_source(main));
   if (!plan) return fail(std::move(plan));
   out.plan = *std::move(plan);
-  out.image = image_name(out);
-  out.state.artefacts = artefact_names(out);
-  for (auto const& [name, value] : out.app.budgets) {
-    auto const bytes = parse_size(value.value);
-    if (!bytes || !out.state.artefacts.contains(name)) {
-      std::vector<std::string> names;
-      for (auto const& [known, file] : out.state.artefacts) names.push_back(known);
-      diagnostic wrong{.code = bytes ? "unknown-name" : "wrong-value",
-                       .message = bytes ? fmt::format("there is no artefact `{}` to have a budget", name)
-                                        : fmt::format("`{}` is no size", value.value),
-                       .where = bytes ? value.where_name : value.where};
-      if (!bytes) wrong.help.push_back("write a number of bytes, or one with KiB, MiB or GiB");
-      if (auto const near = nearest(name, names); bytes && near) {
-        wrong.help.push_back(fmt::format("did you mean `{}`?", *near));
-      }
-      return fail(std::move(wrong));
-    }
-    out.state.budgets.emplace(name, std::to_string(*bytes));
-  }
   out.state.watched = watch(out, *repositories, catalogues);
   return out;
 }

@@ -22,6 +22,9 @@ void set_guest_flags(configuration& what);
 /// The application's include folders, absolute.
 [[nodiscard]] std::vector<std::filesystem::path> application_includes(description const& app);
 
+/// Its sources, relative to its folder, sorted. Errors: `no-sources` (a glob that matches nothing).
+[[nodiscard]] outcome<std::vector<std::string>> application_sources(description const& app);
+
 /// File name of the image, from the target's artefacts.
 [[nodiscard]] std::string image_name(configuration const& what);
 /// All artefacts by name: those the target declares, and `debug`, `map`.

@@ -72,24 +72,6 @@ bool is_c(fs::path const& source) {
   return source.extension() == ".c";
 }
 
-outcome<std::vector<std::string>> application_sources(description const& app) {
-  std::vector<std::string> out;
-  for (auto const& glob : app.sources) {
-    auto found = package_detail::expand_glob(app.folder, glob.value);
-    if (found.empty()) {
-      return fail({.code = "no-sources",
-                   .message = fmt::format("`{}` matches no file", glob.value),
-                   .where = glob.where,
-                   .help = {"globs are relative to the folder of unikernel.toml"}});
-    }
-    out.insert(out.end(), found.begin(), found.end());
-  }
-  std::ranges::sort(out);
-  auto const same = std::ranges::unique(out);
-  out.erase(same.begin(), same.end());
-  return out;
-}
-
 /// The command itself, for Ninja to call: this program, or, for a program that uses the library, the one that
 /// was installed with it.
 fs::path driver_program() {
@@ -175,7 +157,8 @@ class planner {
     compile_command_for(in_.build_folder / "main.gen.cpp");
     std::vector<linked_package> packages;
     for (auto const& one : in_.packages) {
-      packages.push_back({.name = one.what.name.value, .version = one.what.version, .licence = one.what.licence});
+      packages.push_back(
+          {.name = one.what.name.value, .version = one.what.version, .licence = one.what.licence});
     }
     plan_.files.push_back({.path = "build_info.gen.cpp", .text = build_info_source(std::move(packages))});
     compile("build_info.gen.cpp");
@@ -285,6 +268,24 @@ class planner {
 };
 
 }  // namespace
+
+outcome<std::vector<std::string>> application_sources(description const& app) {
+  std::vector<std::string> out;
+  for (auto const& glob : app.sources) {
+    auto found = package_detail::expand_glob(app.folder, glob.value);
+    if (found.empty()) {
+      return fail({.code = "no-sources",
+                   .message = fmt::format("`{}` matches no file", glob.value),
+                   .where = glob.where,
+                   .help = {"globs are relative to the folder of unikernel.toml"}});
+    }
+    out.insert(out.end(), found.begin(), found.end());
+  }
+  std::ranges::sort(out);
+  auto const same = std::ranges::unique(out);
+  out.erase(same.begin(), same.end());
+  return out;
+}
 
 outcome<build_plan> make_plan(configuration const& what, std::string main_text) {
   return planner(what, std::move(main_text)).make();

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
 #include <vector>
 
 #include "morgana/driver/workspace.hpp"
@@ -10,15 +13,22 @@
 namespace morgana::driver {
 
 std::string symbolize_report(std::string_view report, std::filesystem::path const& debug_file) {
-  constexpr std::string_view mark = "image+0x";
+  // A line of the call chain is "  +0x00007ebf NAME", or begins with '?' where the stack was only searched.
+  // All but the first are return addresses, which may stand on the line after the call, or in the next
+  // function.
+  constexpr std::string_view mark = " +0x";
   constexpr std::size_t frames_max = 64;
   std::vector<std::string> addresses;
-  for (auto at = report.find(mark); at != std::string_view::npos && addresses.size() < frames_max;
-       at = report.find(mark, at + mark.size())) {
-    auto const begin = at + mark.size();
-    auto const end = report.find_first_not_of("0123456789abcdefABCDEF", begin);
-    auto const digits = report.substr(begin, end == std::string_view::npos ? end : end - begin);
-    if (!digits.empty() && digits.size() <= 16) addresses.push_back("0x" + std::string(digits));
+  for (std::string_view rest = report; !rest.empty() && addresses.size() < frames_max;) {
+    auto const line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    if (line.empty() || (line.front() != ' ' && line.front() != '?')) continue;
+    if (!line.substr(1).starts_with(mark)) continue;
+    auto const digits = line.substr(1 + mark.size());
+    std::uint64_t address = 0;
+    auto const [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), address, 16);
+    if (error != std::errc() || address == 0) continue;
+    addresses.push_back(fmt::format("{:#x}", addresses.empty() ? address : address - 1));
   }
   if (addresses.empty()) return {};
   auto const tool = find_llvm_tool("llvm-symbolizer");
