@@ -47,12 +47,13 @@ class Ended:
 class Process:
     """A running process whose output is read as it comes."""
 
-    def __init__(self, command, cwd=None, env=None):
+    def __init__(self, command, cwd=None, env=None, inherited=()):
         self.command = [str(part) for part in command]
         self.output = ""
         self._changed = threading.Condition()
         self._process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                         stderr=subprocess.STDOUT, cwd=cwd, env=env, start_new_session=True)
+                                         stderr=subprocess.STDOUT, cwd=cwd, env=env, pass_fds=inherited,
+                                         start_new_session=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -110,9 +111,9 @@ class Process:
             print(f"--- {' '.join(self.command)} said:\n{tail(self.output)}")
 
 
-def morgana(*arguments, seconds=BUILD_SECONDS, cwd=None):
+def morgana(*arguments, seconds=BUILD_SECONDS, cwd=None, **environment):
     """Runs a morgana command to its end."""
-    return Process([MORGANA, *arguments], cwd=cwd, env=dict(os.environ, NO_COLOR="1")).wait(seconds)
+    return Process([MORGANA, *arguments], cwd=cwd, env=dict(os.environ, NO_COLOR="1", **environment)).wait(seconds)
 
 
 class Application:
@@ -129,8 +130,8 @@ class Application:
     def _command(self, arguments, driver_arguments):
         return [MORGANA, "run", self.source, "-o", self.build_folder, *driver_arguments, "--", *arguments]
 
-    def start(self, *arguments, driver=()):
-        return Process(self._command(arguments, driver), env=dict(os.environ, NO_COLOR="1"))
+    def start(self, *arguments, driver=(), inherited=()):
+        return Process(self._command(arguments, driver), env=dict(os.environ, NO_COLOR="1"), inherited=inherited)
 
     def run(self, *arguments, driver=(), seconds=RUN_SECONDS):
         with self.start(*arguments, driver=driver) as guest:
