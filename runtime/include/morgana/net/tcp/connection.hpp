@@ -29,6 +29,7 @@ struct settings {
   duration keepalive_idle = 2h;
   duration keepalive_interval = 75s;
   std::uint8_t keepalive_probes = 9;
+  bool ecn = false;                           ///< ask for ECN when connecting (RFC 3168); a listener always agrees
   duration user_timeout = 0s;                 ///< RFC 5482; 0: by the number of retransmissions
   congestion_control control = congestion_control::cubic;
   std::uint32_t receive_buffer_bytes = 256 * 1024;

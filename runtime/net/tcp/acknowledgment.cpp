@@ -1,0 +1,104 @@
+// The acknowledgment and window of an arriving segment (RFC 9293 3.10.7.4, fifth check), and its SACK blocks.
+#include <algorithm>
+
+#include "machine.hpp"
+
+namespace morgana::net::tcp {
+
+using wire::sequence;
+
+namespace {
+
+/// RFC 2883, 4: the first block reports a duplicate when it lies below the acknowledgment or within the
+/// second.
+bool is_duplicate_report(wire::tcp_header const& h) {
+  auto const& first = h.options.sack[0];
+  if (first.left < h.acknowledgment) return true;
+  return h.options.sack_count > 1 && first.left >= h.options.sack[1].left &&
+         first.right <= h.options.sack[1].right;
+}
+
+}  // namespace
+
+void machine::update_window(tcb& c, arrival const& a, instant now) {
+  auto const& h = a.header;
+  if (h.acknowledgment < c.send_una) return;
+  if (!(c.window_sequence < h.sequence ||
+        (c.window_sequence == h.sequence && c.window_acknowledgment <= h.acknowledgment))) {
+    return;
+  }
+  auto const window = std::uint32_t{h.window} << c.terms.send_scale;
+  c.window_sequence = h.sequence;
+  c.window_acknowledgment = h.acknowledgment;
+  c.send_window_largest = std::max(c.send_window_largest, window);
+  if (window == c.send_window) return;
+  bool const opened = c.send_window == 0;
+  c.send_window = window;
+  if (opened) {
+    c.probes = 0;
+    c.last_sent_at = std::max(c.last_sent_at, now);  // waiting for room was not idleness
+  }
+}
+
+bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
+  auto const& h = a.header;
+  auto const ack = h.acknowledgment;
+  // RFC 5961, 5.2: beyond what was sent, or older than the largest window, is somebody guessing.
+  if (ack > c.send_next || ack < c.send_una - std::max(c.send_window_largest, 65'535u)) {
+    challenge(c, now);
+    return false;
+  }
+  bool const advanced = ack > c.send_una;
+  bool const window_changed = (std::uint32_t{h.window} << c.terms.send_scale) != c.send_window;
+  bool const was_outstanding = !c.flight.empty();
+  acknowledged got;
+  if (c.terms.sack && h.options.sack_count != 0) {
+    std::size_t first = 0;
+    if (is_duplicate_report(h)) {
+      got.duplicate_reported = true;
+      first = 1;
+    }
+    for (auto i = first; i < h.options.sack_count; ++i) {
+      auto const& block = h.options.sack[i];
+      if (block.left < block.right && block.left >= c.send_una && block.right <= c.send_next) {
+        c.flight.sack(block.left, block.right, limits.sack_ranges, got);
+      }
+    }
+  }
+  if (c.terms.ecn && h.has(wire::tcp_ece) && !h.has(wire::tcp_syn)) congestion_mark(c, now);
+  if (advanced) {
+    c.bytes_acknowledged += static_cast<std::uint32_t>(ack - c.send_una);
+    c.send_una = ack;
+    c.flight.acknowledge_to(ack, got);
+    c.send.acknowledge_to(std::min(ack, c.send.end()));
+    c.backoff = 0;
+    c.stalled_since = c.send.size() != 0 || c.outstanding() != 0 ? now : never;
+    if (c.writer_waits && c.send.size() * 3 <= std::uint64_t{c.chosen.send_buffer_bytes} * 2) {
+      c.writer_waits = false;
+      notify(c, ready_to_write);
+    }
+  }
+  c.probes = 0;
+  if (got.has_sample) {
+    c.trip.sample(now - got.sample_sent_at);
+    c.control.measure(c.trip.latest, c.send_una, c.send_next);
+  } else if (advanced && got.retransmission_delivered && c.terms.timestamps && h.options.timestamps) {
+    // Which transmission it answers, the echo says (RFC 7323 4.1); good to a millisecond.
+    auto const elapsed = timestamp(c.timestamp_offset, now) - h.options.timestamps->echo;
+    if (elapsed < 1'000'000) c.trip.sample(std::max<duration>(1ms, elapsed * duration(1ms)));
+  }
+  update_window(c, a, now);
+  bool const repeats =
+      !advanced && a.length() == 0 && !window_changed && was_outstanding && ack == c.send_una;
+  if (repeats && c.duplicate_acks < 255) ++c.duplicate_acks;
+  if (!was_outstanding) {
+    c.duplicate_acks = 0;
+  } else if (advanced || repeats || got.sacked_bytes != 0 || got.duplicate_reported) {
+    if (!c.terms.sack && repeats) got.sacked_bytes = c.segment_bytes();  // each stands for one that arrived
+    after_acknowledgment(c, got, advanced, h, now);
+  }
+  schedule(c);
+  return true;
+}
+
+}  // namespace morgana::net::tcp

@@ -1,0 +1,145 @@
+#include "congestion.hpp"
+
+#include <algorithm>
+
+namespace morgana::net::tcp {
+namespace {
+
+/// The largest r with r * r * r <= value.
+std::uint64_t cube_root(std::uint64_t value) {
+  std::uint64_t root = 0;
+  for (int bit = 20; bit >= 0; --bit) {  // 2^63 has a cube root of 21 bits
+    auto const tried = root | std::uint64_t{1} << bit;
+    if (tried * tried * tried <= value) root = tried;
+  }
+  return root;
+}
+
+// RFC 9406, 4.3
+constexpr std::uint8_t samples_needed = 8;
+constexpr std::uint8_t conservative_rounds = 5;
+constexpr std::uint32_t conservative_growth_divisor = 4;
+constexpr duration rise_min = 4ms;
+constexpr duration rise_max = 16ms;
+
+}  // namespace
+
+void congestion::start(std::uint32_t segment_bytes) {
+  window = std::min(10 * segment_bytes, std::max(2 * segment_bytes, 14'600u));
+}
+
+void congestion::measure(duration latest, wire::sequence una, wire::sequence next) {
+  if (!in_slow_start()) return;
+  if (!round_known_ || una >= round_end_) {
+    round_known_ = true;
+    round_end_ = next;
+    last_round_minimum_ = round_minimum_;
+    round_minimum_ = duration::max();
+    round_samples_ = 0;
+    if (conservative_rounds_ > 0 && ++conservative_rounds_ > conservative_rounds) {
+      threshold = window;  // congestion avoidance
+      conservative_rounds_ = 0;
+      return;
+    }
+  }
+  round_minimum_ = std::min(round_minimum_, latest);
+  if (round_samples_ < 255) ++round_samples_;
+  if (round_samples_ < samples_needed) return;
+  if (conservative_rounds_ == 0) {
+    if (last_round_minimum_ == duration::max()) return;
+    auto const rise = std::clamp<duration>(last_round_minimum_ / 8, rise_min, rise_max);
+    if (round_minimum_ >= last_round_minimum_ + rise) {
+      baseline_ = round_minimum_;
+      conservative_rounds_ = 1;
+    }
+  } else if (round_minimum_ < baseline_) {
+    conservative_rounds_ = 0;  // the rise was passing
+  }
+}
+
+void congestion::acknowledged(congestion_control how, std::uint32_t bytes, std::uint32_t segment_bytes,
+                              duration smoothed, instant now) {
+  if (window >= unlimited) return;
+  if (in_slow_start()) {
+    // RFC 3465 with L of 8: one acknowledgment for many segments grows the window no faster than that.
+    auto growth = std::min(bytes, 8 * segment_bytes);
+    if (conservative_rounds_ > 0) growth /= conservative_growth_divisor;
+    window = std::min(window + growth, std::max(threshold, window));
+    return;
+  }
+  if (how == congestion_control::cubic) return cubic(bytes, segment_bytes, smoothed, now);
+  fraction_ += std::uint64_t{bytes} * segment_bytes;
+  window += static_cast<std::uint32_t>(fraction_ / window);
+  fraction_ %= window;
+}
+
+void congestion::cubic(std::uint32_t bytes, std::uint32_t segment_bytes, duration smoothed, instant now) {
+  if (epoch_ == never) {
+    epoch_ = now;
+    estimate_ = window;
+    fraction_ = estimate_fraction_ = 0;
+    if (window < window_max_) {
+      // K of RFC 9438, 4.2, in milliseconds: the cube root of (W_max - cwnd) / C with C = 0.4 segments/s^3.
+      auto const missing = std::uint64_t{window_max_ - window};
+      inflection_ms_ = static_cast<std::int64_t>(cube_root(missing * 2'500'000'000u / segment_bytes));
+      origin_ = window_max_;
+    } else {
+      inflection_ms_ = 0;
+      origin_ = window;
+    }
+  }
+  auto const since = std::chrono::duration_cast<std::chrono::milliseconds>(now - epoch_ + smoothed).count();
+  auto const t = std::clamp<std::int64_t>(since - inflection_ms_, -100'000, 100'000);
+  // 0.4 * t^3 segments, t in seconds.
+  auto const growth = t * t * t / 1'000'000 * (4 * std::int64_t{segment_bytes}) / 10'000;
+  auto target =
+      std::clamp<std::int64_t>(std::int64_t{origin_} + growth, window, std::int64_t{window} + window / 2);
+  // The Reno-friendly region, 4.3: alpha is 3 * (1 - 0.7) / (1 + 0.7) = 9/17, and 1 once beyond the old
+  // maximum.
+  auto const gain = estimate_ < window_max_ ? 9u : 17u;
+  estimate_fraction_ += std::uint64_t{bytes} * segment_bytes * gain;
+  estimate_ += static_cast<std::uint32_t>(estimate_fraction_ / (std::uint64_t{window} * 17));
+  estimate_fraction_ %= std::uint64_t{window} * 17;
+  if (estimate_ > target) {
+    window = std::min(std::max(window, estimate_), unlimited);
+    return;
+  }
+  fraction_ += static_cast<std::uint64_t>(target - window) * bytes;
+  auto const before = window;
+  window = std::min(window + static_cast<std::uint32_t>(fraction_ / before), unlimited);
+  fraction_ %= before;
+}
+
+void congestion::reduce(congestion_control how, std::uint32_t in_flight_bytes, std::uint32_t segment_bytes,
+                        instant) {
+  window_before_ = window;
+  threshold_before_ = threshold;
+  auto const floor = 2 * segment_bytes;
+  if (how == congestion_control::cubic) {
+    // Fast convergence, 4.7: a flow that lost before it came back to its old maximum leaves room.
+    window_max_ = window < window_max_ ? static_cast<std::uint32_t>(std::uint64_t{window} * 17 / 20) : window;
+    threshold = std::max(static_cast<std::uint32_t>(std::uint64_t{window} * 7 / 10), floor);
+  } else {
+    threshold = std::max(in_flight_bytes / 2, floor);
+  }
+  epoch_ = never;
+  fraction_ = 0;
+  conservative_rounds_ = 0;
+}
+
+void congestion::undo() {
+  window = std::max(window, window_before_);
+  threshold = std::max(threshold, threshold_before_);
+  window_max_ = std::max(window_max_, window_before_);
+  epoch_ = never;
+}
+
+void congestion::restart(std::uint32_t segment_bytes) {
+  threshold = std::max(threshold, static_cast<std::uint32_t>(std::uint64_t{window} * 3 / 4));
+  congestion fresh;
+  fresh.start(segment_bytes);
+  window = std::min(window, fresh.window);
+  epoch_ = never;
+}
+
+}  // namespace morgana::net::tcp

@@ -1,0 +1,139 @@
+// How connections end: failures, orderly closes, TIME-WAIT, and giving memory back.
+#include "machine.hpp"
+
+namespace morgana::net::tcp {
+
+using wire::sequence;
+
+void machine::notify(event_source& source, std::uint8_t bits) {
+  // A connection nobody has accepted, or that its user left, has nobody to tell.
+  if (source.owner != nullptr && (source.owner->parent != nullptr || source.owner->released)) return;
+  source.ready |= bits;
+  if (!static_cast<hook<event_tag>&>(source).linked()) events.push_back(source);
+}
+
+void machine::send_reset(tcb& c) {
+  auto* const out = replies.add();
+  if (out == nullptr) return;
+  *out = {};
+  out->between = {c.key.local, c.key.peer, 0};
+  auto& h = out->header;
+  h.source_port = c.key.local_port;
+  h.destination_port = c.key.peer_port;
+  h.sequence = c.send_next;
+  h.flags = wire::tcp_rst;
+  if (c.current != state::syn_sent) {
+    h.flags |= wire::tcp_ack;
+    h.acknowledgment = c.receive_next();
+  }
+  ++counters.resets_sent;
+}
+
+/// Out of all tables; the handle stays until its user gives it up.
+void machine::close(tcb& c) {
+  bool const was_open = c.in_table;
+  if (was_open) {
+    flows.erase(c);
+    --live;
+  }
+  wakes.remove(c);
+  static_cast<hook<output_tag>&>(c).unlink();
+  c.timer = timer_kind::none;
+  c.timer_at = c.acknowledge_at = c.keepalive_at = c.end_at = c.stalled_since = never;
+  c.want_syn = c.acknowledge_now = c.want_loss_probe = c.want_window_probe = false;
+  c.flight.clear();
+  c.send.clear();
+  if (c.current != state::time_wait) c.current = state::closed;
+  if (c.released) return destroy(c);
+  notify(c, static_cast<std::uint8_t>(ready_closed | ready_to_read | ready_to_write |
+                                      (c.failed ? ready_connected : 0)));
+}
+
+void machine::fail(tcb& c, net_error why) {
+  if (!c.failed) c.failed = why;
+  c.current = state::closed;
+  c.receive.clear();
+  close(c);
+}
+
+void machine::destroy(tcb& c) {
+  static_cast<hook<member_tag>&>(c).unlink();
+  blocks.give(&c);
+}
+
+void machine::enter_time_wait(tcb& c, instant now) {
+  if (c.current == state::time_wait) return;
+  if (time_waits.entries.used() >= limits.time_wait) {
+    if (auto* const oldest = time_waits.queue.front()) {
+      ++counters.time_wait_evicted;
+      flows.erase(*oldest);
+      static_cast<hook<time_wait_tag>&>(*oldest).unlink();
+      time_waits.entries.give(oldest);
+    }
+  }
+  if (limits.time_wait != 0) {
+    auto* const entry = time_waits.entries.take(c.key);
+    entry->send_next = c.send_next;
+    entry->receive_next = c.receive_next();
+    entry->recent_timestamp = c.recent_timestamp;
+    entry->timestamp_offset = c.timestamp_offset;
+    entry->timestamps = c.terms.timestamps;
+    entry->window = window_to_advertise(c);
+    entry->end = now + limits.time_wait_length;
+    flows.erase(c);
+    --live;
+    flows.insert(*entry);
+    time_waits.queue.push_back(*entry);
+    acknowledge_late(*entry, now);
+  }
+  c.current = state::time_wait;
+  close(c);
+}
+
+/// What TIME-WAIT says to whatever it does not accept.
+void machine::acknowledge_late(time_wait const& w, instant now) {
+  auto* const out = replies.add();
+  if (out == nullptr) return;
+  *out = {};
+  out->between = {w.key.local, w.key.peer, 0};
+  auto& h = out->header;
+  h.source_port = w.key.local_port;
+  h.destination_port = w.key.peer_port;
+  h.sequence = w.send_next;
+  h.acknowledgment = w.receive_next;
+  h.flags = wire::tcp_ack;
+  h.window = w.window;
+  if (w.timestamps) {
+    h.options.timestamps = wire::tcp_timestamps{timestamp(w.timestamp_offset, now), w.recent_timestamp};
+  }
+}
+
+bool machine::input_time_wait(time_wait& w, arrival const& a, instant now) {
+  auto const& h = a.header;
+  if (h.has(wire::tcp_rst)) {
+    ++counters.resets_refused;  // RFC 1337: an old reset would end the wait too soon
+    return false;
+  }
+  bool const syn = h.has(wire::tcp_syn) && !h.has(wire::tcp_ack);
+  bool const stamps = w.timestamps && h.options.timestamps.has_value();
+  // RFC 6191, 2: a SYN that is surely newer opens a new connection.
+  bool const newer = stamps ? sequence{h.options.timestamps->value} > sequence{w.recent_timestamp}
+                            : h.sequence > w.receive_next;
+  if (syn && newer && find_port(a.key.local, a.key.local_port) != nullptr) {
+    flows.erase(w);
+    static_cast<hook<time_wait_tag>&>(w).unlink();
+    time_waits.entries.give(&w);
+    return true;
+  }
+  if (h.has(wire::tcp_fin)) {  // our last acknowledgment was lost; the wait begins anew
+    w.end = now + limits.time_wait_length;
+    static_cast<hook<time_wait_tag>&>(w).unlink();
+    time_waits.queue.push_back(w);
+  }
+  if (a.length() != 0 || h.sequence != w.receive_next) {
+    if (challenges_allowed(now)) acknowledge_late(w, now);
+  }
+  return false;
+}
+
+}  // namespace morgana::net::tcp

@@ -1,0 +1,123 @@
+// The engine's public face.
+#include "morgana/net/tcp/engine.hpp"
+
+#include "machine.hpp"
+
+namespace morgana::net::tcp {
+
+struct engine::implementation : machine {
+  using machine::machine;
+};
+
+machine::machine(network_limits const& bounds, keyed_secrets const& secrets, buffer_pool& buffers,
+                 routing& ip, instant)
+    : limits(bounds),
+      below(ip),
+      chunks{buffers},
+      flows(secrets.flows),
+      numbers(secrets),
+      jitter(secrets.jitter) {}
+
+machine::~machine() {
+  while (auto* const one = members.front()) {
+    wakes.remove(*one);
+    destroy(*one);
+  }
+}
+
+engine::engine(network_limits const& limits, keyed_secrets const& secrets, buffer_pool& buffers,
+               routing& below, instant now)
+    : self_(std::make_unique<implementation>(limits, secrets, buffers, below, now)) {}
+engine::~engine() = default;
+
+void engine::input(addressing const& between, segment&& packet, instant now) {
+  self_->input(between, std::move(packet), now);
+}
+bool engine::poll_transmit(addressing& between, segment& packet, instant now) {
+  return self_->poll_transmit(between, packet, now);
+}
+instant engine::next_deadline() const {
+  return self_->next_deadline();
+}
+void engine::on_deadline(instant now) {
+  self_->on_deadline(now);
+}
+
+void engine::on_icmp(addressing const& quoted, std::uint16_t source_port, std::uint16_t destination_port,
+                     std::uint32_t sequence, soft_error what, std::uint32_t mtu_bytes, instant now) {
+  self_->on_icmp(quoted, source_port, destination_port, sequence, what, mtu_bytes, now);
+}
+
+result<listener*> engine::listen(listen_options const& where) {
+  auto chosen = where;
+  if (chosen.port == 0) {
+    for (std::uint32_t tries = 0; tries < identifiers::ephemeral_count && chosen.port == 0; ++tries) {
+      auto const number = self_->numbers.next_port();
+      if (self_->find_port(where.address, number) == nullptr) chosen.port = number;
+    }
+    if (chosen.port == 0) return failure(net_error::address_in_use);
+  }
+  for (auto const& one : self_->ports) {
+    if (one->where.port == chosen.port && one->where.address == chosen.address) {
+      return failure(net_error::address_in_use, chosen.port);
+    }
+  }
+  self_->ports.push_back(std::make_unique<port>(*self_, chosen, settings{}));
+  return self_->ports.back().get();
+}
+
+result<connection*> engine::connect(endpoint const& peer, settings const& with, instant now) {
+  auto const path = self_->below.find(peer.address);
+  if (!path) return failure(net_error::unreachable);
+  // Steps are random, so a full round may take more tries than there are ports; then each is tried in turn.
+  for (std::uint32_t tries = 0; tries < 2 * identifiers::ephemeral_count; ++tries) {
+    auto const number =
+        tries < identifiers::ephemeral_count
+            ? self_->numbers.next_port()
+            : static_cast<std::uint16_t>(identifiers::ephemeral_first + tries % identifiers::ephemeral_count);
+    if (self_->flows.find({path->source, peer.address, number, peer.port}) != nullptr) continue;
+    if (self_->find_port(path->source, number) != nullptr) continue;
+    return connect({path->source, number}, peer, with, now);
+  }
+  return failure(net_error::address_not_available);
+}
+
+result<connection*> engine::connect(endpoint const& local, endpoint const& peer, settings const& with,
+                                    instant now) {
+  auto& m = *self_;
+  if (!m.below.find(peer.address)) return failure(net_error::unreachable);
+  if (peer.port == 0 || peer.address.is_unspecified() || peer.address.is_multicast()) {
+    return failure(net_error::unreachable);
+  }
+  if (m.live >= m.limits.connections) {
+    ++m.counters.connections_refused;
+    return failure(net_error::limit_reached, m.limits.connections);
+  }
+  flow_key const key{local.address, peer.address, local.port, peer.port};
+  if (m.flows.find(key) != nullptr) return failure(net_error::address_in_use, local.port);
+  auto* const c = m.open(key, with, now);
+  c->current = state::syn_sent;
+  c->send_initial = c->send_una = m.numbers.initial_sequence(key, now);
+  c->send_next = c->send_initial + 1;
+  c->send.start_at(c->send_next);
+  c->ecn_offered = with.ecn;
+  c->want_syn = true;
+  m.schedule(*c);
+  return c;
+}
+
+std::optional<engine::event> engine::poll_event() {
+  auto* const one = self_->events.front();
+  if (one == nullptr) return std::nullopt;
+  static_cast<hook<event_tag>&>(*one).unlink();
+  return event{one->owner, one->listening, std::exchange(one->ready, std::uint8_t{0})};
+}
+
+engine_counters const& engine::counters() const {
+  return self_->counters;
+}
+std::size_t engine::connections() const {
+  return self_->live + self_->time_waits.entries.used();
+}
+
+}  // namespace morgana::net::tcp

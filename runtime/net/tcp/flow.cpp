@@ -1,0 +1,76 @@
+#include "flow.hpp"
+
+namespace morgana::net::tcp {
+
+std::uint64_t hash_flow(siphash_key const& key, flow_key const& flow, std::uint64_t extra) {
+  std::byte bytes[16 + 16 + 4 + 8];
+  std::size_t size = 0;
+  auto const put = [&](void const* from, std::size_t count) {
+    std::memcpy(bytes + size, from, count);
+    size += count;
+  };
+  // The address's bytes come first in its representation (address.hpp).
+  auto const address_bytes = flow.local.is_v4() ? std::size_t{4} : std::size_t{16};
+  put(&flow.local, address_bytes);
+  put(&flow.peer, address_bytes);
+  put(&flow.local_port, 2);
+  put(&flow.peer_port, 2);
+  if (extra != 0) put(&extra, sizeof extra);
+  return siphash(key, std::span(bytes).first(size));
+}
+
+flow* flow_table::find_slowly(flow_key const& key) const {
+  auto const hash = static_cast<std::uint32_t>(hash_flow(key_, key));
+  auto const mask = slots_.size() - 1;
+  for (auto at = hash & mask; slots_[at].entry != nullptr; at = (at + 1) & mask) {
+    auto* const entry = slots_[at].entry;
+    if (entry->hash == hash && entry->key == key) return entry;
+  }
+  return nullptr;
+}
+
+void flow_table::place(flow& one) {
+  auto const mask = slots_.size() - 1;
+  auto at = one.hash & mask;
+  while (slots_[at].entry != nullptr) at = (at + 1) & mask;
+  slots_[at].entry = &one;
+}
+
+void flow_table::insert(flow& one) {
+  if ((size_ + 1) * 3 > slots_.size() * 2) {
+    std::vector<slot> old(slots_.size() * 2);
+    old.swap(slots_);
+    for (auto const& entry : old) {
+      if (entry.entry != nullptr) place(*entry.entry);
+    }
+  }
+  one.hash = static_cast<std::uint32_t>(hash_flow(key_, one.key));
+  place(one);
+  one.in_table = true;
+  ++size_;
+}
+
+void flow_table::erase(flow& one) {
+  if (!one.in_table) return;
+  auto const mask = slots_.size() - 1;
+  auto at = one.hash & mask;
+  while (slots_[at].entry != &one) at = (at + 1) & mask;
+  // What was pushed on by this one moves back, so that no search ends early and no mark is left behind.
+  for (auto hole = at;;) {
+    at = (at + 1) & mask;
+    auto* const entry = slots_[at].entry;
+    if (entry == nullptr) {
+      slots_[hole].entry = nullptr;
+      break;
+    }
+    if (((at - entry->hash) & mask) >= ((at - hole) & mask)) {
+      slots_[hole].entry = entry;
+      hole = at;
+    }
+  }
+  one.in_table = false;
+  --size_;
+  if (auto& recent = recent_[recent_index(one.key)]; recent == &one) recent = nullptr;
+}
+
+}  // namespace morgana::net::tcp

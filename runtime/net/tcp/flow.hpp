@@ -1,0 +1,75 @@
+// Which segment belongs to what: a table from the four numbers that name a connection to its record. Open
+// addressing with linear probing; the hash is keyed, so that nobody outside can make flows collide.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+#include "morgana/net/address.hpp"
+#include "morgana/net/keyed.hpp"
+
+namespace morgana::net::tcp {
+
+struct flow_key {
+  ip_address local, peer;
+  std::uint16_t local_port = 0, peer_port = 0;
+
+  friend bool operator==(flow_key const& a, flow_key const& b) {
+    static_assert(sizeof(flow_key) == 38);
+    return std::memcmp(&a, &b, sizeof a) == 0;
+  }
+};
+static_assert(std::has_unique_object_representations_v<flow_key>);
+
+/// SipHash of the numbers themselves (12 bytes of IPv4, 36 of IPv6), with `extra` behind them.
+[[nodiscard]] std::uint64_t hash_flow(siphash_key const& key, flow_key const& flow, std::uint64_t extra = 0);
+
+enum class flow_kind : std::uint8_t { connection, half_open, time_wait };
+
+/// What the table holds: the base of connections, of half-open entries and of those in TIME-WAIT.
+struct flow {
+  flow(flow_key const& which, flow_kind what) : key(which), kind(what) {}
+  flow_key key;
+  flow_kind kind;
+  bool in_table = false;
+  std::uint32_t hash = 0;
+};
+
+class flow_table {
+ public:
+  explicit flow_table(siphash_key const& key) : key_(key), slots_(64) {}
+
+  [[nodiscard]] flow* find(flow_key const& key) {
+    auto& recent = recent_[recent_index(key)];
+    if (recent != nullptr && recent->key == key) return recent;
+    auto* const found = find_slowly(key);
+    if (found != nullptr) recent = found;
+    return found;
+  }
+  /// No flow of that key is in the table.
+  void insert(flow& one);
+  void erase(flow& one);
+  [[nodiscard]] std::size_t size() const { return size_; }
+
+ private:
+  static constexpr std::size_t recent_flows = 64;
+  struct slot {
+    flow* entry = nullptr;
+  };
+  /// Not keyed: who guesses it only makes the table be asked.
+  static std::size_t recent_index(flow_key const& key) {
+    return static_cast<std::size_t>(key.peer_port ^ (key.peer_port >> 6) ^ key.local_port) % recent_flows;
+  }
+  [[nodiscard]] flow* find_slowly(flow_key const& key) const;
+  void place(flow& one);
+  siphash_key key_;
+  std::vector<slot> slots_;  ///< a power of two, at most two thirds used
+  std::size_t size_ = 0;
+  std::array<flow*, recent_flows> recent_{};
+};
+
+}  // namespace morgana::net::tcp

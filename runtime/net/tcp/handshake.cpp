@@ -1,0 +1,316 @@
+// Passive opens: listeners, the SYN cache, and SYN cookies when it is full (RFC 4987).
+#include <algorithm>
+
+#include "machine.hpp"
+
+namespace morgana::net::tcp {
+
+using wire::sequence;
+
+namespace {
+
+// What a cookie's timestamp remembers of the SYN, in its low bits (RFC 7323 has no need of their exactness).
+constexpr std::uint32_t cookie_scale_mask = 0x0f;  ///< 15: no window scale
+constexpr std::uint32_t cookie_no_scale = 0x0f;
+constexpr std::uint32_t cookie_sack = 0x10;
+constexpr std::uint32_t cookie_ecn = 0x20;
+constexpr std::uint32_t cookie_bits = 0x3f;
+
+agreed read_terms(wire::tcp_header const& h, network_limits const& limits, std::uint8_t scale) {
+  agreed t;
+  t.peer_segment_bytes =
+      std::max(h.options.maximum_segment_size.value_or(std::uint16_t{536}), limits.mss_bytes_min);
+  t.timestamps = h.options.timestamps.has_value();
+  t.sack = h.options.sack_permitted;
+  t.send_scale = h.options.window_scale.value_or(std::uint8_t{0});
+  t.receive_scale = h.options.window_scale ? scale : std::uint8_t{0};
+  t.ecn = (h.flags & (wire::tcp_ece | wire::tcp_cwr)) == (wire::tcp_ece | wire::tcp_cwr);
+  return t;
+}
+
+std::uint32_t first_window(port const& where, network_limits const& limits) {
+  return std::min({where.chosen.receive_buffer_bytes, limits.receive_buffer_bytes, 65'535u});
+}
+
+}  // namespace
+
+std::uint8_t machine::receive_scale() const {
+  std::uint8_t scale = 0;
+  while (scale < 14 && limits.receive_buffer_bytes >> scale > 65'535u) ++scale;
+  return scale;
+}
+
+port* machine::find_port(ip_address const& address, std::uint16_t number) const {
+  port* any = nullptr;
+  for (auto const& one : ports) {
+    if (one->where.port != number) continue;
+    if (one->where.address == address) return one.get();
+    // `::` listens on both families, 0.0.0.0 on its own.
+    if (one->where.address.is_unspecified() && (one->where.address.is_v6() || address.is_v4()))
+      any = one.get();
+  }
+  return any;
+}
+
+void machine::send_syn_ack(half_open& entry, instant now) {
+  auto* const out = replies.add();
+  if (out == nullptr) return;
+  *out = {};
+  out->between = {entry.key.local, entry.key.peer, 0};
+  auto& h = out->header;
+  h.source_port = entry.key.local_port;
+  h.destination_port = entry.key.peer_port;
+  h.sequence = entry.initial;
+  h.acknowledgment = entry.peer_initial + 1;
+  h.flags = wire::tcp_syn | wire::tcp_ack;
+  if (entry.terms.ecn) h.flags |= wire::tcp_ece;
+  h.window = static_cast<std::uint16_t>(first_window(*entry.where, limits));
+  // The same options each time: a retransmission that lost them would leave both ends with different scales.
+  auto const path = below.find(entry.key.peer);
+  auto const header = entry.key.local.is_v4() ? 40u : 60u;
+  auto const mtu = std::max(path ? path->mtu_bytes : 1500u, header + limits.mss_bytes_min);
+  h.options.maximum_segment_size = static_cast<std::uint16_t>(std::min(mtu - header, 65'535u));
+  h.options.sack_permitted = entry.terms.sack;
+  if (entry.terms.timestamps) {
+    h.options.timestamps =
+        wire::tcp_timestamps{timestamp(entry.timestamp_offset, now), entry.recent_timestamp};
+  }
+  if (entry.terms.receive_scale != 0) h.options.window_scale = entry.terms.receive_scale;
+}
+
+void machine::send_cookie(port& where, arrival const& a, instant now) {
+  half_open entry(a.key, where);
+  auto const& h = a.header;
+  entry.terms = read_terms(h, limits, receive_scale());
+  entry.peer_initial = h.sequence;
+  entry.initial = numbers.cookie(a.key, h.sequence, entry.terms.peer_segment_bytes, now);
+  if (!entry.terms.timestamps) {
+    // Nothing that comes back would remember these.
+    entry.terms.sack = entry.terms.ecn = false;
+    entry.terms.receive_scale = entry.terms.send_scale = 0;
+  } else {
+    entry.recent_timestamp = h.options.timestamps->value;
+    // The offset is chosen so that the value sent has the bits below.
+    auto const clock = timestamp(numbers.timestamp_offset(a.key), now);
+    auto bits = h.options.window_scale ? std::uint32_t{entry.terms.send_scale} : cookie_no_scale;
+    if (entry.terms.sack) bits |= cookie_sack;
+    if (entry.terms.ecn) bits |= cookie_ecn;
+    auto value = (clock & ~cookie_bits) | bits;
+    if (value > clock) value -= cookie_bits + 1;  // never ahead of the clock
+    entry.timestamp_offset = value - timestamp(0, now);
+  }
+  send_syn_ack(entry, now);
+  ++counters.syn_cookies_sent;
+}
+
+void machine::input_listening(port& where, arrival const& a, instant now) {
+  auto const& h = a.header;
+  if (live >= limits.connections) {
+    ++counters.syn_dropped;
+    return;
+  }
+  if (where.is_full()) {
+    ++counters.syn_dropped;
+    ++counters.accept_queue_full;
+    return;
+  }
+  if (half_opens.entries.used() >= limits.syn_received) return send_cookie(where, a, now);
+  auto* const entry = half_opens.entries.take(a.key, where);
+  entry->terms = read_terms(h, limits, receive_scale());
+  entry->initial = numbers.initial_sequence(a.key, now);
+  entry->peer_initial = h.sequence;
+  entry->timestamp_offset = numbers.timestamp_offset(a.key);
+  if (h.options.timestamps) entry->recent_timestamp = h.options.timestamps->value;
+  entry->window = h.window;
+  entry->at = now + half_open_table::wait(0);
+  half_opens.group(0).push_back(*entry);
+  flows.insert(*entry);
+  send_syn_ack(*entry, now);
+}
+
+void machine::forget(half_open& entry) {
+  flows.erase(entry);
+  static_cast<hook<half_open_tag>&>(entry).unlink();
+  half_opens.entries.give(&entry);
+}
+
+void machine::retransmit_half_opens(instant now) {
+  for (auto& group : half_opens.by_retries) {
+    while (auto* const entry = group.front()) {
+      if (entry->at > now) break;
+      if (entry->retries >= limits.syn_retries) {
+        forget(*entry);
+        continue;
+      }
+      ++entry->retries;
+      ++counters.segments_retransmitted;
+      static_cast<hook<half_open_tag>&>(*entry).unlink();
+      entry->at = now + half_open_table::wait(entry->retries);
+      half_opens.group(entry->retries).push_back(*entry);
+      send_syn_ack(*entry, now);
+    }
+  }
+}
+
+void machine::input_half_open(half_open& entry, arrival& a, segment& packet, instant now) {
+  auto const& h = a.header;
+  if (h.has(wire::tcp_rst)) {
+    if (h.sequence == entry.peer_initial + 1) {
+      ++counters.resets_received;
+      forget(entry);
+    } else {
+      ++counters.resets_refused;
+    }
+    return;
+  }
+  if (h.has(wire::tcp_syn)) {
+    // Once more the same, or a stranger's: the answer to a stranger says what we wait for (RFC 5961, 4).
+    return send_syn_ack(entry, now);
+  }
+  if (!h.has(wire::tcp_ack)) return;
+  if (h.acknowledgment != entry.initial + 1) return answer_stray(a);
+  auto const edge = entry.peer_initial + 1 + first_window(*entry.where, limits);
+  if (h.sequence < entry.peer_initial + 1 || h.sequence > edge) return send_syn_ack(entry, now);
+  if (entry.terms.timestamps && h.options.timestamps &&
+      sequence{h.options.timestamps->value} < sequence{entry.recent_timestamp}) {
+    ++counters.paws_dropped;
+    return;
+  }
+  auto& where = *entry.where;
+  // Dropped when there is no room: the peer sends again, and may find some.
+  if (where.is_full()) {
+    ++counters.accept_queue_full;
+    return;
+  }
+  if (live >= limits.connections) {
+    ++counters.syn_dropped;
+    return;
+  }
+  auto const terms = entry.terms;
+  auto const initial = entry.initial;
+  auto const peer_initial = entry.peer_initial;
+  auto const recent = entry.recent_timestamp;
+  auto const offset = entry.timestamp_offset;
+  auto const sent_at = entry.at - half_open_table::wait(entry.retries);
+  bool const first_try = entry.retries == 0;
+  forget(entry);
+  auto* const c = promote(where, a, terms, initial, peer_initial, now);
+  c->timestamp_offset = offset;
+  c->recent_timestamp = recent;
+  c->recent_timestamp_at = now;
+  c->has_recent_timestamp = terms.timestamps;
+  if (first_try) c->trip.sample(now - sent_at);
+  input_connection(*c, a, packet, now);
+}
+
+/// An acknowledgment that belongs to nothing: the end of a handshake begun with a cookie, or a stray.
+void machine::input_cookie(port& where, arrival& a, segment& packet, instant now) {
+  auto const& h = a.header;
+  auto const peer_initial = h.sequence - 1;
+  auto const cookie = h.acknowledgment - 1;
+  // None is outstanding unless some were sent lately; then nobody can try their luck.
+  auto const segment_bytes =
+      counters.syn_cookies_sent == 0 ? std::nullopt : numbers.check_cookie(a.key, peer_initial, cookie, now);
+  if (!segment_bytes) {
+    if (counters.syn_cookies_sent != 0) ++counters.syn_cookies_refused;
+    return answer_stray(a);
+  }
+  if (where.is_full()) {
+    ++counters.accept_queue_full;
+    return;
+  }
+  if (live >= limits.connections) {
+    ++counters.syn_dropped;
+    return;
+  }
+  agreed terms;
+  terms.peer_segment_bytes = std::max(*segment_bytes, limits.mss_bytes_min);
+  std::uint32_t offset = numbers.timestamp_offset(a.key);
+  if (h.options.timestamps) {
+    auto const bits = h.options.timestamps->echo;
+    terms.timestamps = true;
+    terms.sack = (bits & cookie_sack) != 0;
+    terms.ecn = (bits & cookie_ecn) != 0;
+    if ((bits & cookie_scale_mask) != cookie_no_scale) {
+      terms.send_scale = static_cast<std::uint8_t>(bits & cookie_scale_mask);
+      terms.receive_scale = receive_scale();
+    }
+  }
+  ++counters.syn_cookies_accepted;
+  auto* const c = promote(where, a, terms, cookie, peer_initial, now);
+  c->timestamp_offset = offset;
+  if (terms.timestamps) {
+    c->recent_timestamp = h.options.timestamps->value;
+    c->recent_timestamp_at = now;
+    c->has_recent_timestamp = true;
+  }
+  input_connection(*c, a, packet, now);
+}
+
+/// A connection in SYN-RECEIVED that the segment at hand will establish.
+tcb* machine::promote(port& where, arrival const& a, agreed const& terms, sequence initial,
+                      sequence peer_initial, instant now) {
+  auto* const c = open(a.key, where.chosen, now);
+  c->current = state::syn_received;
+  c->parent = &where;
+  c->terms = terms;
+  c->send_initial = c->send_una = initial;
+  c->send_next = initial + 1;
+  c->send.start_at(initial + 1);
+  c->receive_initial = peer_initial;
+  c->receive.start_at(peer_initial + 1);
+  c->acknowledged_to = peer_initial + 1;
+  c->receive_edge = peer_initial + 1 + first_window(where, limits);
+  c->syn_sent_at = now;
+  c->backoff = 1;  // who asks whether the handshake was measured learns that it was not, here
+  where.queue.push_back(c);
+  ++where.waiting;
+  notify(where, ready_to_accept);
+  return c;
+}
+
+tcb* machine::open(flow_key const& key, settings const& with, instant now) {
+  auto* const c = blocks.take(*this, key, with);
+  c->timestamp_offset = numbers.timestamp_offset(key);
+  c->last_received_at = c->last_sent_at = now;
+  flows.insert(*c);
+  members.push_back(*c);
+  ++live;
+  return c;
+}
+
+connection* port::accept() {
+  if (queue.empty()) return nullptr;
+  auto* const c = queue.front();
+  queue.erase(queue.begin());
+  --waiting;
+  c->parent = nullptr;
+  // What happened before anybody listened to it.
+  std::uint8_t ready = ready_connected | ready_to_write;
+  if (!c->receive.ready().empty() || c->fin_received || c->failed) ready |= ready_to_read;
+  if (c->current == tcp::state::closed) ready |= ready_closed;
+  host->notify(*c, ready);
+  if (!queue.empty()) host->notify(*this, ready_to_accept);
+  return c;
+}
+
+void port::release(instant now) {
+  auto& m = *host;
+  for (auto& group : m.half_opens.by_retries) {
+    for (auto* entry = group.front(); entry != nullptr;) {
+      auto* const next = group.next(*entry);
+      if (entry->where == this) m.forget(*entry);
+      entry = next;
+    }
+  }
+  for (auto* c : queue) {
+    c->parent = nullptr;
+    c->abort(now);
+    c->release(now);
+  }
+  queue.clear();
+  static_cast<hook<event_tag>&>(*this).unlink();
+  std::erase_if(m.ports, [this](auto const& one) { return one.get() == this; });
+}
+
+}  // namespace morgana::net::tcp

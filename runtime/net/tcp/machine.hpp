@@ -1,0 +1,159 @@
+// All parts of one engine in one place. The functions are grouped by file: what comes in (input.cpp,
+// acknowledgment.cpp), what goes out (output.cpp), loss (recovery.cpp), time (timers.cpp), passive opens
+// (handshake.cpp), endings (ending.cpp), ICMP (soft_errors.cpp).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "chunks.hpp"
+#include "deadlines.hpp"
+#include "flow.hpp"
+#include "half_open.hpp"
+#include "identifiers.hpp"
+#include "list.hpp"
+#include "morgana/net/tcp/engine.hpp"
+#include "port.hpp"
+#include "replies.hpp"
+#include "tcb.hpp"
+#include "time_wait.hpp"
+
+namespace morgana::net::tcp {
+
+/// One arriving segment, its header taken off.
+struct arrival {
+  addressing const* between;
+  wire::tcp_header header;
+  flow_key key;
+  std::uint32_t size = 0;                       ///< payload bytes
+  [[nodiscard]] std::uint32_t length() const {  ///< SEG.LEN
+    return size + (header.has(wire::tcp_syn) ? 1u : 0u) + (header.has(wire::tcp_fin) ? 1u : 0u);
+  }
+};
+
+class machine {
+ public:
+  machine(network_limits const& limits, keyed_secrets const& secrets, buffer_pool& buffers, routing& below,
+          instant now);
+  ~machine();
+
+  // input.cpp
+  void input(addressing const& between, segment&& packet, instant now);
+  void input_connection(tcb& c, arrival& a, segment& packet, instant now);
+  void input_syn_sent(tcb& c, arrival& a, segment& packet, instant now);
+  bool acceptable(tcb& c, arrival& a, segment& packet, instant now);
+  void apply_syn(tcb& c, wire::tcp_header const& h, bool is_answer, instant now);
+  void input_data(tcb& c, arrival const& a, segment& packet, instant now);
+  void input_fin(tcb& c, instant now);
+  void became_established(tcb& c, instant now);
+  void answer_stray(arrival const& a);
+  void challenge(tcb& c, instant now);
+  /// Takes one of this second's challenge acknowledgments.
+  bool challenges_allowed(instant now);
+  void acknowledge_late(time_wait const& w, instant now);
+
+  // acknowledgment.cpp
+  bool input_acknowledgment(tcb& c, arrival const& a, instant now);
+  void update_window(tcb& c, arrival const& a, instant now);
+
+  // recovery.cpp
+  void after_acknowledgment(tcb& c, acknowledged const& got, bool advanced, wire::tcp_header const& h,
+                            instant now);
+  void detect_losses(tcb& c, acknowledged const& got, bool advanced, instant now);
+  void proportional_reduction(tcb& c, std::uint32_t delivered, bool advanced);
+  void enter_recovery(tcb& c, instant now);
+  void undo_reduction(tcb& c);
+  void rack_update(tcb& c, acknowledged const& got, instant now);
+  duration rack_detect(tcb& c, instant now);
+  void on_retransmission_timeout(tcb& c, instant now);
+  void congestion_mark(tcb& c, instant now);
+
+  // timers.cpp
+  void arm(tcb& c, instant now);
+  void arm_loss_timer(tcb& c, instant now);
+  void wake(tcb& c, instant now);
+  void on_deadline(instant now);
+  [[nodiscard]] instant next_deadline() const;
+  void start_keepalive(tcb& c, instant now);
+
+  // output.cpp
+  void schedule(tcb& c) {
+    if (!static_cast<hook<output_tag>&>(c).linked()) output.push_back(c);
+  }
+  [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now);
+  [[nodiscard]] bool build(tcb& c, addressing& between, segment& packet, instant now);
+  /// Sequence numbers covered by what was made; 0: nothing.
+  [[nodiscard]] std::uint32_t build_data(tcb& c, wire::sequence from, std::uint32_t count,
+                                         bool is_retransmission, addressing& between, segment& packet,
+                                         instant now);
+  [[nodiscard]] bool build_retransmission(tcb& c, sent& which, addressing& between, segment& packet,
+                                          instant now);
+  [[nodiscard]] bool build_new(tcb& c, std::uint32_t largest, addressing& between, segment& packet,
+                               instant now);
+  void build_syn(tcb& c, wire::tcp_header& header, instant now);
+  void finish(tcb& c, wire::tcp_header& header, addressing& between, segment& packet, instant now);
+  [[nodiscard]] std::uint16_t window_to_advertise(tcb& c);
+  void window_may_open(tcb& c);
+  void refresh_path(tcb& c);
+
+  // handshake.cpp
+  void input_listening(port& where, arrival const& a, instant now);
+  void input_half_open(half_open& h, arrival& a, segment& packet, instant now);
+  void send_syn_ack(half_open& h, instant now);
+  void retransmit_half_opens(instant now);
+  void forget(half_open& h);
+  /// True: it made place for a new connection, and the segment goes on to the listener.
+  bool input_time_wait(time_wait& w, arrival const& a, instant now);
+  void send_cookie(port& where, arrival const& a, instant now);
+  void input_cookie(port& where, arrival& a, segment& packet, instant now);
+  tcb* promote(port& where, arrival const& a, agreed const& terms, wire::sequence initial,
+               wire::sequence peer_initial, instant now);
+  [[nodiscard]] port* find_port(ip_address const& address, std::uint16_t number) const;
+  [[nodiscard]] tcb* open(flow_key const& key, settings const& with, instant now);
+  [[nodiscard]] std::uint8_t receive_scale() const;
+
+  // ending.cpp
+  void notify(event_source& source, std::uint8_t bits);
+  void fail(tcb& c, net_error why);
+  void close(tcb& c);
+  void enter_time_wait(tcb& c, instant now);
+  void destroy(tcb& c);
+  void send_reset(tcb& c);
+  void after_user_left(tcb& c, instant now);
+
+  // soft_errors.cpp
+  void on_icmp(addressing const& quoted, std::uint16_t source_port, std::uint16_t destination_port,
+               std::uint32_t sequence, engine::soft_error what, std::uint32_t mtu_bytes, instant now);
+  void set_mtu(tcb& c, std::uint32_t mtu_bytes, instant now);
+
+  [[nodiscard]] std::uint32_t timestamp(std::uint32_t offset, instant now) const {
+    return static_cast<std::uint32_t>(now.time_since_epoch() / 1ms) + offset;
+  }
+
+  network_limits limits;
+  routing& below;
+  chunk_source chunks;
+  slab<sent> records{64};
+  slab<tcb> blocks{16};
+  flow_table flows;
+  deadlines wakes;
+  list<tcb, output_tag> output;
+  list<tcb, member_tag> members;
+  list<event_source, event_tag> events;
+  std::vector<std::unique_ptr<port>> ports;
+  half_open_table half_opens;
+  time_wait_table time_waits;
+  reply_queue replies;
+  identifiers numbers;
+  engine_counters counters;
+  static constexpr unsigned segments_per_turn = 32;
+  unsigned turn = 0;     ///< segments that the connection in front sent in a row
+  std::size_t live = 0;  ///< connections in the flow table
+  // Challenge ACKs of this second (RFC 5961, 7), and how many there may be.
+  instant challenge_second = instant::min();
+  std::uint32_t challenges_left = 0;
+  random_stream jitter;
+};
+
+}  // namespace morgana::net::tcp

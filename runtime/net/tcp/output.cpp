@@ -1,0 +1,351 @@
+// What a connection sends next: retransmissions, new data as the windows, Nagle and silly-window avoidance
+// allow (RFC 9293 3.7, 3.8.6), probes, acknowledgments. One call of build() makes one segment.
+#include <algorithm>
+
+#include "machine.hpp"
+#include "morgana/net/wire/bytes.hpp"
+#include "morgana/net/wire/checksum.hpp"
+
+namespace morgana::net::tcp {
+
+using wire::sequence;
+
+namespace {
+
+constexpr std::size_t super_segment_bytes_max = 65'535 - 60 - 60;
+constexpr std::uint32_t timestamps_bytes = 12;
+
+/// The checksum over what is there, or the sum of the pseudo-header for a device that completes it.
+void put_checksum(segment& packet, addressing const& between, bool partial) {
+  wire::checksum sum;
+  sum.add_pseudo_header(between.source, between.destination, static_cast<std::uint8_t>(wire::protocol::tcp),
+                        static_cast<std::uint32_t>(packet.size()));
+  constexpr std::size_t field = 16;
+  if (partial) {
+    packet.checksum = checksum_state::partial;
+    packet.checksum_start = 0;
+    packet.checksum_offset = field;
+    wire::store16(packet.header(), field, sum.partial());
+    return;
+  }
+  packet.checksum = checksum_state::valid;
+  sum.add(packet.header());
+  for (auto const& part : packet.slices()) sum.add(part.bytes());
+  wire::store16(packet.header(), field, sum.finish());
+}
+
+}  // namespace
+
+void machine::refresh_path(tcb& c) {
+  auto const header = c.key.local.is_v4() ? 40u : 60u;
+  if (auto const path = below.find(c.key.peer)) {
+    c.mtu_bytes = path->mtu_bytes;
+    c.super_segments = path->segmentation && path->checksum;
+    c.partial_checksum = path->checksum;
+  }
+  auto const room = std::max(c.mtu_bytes, header + limits.mss_bytes_min) - header;
+  auto const whole = std::min<std::uint32_t>(room, c.terms.peer_segment_bytes);
+  c.segment_bytes_now = whole - (c.terms.timestamps ? timestamps_bytes : 0u);
+}
+
+std::uint16_t machine::window_to_advertise(tcb& c) {
+  auto const next = c.receive_next();
+  auto const fresh = next + c.receive_space();
+  // SWS avoidance (RFC 9293 3.8.6.2.2): the edge moves by a full segment or half of the buffer, never back.
+  auto const step = std::min(c.segment_bytes(), std::max(c.chosen.receive_buffer_bytes / 2, 1u));
+  if (fresh - c.receive_edge >= static_cast<std::int32_t>(step)) c.receive_edge = fresh;
+  auto const window = static_cast<std::uint32_t>(std::max(c.receive_edge - next, 0));
+  auto const scale = c.terms.receive_scale;
+  return static_cast<std::uint16_t>(std::min((window + (1u << scale) - 1u) >> scale, 65'535u));
+}
+
+void machine::window_may_open(tcb& c) {
+  if (!c.may_receive_data() || c.acknowledge_now) return;
+  auto const promised = static_cast<std::uint32_t>(std::max(c.receive_edge - c.receive_next(), 0));
+  auto const possible = c.receive_space();
+  auto const step = std::min(c.segment_bytes(), std::max(c.chosen.receive_buffer_bytes / 2, 1u));
+  if (possible >= 2 * promised && possible - promised >= step) {
+    c.acknowledge_now = true;
+    schedule(c);
+  }
+}
+
+/// Ports, acknowledgment, window, timestamps, SACK; then the bytes and their checksum.
+void machine::finish(tcb& c, wire::tcp_header& h, addressing& between, segment& packet, instant now) {
+  h.source_port = c.key.local_port;
+  h.destination_port = c.key.peer_port;
+  if (!h.has(wire::tcp_syn)) {
+    h.flags |= wire::tcp_ack;
+    if (c.terms.timestamps) {
+      h.options.timestamps = wire::tcp_timestamps{timestamp(c.timestamp_offset, now), c.recent_timestamp};
+    }
+    if (packet.size() == 0 && c.terms.sack && c.receive.has_sack()) {
+      auto const most = c.terms.timestamps ? std::size_t{3} : std::size_t{4};
+      h.options.sack_count = c.receive.sack_blocks(std::span(h.options.sack).first(most));
+    }
+    if (h.options.sack_count != 0) c.receive.reported();
+    if (c.ecn_must_echo) h.flags |= wire::tcp_ece;
+  }
+  if (h.has(wire::tcp_ack)) {
+    h.acknowledgment = c.receive_next();
+    if (!h.has(wire::tcp_syn)) {
+      h.window = window_to_advertise(c);
+    }
+    c.acknowledged_to = h.acknowledgment;
+    c.acknowledge_now = false;
+    c.acknowledge_at = never;
+    c.segments_unacknowledged = 0;
+  }
+  between.source = c.key.local;
+  between.destination = c.key.peer;
+  h.emit(packet.push_header(h.encoded_bytes()));
+  put_checksum(packet, between, c.partial_checksum);
+  ++counters.segments_out;
+  ++c.segments_sent;
+}
+
+std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, bool is_retransmission,
+                                  addressing& between, segment& packet, instant now) {
+  wire::tcp_header h;
+  h.sequence = from;
+  auto const end = from + count;
+  bool const has_fin = c.fin_queued && end == c.send.end() + 1;
+  auto const payload = count - (has_fin ? 1u : 0u);
+  auto per_segment = c.segment_bytes();
+  if (c.terms.sack && c.receive.has_sack()) {
+    auto const sacks = c.receive.sack_blocks(std::span(h.options.sack).first(c.terms.timestamps ? 3 : 4));
+    auto const room = 4u + 8u * sacks;
+    if (payload + room <= per_segment) {
+      h.options.sack_count = sacks;
+    } else if (!is_retransmission && per_segment > 2 * room) {
+      h.options.sack_count = sacks;
+      per_segment -= room;
+    }
+  }
+  auto taken = static_cast<std::uint32_t>(c.send.collect(from, payload, packet));
+  if (taken < payload || taken > per_segment) {
+    // More slices than a segment has, or SACK blocks in the way: whole segments of what there is.
+    if (taken > per_segment && !(c.super_segments)) {
+      packet.drop_back(taken - per_segment);
+      taken = per_segment;
+    } else if (taken < payload && taken > per_segment) {
+      packet.drop_back(taken % per_segment);
+      taken -= taken % per_segment;
+    }
+  }
+  bool const complete = taken == payload;
+  auto const covered = taken + (has_fin && complete ? 1u : 0u);
+  if (covered == 0) return 0;
+  if (has_fin && complete) h.flags |= wire::tcp_fin;
+  if (taken != 0 && from + taken == c.send.end()) h.flags |= wire::tcp_psh;
+  if (taken > per_segment) {
+    packet.gso_size = static_cast<std::uint16_t>(per_segment);
+    packet.gso_kind = c.key.local.is_v4() ? segmentation::tcp_v4 : segmentation::tcp_v6;
+  }
+  between.traffic_class = 0;
+  if (c.terms.ecn && !is_retransmission && taken != 0) {
+    between.traffic_class = static_cast<std::uint8_t>(wire::ecn::capable_0);
+    if (c.ecn_reduced) h.flags |= wire::tcp_cwr;
+    c.ecn_reduced = false;
+  }
+  if (is_retransmission) {
+    ++c.segments_retransmitted;
+    ++counters.segments_retransmitted;
+    ++c.retransmissions_to_undo;
+    if (c.retransmitted_timestamp == 0) c.retransmitted_timestamp = timestamp(c.timestamp_offset, now);
+  } else {
+    if (c.stalled_since == never) c.stalled_since = now;
+    c.flight.add(from, from + covered, now);
+    c.send_next = from + covered;
+    c.bytes_sent += taken;
+  }
+  if (c.phase == recovery_phase::fast_recovery) c.sent_in_recovery += covered;
+  c.last_sent_at = now;
+  finish(c, h, between, packet, now);
+  if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe ||
+      (c.timer == timer_kind::loss_probe && !is_retransmission)) {
+    arm_loss_timer(c, now);
+  }
+  return covered;
+}
+
+bool machine::build(tcb& c, addressing& between, segment& packet, instant now) {
+  packet.clear();
+  between.traffic_class = 0;
+  if (c.want_syn) {
+    c.want_syn = false;
+    if (c.synchronized() || c.current == state::closed) return false;
+    wire::tcp_header h;
+    build_syn(c, h, now);
+    finish(c, h, between, packet, now);
+    arm(c, now);
+    return true;
+  }
+  if (!c.synchronized()) return false;
+  auto const bytes = c.segment_bytes();
+  auto const largest =
+      c.super_segments ? std::max<std::uint32_t>(super_segment_bytes_max / bytes, 1u) * bytes : bytes;
+  auto const in_flight = c.in_flight();
+  if (c.flight.lost_bytes() != 0 && c.spurious_step != 2) {
+    auto* const lost = c.flight.next_lost();
+    if (lost != nullptr &&
+        (in_flight == 0 || in_flight + std::min(lost->size(), bytes) <= c.control.window)) {
+      auto const allowed =
+          std::max(in_flight == 0 ? bytes : (c.control.window - in_flight) / bytes * bytes, bytes);
+      auto const most = std::min(largest, allowed);
+      // A FIN rides on its last segment although it counts one.
+      auto const fin = c.fin_queued && lost->end == c.send.end() + 1 ? 1u : 0u;
+      if (lost->size() - fin > most) c.flight.split(*lost, lost->begin + most);
+      if (build_retransmission(c, *lost, between, packet, now)) return true;
+    }
+  }
+  if (c.want_loss_probe) {
+    c.want_loss_probe = false;
+    auto* const last = c.flight.back();
+    if (last != nullptr && c.phase == recovery_phase::open) {
+      c.loss_probe_out = true;
+      auto const pending = static_cast<std::uint32_t>(std::max(c.send.end() - c.send_next, 0));
+      auto const room = (c.send_una + c.send_window) - c.send_next;
+      auto const fresh = std::min(pending, bytes);
+      c.loss_probe_was_new = fresh != 0 && room >= static_cast<std::int32_t>(fresh);
+      c.timer = timer_kind::retransmission;
+      c.timer_at = now + c.trip.timeout();
+      if (c.loss_probe_was_new) {
+        auto const made = build_data(c, c.send_next, fresh, false, between, packet, now);
+        c.loss_probe_end = c.send_next;
+        if (made != 0) return true;
+      } else {
+        auto const fin = c.fin_queued && last->end == c.send.end() + 1 ? 1u : 0u;
+        if (last->size() - fin > bytes) c.flight.split(*last, last->end - (bytes + fin));
+        auto* const probe = c.flight.back();
+        c.loss_probe_end = c.send_next;
+        if (build_retransmission(c, *probe, between, packet, now)) return true;
+      }
+    }
+  }
+  if (build_new(c, largest, between, packet, now)) return true;
+  if (c.want_window_probe) {
+    c.want_window_probe = false;
+    // One number below what it expects: acknowledged with the window whatever that is (RFC
+    // 9293 3.8.6.1, 3.8.4).
+    wire::tcp_header h;
+    h.sequence = c.send_una - 1;
+    finish(c, h, between, packet, now);
+    return true;
+  }
+  if (c.acknowledge_now) {
+    wire::tcp_header h;
+    h.sequence = c.send_next;
+    finish(c, h, between, packet, now);
+    return true;
+  }
+  return false;
+}
+
+bool machine::build_retransmission(tcb& c, sent& which, addressing& between, segment& packet, instant now) {
+  bool const is_first = &which == c.flight.front();
+  if (is_first && c.timer != timer_kind::retransmission) c.timer = timer_kind::none;
+  auto const covered = build_data(c, which.begin, which.size(), true, between, packet, now);
+  if (covered == 0) return false;
+  if (covered < which.size()) c.flight.split(which, which.begin + covered);
+  c.flight.retransmitted(which, now);
+  if (c.timer == timer_kind::none) arm_loss_timer(c, now);
+  return true;
+}
+
+bool machine::build_new(tcb& c, std::uint32_t largest, addressing& between, segment& packet, instant now) {
+  auto const pending = static_cast<std::uint32_t>(std::max(c.send.end() - c.send_next, 0));
+  bool const fin_waits = c.fin_queued && !c.fin_sent();
+  if (pending == 0 && !fin_waits) {
+    c.window_limited = false;
+    return false;
+  }
+  auto const bytes = c.segment_bytes();
+  if (c.flight.empty() && now - c.last_sent_at > c.trip.timeout() && c.control.window != 0)
+    c.control.restart(bytes);
+  auto const in_flight = c.in_flight();
+  auto const window_room = (c.send_una + c.send_window) - c.send_next;
+  auto const congestion_room = c.control.window > in_flight ? c.control.window - in_flight : 0u;
+  if (congestion_room == 0 || (congestion_room < std::min(bytes, pending) && in_flight != 0)) {
+    c.window_limited = true;
+    return false;
+  }
+  auto count = std::min(pending, largest);
+  count = std::min(count, std::max(congestion_room, bytes));
+  bool forced = false;
+  if (window_room < static_cast<std::int32_t>(count)) {
+    count = static_cast<std::uint32_t>(std::max(window_room, 0));
+    // The override of RFC 9293 3.8.6.2.1: a window that stays small is used when the probe's time has come.
+    forced = c.want_window_probe && count != 0;
+  }
+  if (count > bytes) count -= count % bytes == 0 || count == pending ? 0 : count % bytes;
+  bool const all = count == pending;
+  if (count < bytes && !forced) {
+    bool const half = count != 0 && count >= c.send_window_largest / 2;
+    bool const nagle = !c.chosen.no_delay && !c.flight.empty() && !c.fin_queued;
+    if (!half && !(all && (count != 0 || fin_waits) && !nagle)) return false;
+  }
+  c.want_window_probe = c.want_window_probe && !forced;
+  auto const fin = all && fin_waits && window_room > static_cast<std::int32_t>(count) ? 1u : 0u;
+  if (count + fin == 0) return false;
+  if (fin == 0 && all && fin_waits && count == 0) return false;
+  return build_data(c, c.send_next, count + fin, false, between, packet, now) != 0;
+}
+
+void machine::build_syn(tcb& c, wire::tcp_header& h, instant now) {
+  bool const answers = c.current == state::syn_received;
+  refresh_path(c);
+  c.syn_sent_at = now;
+  c.timer = timer_kind::none;
+  h.sequence = c.send_initial;
+  h.flags = wire::tcp_syn;
+  auto const header = c.key.local.is_v4() ? 40u : 60u;
+  h.options.maximum_segment_size = static_cast<std::uint16_t>(std::min(c.mtu_bytes - header, 65'535u));
+  c.receive_edge = c.receive_next() + std::min(c.receive_space(), 65'535u);
+  h.window = static_cast<std::uint16_t>(std::min(c.receive_space(), 65'535u));
+  if (!answers || c.terms.timestamps) {
+    h.options.timestamps =
+        wire::tcp_timestamps{timestamp(c.timestamp_offset, now), answers ? c.recent_timestamp : 0u};
+  }
+  h.options.sack_permitted = !answers || c.terms.sack;
+  if (!answers || c.terms.receive_scale != 0) h.options.window_scale = receive_scale();
+  if (answers) {
+    h.flags |= wire::tcp_ack;
+    if (c.terms.ecn) h.flags |= wire::tcp_ece;
+  } else if (c.ecn_offered) {
+    h.flags |= wire::tcp_ece | wire::tcp_cwr;
+  }
+  if (c.backoff != 0) {
+    ++c.segments_retransmitted;
+    ++counters.segments_retransmitted;
+  }
+}
+
+bool machine::poll_transmit(addressing& between, segment& packet, instant now) {
+  if (auto const* one = replies.front()) {
+    packet.clear();
+    between = one->between;
+    one->header.emit(packet.push_header(one->header.encoded_bytes()));
+    put_checksum(packet, between, false);
+    ++counters.segments_out;
+    replies.pop();
+    return true;
+  }
+  while (auto* const c = output.front()) {
+    if (build(*c, between, packet, now)) {
+      if (++turn >= segments_per_turn) {
+        // Others have their turn.
+        turn = 0;
+        static_cast<hook<output_tag>&>(*c).unlink();
+        output.push_back(*c);
+      }
+      return true;
+    }
+    turn = 0;
+    static_cast<hook<output_tag>&>(*c).unlink();
+    arm(*c, now);
+  }
+  return false;
+}
+
+}  // namespace morgana::net::tcp

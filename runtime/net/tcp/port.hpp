@@ -1,0 +1,31 @@
+// A port that accepts, and the connections its user has not taken yet.
+#pragma once
+
+#include "list.hpp"
+#include "morgana/net/stack.hpp"
+#include "morgana/net/tcp/connection.hpp"
+#include "tcb.hpp"
+
+namespace morgana::net::tcp {
+
+class port final : public listener, public event_source {
+ public:
+  port(machine& host, listen_options const& where, settings const& with)
+      : event_source(nullptr, this), host(&host), where(where), chosen(with) {}
+
+  [[nodiscard]] endpoint local() const override { return {where.address, where.port}; }
+  [[nodiscard]] connection* accept() override;
+  [[nodiscard]] settings& options() override { return chosen; }
+  void release(instant now) override;
+
+  [[nodiscard]] bool is_full() const { return waiting >= where.backlog; }
+
+  machine* host;
+  listen_options where;
+  settings chosen;
+  std::uint32_t waiting = 0;  ///< established and not accepted
+  /// In the order of their handshakes. A tcb is never in the output and the accept queue by the same hook.
+  std::vector<tcb*> queue;
+};
+
+}  // namespace morgana::net::tcp

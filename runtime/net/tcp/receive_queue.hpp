@@ -1,0 +1,70 @@
+// What arrived: the bytes in order that the user has not read, and up to a limit of ranges beyond a gap.
+// The work per segment depends on the number of ranges, never on the number of segments held.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "chunks.hpp"
+#include "morgana/net/wire/tcp.hpp"
+
+namespace morgana::net::tcp {
+
+class receive_queue {
+ public:
+  explicit receive_queue(chunk_source& from) : from_(&from), ready_(from) {}
+
+  void start_at(wire::sequence first) { next_ = first; }
+  /// RCV.NXT as far as data goes.
+  [[nodiscard]] wire::sequence next() const { return next_; }
+  [[nodiscard]] chunk_list& ready() { return ready_; }
+  [[nodiscard]] chunk_list const& ready() const { return ready_; }
+  [[nodiscard]] bool has_gaps() const { return !ranges_.empty(); }
+  [[nodiscard]] std::size_t out_of_order_bytes() const { return waiting_; }
+
+  enum class outcome : std::uint8_t {
+    in_order,      ///< next() moved
+    filled_gap,    ///< it moved, and ranges beyond it remain or were joined
+    out_of_order,  ///< kept beyond a gap
+    duplicate,     ///< nothing new
+    dropped,       ///< the limit of ranges or of buffers; nothing was kept
+  };
+  /// The payload of `packet` begins at sequence number `at`; it lies within the window. Slices are moved.
+  outcome insert(wire::sequence at, segment& packet, std::uint32_t ranges_max);
+  /// The FIN took a number.
+  void pass_fin() { next_ += 1; }
+
+  /// For the next acknowledgment: a duplicate first (RFC 2883), then the ranges, the latest first (RFC 2018,
+  /// 4).
+  [[nodiscard]] std::uint8_t sack_blocks(std::span<wire::sack_block> into) const;
+  void report_duplicate(wire::sequence left, wire::sequence right) {
+    duplicate_ = wire::sack_block{left, right};
+  }
+  [[nodiscard]] bool has_sack() const { return duplicate_.has_value() || !ranges_.empty(); }
+  void reported() { duplicate_.reset(); }
+  void clear();
+
+ private:
+  struct range {
+    wire::sequence begin, end;
+    std::uint32_t used = 0;  ///< larger is later
+    std::unique_ptr<chunk_list> bytes;
+  };
+  void add(chunk_list& to, segment const& packet, std::size_t offset, std::size_t count);
+  bool add_out_of_order(wire::sequence at, wire::sequence end, segment const& packet,
+                        std::uint32_t ranges_max);
+  void take_ranges();
+
+  chunk_source* from_;
+  chunk_list ready_;
+  wire::sequence next_;
+  std::size_t waiting_ = 0;
+  std::uint32_t clock_ = 0;
+  std::vector<range> ranges_;  ///< by begin; no two touch. Empty, and without memory, nearly always
+  std::optional<wire::sack_block> duplicate_;
+};
+
+}  // namespace morgana::net::tcp

@@ -1,0 +1,44 @@
+#include "send_queue.hpp"
+
+#include <algorithm>
+
+namespace morgana::net::tcp {
+
+void send_queue::acknowledge_to(wire::sequence where) {
+  auto const gone = where - begin_;
+  if (gone <= 0) return;
+  // A cursor in a chunk that stays keeps its place: its begin is a sequence number that may lie before
+  // begin_.
+  if (cursor_ != nullptr) {
+    if (cursor_begin_ + cursor_->size <= where) {
+      cursor_ = nullptr;
+    } else if (cursor_begin_ < where) {
+      cursor_begin_ = where;
+    }
+  }
+  bytes_.drop_front(static_cast<std::size_t>(gone));
+  begin_ = where;
+}
+
+std::size_t send_queue::collect(wire::sequence from, std::size_t count, segment& into) {
+  if (cursor_ == nullptr || from < cursor_begin_) {
+    cursor_ = bytes_.front();
+    cursor_begin_ = begin_;
+  }
+  std::size_t done = 0;
+  while (done < count && cursor_ != nullptr) {
+    auto const inside = static_cast<std::size_t>(from - cursor_begin_) + done;
+    if (inside >= cursor_->size) {
+      if (cursor_->next == nullptr) break;
+      cursor_begin_ += cursor_->size;
+      cursor_ = cursor_->next;
+      continue;
+    }
+    auto const part = std::min(count - done, cursor_->size - inside);
+    if (!into.append(cursor_->memory.part(cursor_->begin + inside, part))) break;
+    done += part;
+  }
+  return done;
+}
+
+}  // namespace morgana::net::tcp

@@ -1,0 +1,36 @@
+// What the user wrote and the peer has not acknowledged, addressed by sequence number.
+#pragma once
+
+#include "chunks.hpp"
+#include "morgana/net/wire/tcp.hpp"
+
+namespace morgana::net::tcp {
+
+class send_queue {
+ public:
+  explicit send_queue(chunk_source& from) : bytes_(from) {}
+
+  /// Of the first byte that will be written.
+  void start_at(wire::sequence first) { begin_ = first; }
+  [[nodiscard]] wire::sequence begin() const { return begin_; }
+  [[nodiscard]] wire::sequence end() const { return begin_ + static_cast<std::uint32_t>(bytes_.size()); }
+  [[nodiscard]] std::size_t size() const { return bytes_.size(); }
+  [[nodiscard]] std::size_t append(std::span<std::byte const> bytes) { return bytes_.append(bytes); }
+  void append(slice part) { bytes_.append(std::move(part)); }
+  void clear() {
+    bytes_.clear();
+    cursor_ = nullptr;
+  }
+  void acknowledge_to(wire::sequence where);
+  /// Puts [from, from + count) behind what is in `into`; says how many bytes fitted into its slices.
+  [[nodiscard]] std::size_t collect(wire::sequence from, std::size_t count, segment& into);
+
+ private:
+  chunk_list bytes_;
+  wire::sequence begin_;
+  // Where the last collect ended: new data is sent in order, so the next one usually begins there.
+  chunk* cursor_ = nullptr;
+  wire::sequence cursor_begin_;
+};
+
+}  // namespace morgana::net::tcp

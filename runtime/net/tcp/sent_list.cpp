@@ -1,0 +1,167 @@
+#include "sent_list.hpp"
+
+#include <algorithm>
+
+namespace morgana::net::tcp {
+
+using wire::sequence;
+
+void sent_list::add(sequence begin, sequence end, instant now) {
+  if (records_.empty()) highest_sacked_ = begin;
+  auto* const one = from_->take();
+  one->begin = begin;
+  one->end = end;
+  one->at = now;
+  records_.push_back(*one);
+  times_.push_back(*one);
+}
+
+void sent_list::uncount(sent const& one) {
+  if (one.is_sacked) {
+    sacked_bytes_ -= one.size();
+    --sacked_records_;
+  }
+  if (one.is_lost) lost_bytes_ -= one.size();
+}
+
+void sent_list::remove(sent& one) {
+  if (lost_hint_ == &one) lost_hint_ = records_.next(one);
+  static_cast<hook<by_sequence>&>(one).unlink();
+  static_cast<hook<by_time>&>(one).unlink();
+  from_->give(&one);
+}
+
+void sent_list::delivered(sent& one, acknowledged& outcome) {
+  if (one.was_retransmitted) {
+    outcome.retransmission_delivered = true;
+  } else {
+    outcome.original_delivered = true;
+    outcome.has_sample = true;
+    outcome.sample_sent_at = std::max(outcome.sample_sent_at, one.at);
+    if (one.end < highest_sacked_) outcome.reordered = true;
+  }
+  if (one.at > outcome.rack_sent_at || (one.at == outcome.rack_sent_at && one.end > outcome.rack_end)) {
+    outcome.rack_sent_at = one.at;
+    outcome.rack_end = one.end;
+    outcome.rack_was_retransmitted = one.was_retransmitted;
+  }
+}
+
+void sent_list::acknowledge_to(sequence where, acknowledged& outcome) {
+  while (auto* const one = records_.front()) {
+    if (where <= one->begin) break;
+    if (where < one->end) {
+      auto const gone = where.value - one->begin.value;
+      if (one->is_sacked) sacked_bytes_ -= gone;
+      if (one->is_lost) lost_bytes_ -= gone;
+      if (!one->is_sacked) outcome.cumulative_bytes += gone;
+      one->begin = where;
+      break;
+    }
+    if (!one->is_sacked) {
+      outcome.cumulative_bytes += one->size();
+      delivered(*one, outcome);
+    }
+    uncount(*one);
+    remove(*one);
+  }
+  if (highest_sacked_ < where) highest_sacked_ = where;
+  if (records_.empty()) sacked_ranges_ = 0;
+}
+
+void sent_list::split(sent& one, sequence where) {
+  auto* const rest = from_->take();
+  rest->begin = where;
+  rest->end = one.end;
+  rest->at = one.at;
+  rest->is_sacked = one.is_sacked;
+  rest->is_lost = one.is_lost;
+  rest->was_retransmitted = one.was_retransmitted;
+  one.end = where;
+  records_.insert_after(one, *rest);
+  if (static_cast<hook<by_time>&>(one).linked()) times_.insert_after(one, *rest);
+}
+
+void sent_list::sack(sequence left, sequence right, std::uint32_t ranges_max, acknowledged& outcome) {
+  // Each block cuts at most two records; a peer that acknowledges crumbs gets no more records than the limit.
+  for (auto* one = records_.front(); one != nullptr && one->begin < right; one = records_.next(*one)) {
+    if (one->end <= left || one->is_sacked) continue;
+    if (one->begin < left) {
+      if (sacked_ranges_ >= ranges_max) continue;
+      split(*one, left);
+      continue;
+    }
+    if (right < one->end) {
+      if (sacked_ranges_ >= ranges_max) return;
+      ++sacked_ranges_;
+      split(*one, right);
+    }
+    delivered(*one, outcome);
+    if (one->is_lost) lost_bytes_ -= one->size();
+    if (lost_hint_ == one) lost_hint_ = records_.next(*one);
+    one->is_lost = false;
+    one->is_sacked = true;
+    sacked_bytes_ += one->size();
+    ++sacked_records_;
+    outcome.sacked_bytes += one->size();
+    static_cast<hook<by_time>&>(*one).unlink();
+    if (highest_sacked_ < one->end) highest_sacked_ = one->end;
+  }
+}
+
+void sent_list::mark_lost(sent& one) {
+  if (one.is_lost || one.is_sacked) return;
+  one.is_lost = true;
+  lost_bytes_ += one.size();
+  static_cast<hook<by_time>&>(one).unlink();
+  if (lost_hint_ == nullptr || one.begin < lost_hint_->begin) lost_hint_ = &one;
+}
+
+void sent_list::mark_all_lost(bool forget_sacks) {
+  for (auto* one = records_.front(); one != nullptr; one = records_.next(*one)) {
+    if (forget_sacks && one->is_sacked) {
+      one->is_sacked = false;
+      sacked_bytes_ -= one->size();
+      --sacked_records_;
+    }
+    mark_lost(*one);
+  }
+  if (forget_sacks && !records_.empty()) {
+    highest_sacked_ = records_.front()->begin;
+    sacked_ranges_ = 0;
+  }
+}
+
+void sent_list::retransmitted(sent& one, instant now) {
+  if (one.is_lost) lost_bytes_ -= one.size();
+  if (lost_hint_ == &one) lost_hint_ = records_.next(one);
+  one.is_lost = false;
+  one.was_retransmitted = true;
+  one.at = now;
+  static_cast<hook<by_time>&>(one).unlink();
+  times_.push_back(one);
+}
+
+sent* sent_list::next_lost() {
+  if (lost_bytes_ == 0) return nullptr;
+  while (lost_hint_ != nullptr && !lost_hint_->is_lost) lost_hint_ = records_.next(*lost_hint_);
+  return lost_hint_;
+}
+
+void sent_list::forget_losses() {
+  for (auto* one = records_.front(); one != nullptr; one = records_.next(*one)) {
+    if (!one->is_lost) continue;
+    one->is_lost = false;
+    lost_bytes_ -= one->size();
+    times_.push_back(*one);
+  }
+  lost_hint_ = nullptr;
+}
+
+void sent_list::clear() {
+  while (auto* const one = records_.front()) remove(*one);
+  sacked_bytes_ = lost_bytes_ = sacked_ranges_ = sacked_records_ = 0;
+  lost_hint_ = nullptr;
+}
+
+}  // namespace morgana::net::tcp

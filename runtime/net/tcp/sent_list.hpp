@@ -1,0 +1,93 @@
+// What was sent and is not acknowledged, one record per transmission, in the order of sequence numbers and in
+// the order of sending: the scoreboard of SACK (RFC 6675) and the clock of RACK (RFC 8985).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "list.hpp"
+#include "morgana/core/time.hpp"
+#include "morgana/net/wire/tcp.hpp"
+#include "slab.hpp"
+
+namespace morgana::net::tcp {
+
+struct by_sequence;
+struct by_time;
+
+struct sent : hook<by_sequence>, hook<by_time> {
+  wire::sequence begin, end;  ///< FIN counts one
+  instant at{};               ///< of the last transmission
+  bool is_sacked = false;
+  bool is_lost = false;            ///< and not retransmitted since
+  bool was_retransmitted = false;  ///< ever
+
+  [[nodiscard]] std::uint32_t size() const { return end.value - begin.value; }
+};
+
+/// What one acknowledgment said.
+struct acknowledged {
+  std::uint32_t cumulative_bytes = 0;
+  std::uint32_t sacked_bytes = 0;   ///< newly
+  bool original_delivered = false;  ///< bytes that were sent only once, and not sacked before
+  bool retransmission_delivered = false;
+  bool has_sample = false;  ///< latest record sent only once: for the round trip (Karn)
+  instant sample_sent_at{};
+  instant rack_sent_at = instant::min();  ///< of the record sent last
+  wire::sequence rack_end;
+  bool rack_was_retransmitted = false;
+  bool reordered = false;           ///< below what was delivered before, and sent only once
+  bool duplicate_reported = false;  ///< DSACK
+};
+
+class sent_list {
+ public:
+  explicit sent_list(slab<sent>& from) : from_(&from) {}
+  ~sent_list() { clear(); }
+
+  [[nodiscard]] bool empty() const { return records_.empty(); }
+  [[nodiscard]] sent* front() const { return records_.front(); }
+  [[nodiscard]] sent* back() const { return records_.back(); }
+  [[nodiscard]] sent* oldest() const { return times_.front(); }
+  [[nodiscard]] sent* next(sent const& one) const { return records_.next(one); }
+  [[nodiscard]] sent* next_sent(sent const& one) const { return times_.next(one); }
+
+  void add(wire::sequence begin, wire::sequence end, instant now);
+  void acknowledge_to(wire::sequence where, acknowledged& outcome);
+  void sack(wire::sequence left, wire::sequence right, std::uint32_t ranges_max, acknowledged& outcome);
+  void mark_lost(sent& one);
+  /// After a timeout: all that is not sacked. With `forget_sacks` the peer went back on its SACKs (RFC 2018,
+  /// 8).
+  void mark_all_lost(bool forget_sacks);
+  /// It was sent once more.
+  void retransmitted(sent& one, instant now);
+  /// The first one lost and not sent again, or null.
+  [[nodiscard]] sent* next_lost();
+  /// Nothing was lost after all.
+  void forget_losses();
+  /// Cuts it so that it ends at `where`, which lies inside; the rest becomes a record of its own.
+  void split(sent& one, wire::sequence where);
+  void clear();
+
+  [[nodiscard]] std::uint32_t sacked_bytes() const { return sacked_bytes_; }
+  [[nodiscard]] std::uint32_t lost_bytes() const { return lost_bytes_; }
+  [[nodiscard]] wire::sequence highest_sacked() const { return highest_sacked_; }
+  [[nodiscard]] std::uint32_t sacked_records() const { return sacked_records_; }
+
+ private:
+  void uncount(sent const& one);
+  void delivered(sent& one, acknowledged& outcome);
+  void remove(sent& one);
+
+  slab<sent>* from_;
+  list<sent, by_sequence> records_;
+  list<sent, by_time> times_;  ///< those neither sacked nor lost
+  sent* lost_hint_ = nullptr;  ///< no lost one lies before it
+  std::uint32_t sacked_bytes_ = 0;
+  std::uint32_t lost_bytes_ = 0;     ///< marked, and not sent again since
+  std::uint32_t sacked_ranges_ = 0;  ///< cut out of records, of the limit
+  std::uint32_t sacked_records_ = 0;
+  wire::sequence highest_sacked_;
+};
+
+}  // namespace morgana::net::tcp

@@ -1,0 +1,152 @@
+// What the user of a connection calls (RFC 9293 3.10.1 to 3.10.5).
+#include "tcb.hpp"
+
+#include <algorithm>
+
+#include "machine.hpp"
+
+namespace morgana::net::tcp {
+
+tcb::tcb(machine& m, flow_key const& which, settings const& with)
+    : flow(which, flow_kind::connection),
+      event_source(this, nullptr),
+      host(&m),
+      chosen(with),
+      send(m.chunks),
+      flight(m.records),
+      receive(m.chunks) {}
+
+std::uint32_t tcb::in_flight() const {
+  auto out = outstanding();
+  out -= std::min(out, flight.sacked_bytes() + flight.lost_bytes());
+  // Without SACK every duplicate acknowledgment says that something arrived.
+  if (!terms.sack && duplicate_acks != 0) out -= std::min(out, duplicate_acks * segment_bytes());
+  return out;
+}
+
+std::uint32_t tcb::receive_space() const {
+  auto const buffer = std::min(chosen.receive_buffer_bytes, host->limits.receive_buffer_bytes);
+  return buffer - std::min(buffer, static_cast<std::uint32_t>(receive.ready().size()));
+}
+
+information tcb::info() const {
+  information all;
+  all.state = current;
+  all.maximum_segment_size = segment_bytes();
+  all.smoothed_round_trip = trip.smoothed;
+  all.retransmission_timeout = trip.timeout();
+  all.congestion_window_bytes = control.window;
+  all.slow_start_threshold_bytes = control.threshold;
+  all.bytes_in_flight = in_flight();
+  all.bytes_sent = bytes_sent;
+  all.bytes_received = bytes_received;
+  all.bytes_acknowledged = bytes_acknowledged;
+  all.segments_sent = segments_sent;
+  all.segments_received = segments_received;
+  all.segments_retransmitted = segments_retransmitted;
+  all.has_timestamps = terms.timestamps;
+  all.has_sack = terms.sack;
+  all.has_ecn = terms.ecn;
+  all.send_window_scale = terms.send_scale;
+  all.receive_window_scale = terms.receive_scale;
+  return all;
+}
+
+result<std::size_t> tcb::write(std::span<std::byte const> bytes, instant now) {
+  if (failed) return morgana::failure(*failed);
+  if (fin_queued || current == tcp::state::closed) return morgana::failure(net_error::not_connected);
+  auto const limit = std::min(chosen.send_buffer_bytes, host->limits.send_buffer_bytes);
+  auto const room = limit - std::min<std::size_t>(limit, send.size());
+  auto const done = send.append(bytes.first(std::min(bytes.size(), room)));
+  if (done < bytes.size()) writer_waits = true;
+  if (done != 0) user_sent(now);
+  return done;
+}
+
+result<bool> tcb::write(std::span<slice> owned, instant now) {
+  if (failed) return morgana::failure(*failed);
+  if (fin_queued || current == tcp::state::closed) return morgana::failure(net_error::not_connected);
+  auto const limit = std::min(chosen.send_buffer_bytes, host->limits.send_buffer_bytes);
+  std::size_t total = 0;
+  for (auto const& one : owned) total += one.size();
+  // More than the whole buffer is taken when it is empty: it would never fit otherwise.
+  if (send.size() != 0 && send.size() + total > limit) {
+    writer_waits = true;
+    return false;
+  }
+  for (auto& one : owned) send.append(std::move(one));
+  if (total != 0) user_sent(now);
+  return true;
+}
+
+void tcb::user_sent(instant now) {
+  if (!may_send_data()) return;  // it goes when the handshake is done
+  if (stalled_since == never) stalled_since = now;
+  host->schedule(*this);
+}
+
+result<std::optional<std::size_t>> tcb::read(std::span<std::byte> into, instant now) {
+  auto const count = receive.ready().copy_out(into);
+  if (count != 0) {
+    consume(count, now);
+    return count;
+  }
+  if (failed) return morgana::failure(*failed);
+  if (!receive.ready().empty()) return std::optional<std::size_t>();  // `into` has no room
+  if (fin_received) return std::size_t{0};
+  if (current == tcp::state::closed || current == tcp::state::time_wait)
+    return morgana::failure(net_error::not_connected);
+  return std::optional<std::size_t>();
+}
+
+std::span<std::byte const> tcb::peek() const {
+  auto const* front = receive.ready().front();
+  return front == nullptr ? std::span<std::byte const>() : front->bytes();
+}
+
+void tcb::consume(std::size_t bytes, instant) {
+  receive.ready().drop_front(std::min(bytes, receive.ready().size()));
+  host->window_may_open(*this);
+}
+
+void tcb::shutdown(instant now) {
+  if (fin_queued || current == tcp::state::closed) return;
+  if (current == tcp::state::syn_sent && send.size() == 0) {
+    // Nothing was said yet: there is nothing to end in order (RFC 9293 3.10.4).
+    failed = net_error::not_connected;
+    return host->fail(*this, net_error::not_connected);
+  }
+  fin_queued = true;
+  if (current == tcp::state::established) current = tcp::state::fin_wait_1;
+  if (current == tcp::state::close_wait) current = tcp::state::last_ack;
+  if (stalled_since == never) stalled_since = now;
+  if (synchronized()) host->schedule(*this);
+}
+
+void tcb::abort(instant) {
+  if (current == tcp::state::closed || current == tcp::state::time_wait) return;
+  if (current != tcp::state::syn_sent) host->send_reset(*this);
+  host->fail(*this, net_error::not_connected);
+}
+
+void tcb::release(instant now) {
+  if (released) return;
+  user = nullptr;
+  static_cast<hook<event_tag>&>(*this).unlink();
+  if (!receive.ready().empty() && in_table) abort(now);
+  released = true;
+  receive.clear();
+  if (!in_table) return host->destroy(*this);
+  if (!fin_queued)
+    shutdown_released(now);
+  else
+    host->after_user_left(*this, now);
+}
+
+void tcb::shutdown_released(instant now) {
+  // fail() destroys what is released, so a connection without a handshake ends before it is told so.
+  if (current == tcp::state::syn_sent) return host->fail(*this, net_error::not_connected);
+  shutdown(now);
+}
+
+}  // namespace morgana::net::tcp

@@ -1,0 +1,191 @@
+// The record of one connection: the transmission control block of RFC 9293 3.3.1, and the handle its user
+// has. It holds state; what happens to it is in machine.hpp's parts.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "congestion.hpp"
+#include "deadlines.hpp"
+#include "flow.hpp"
+#include "list.hpp"
+#include "morgana/net/tcp/connection.hpp"
+#include "morgana/net/tcp/engine.hpp"
+#include "morgana/net/wire/tcp.hpp"
+#include "receive_queue.hpp"
+#include "round_trip.hpp"
+#include "send_queue.hpp"
+#include "sent_list.hpp"
+
+namespace morgana::net::tcp {
+
+class machine;
+class tcb;
+class port;  // a listener
+struct output_tag;
+struct event_tag;
+struct member_tag;
+
+/// Something the user waits for; queued for poll_event while `ready` has bits.
+struct event_source : hook<event_tag> {
+  event_source(tcb* owner, port* listening) : owner(owner), listening(listening) {}
+  tcb* owner;  ///< or
+  port* listening;
+  std::uint8_t ready = 0;
+};
+
+/// What the handshake agreed on.
+struct agreed {
+  std::uint16_t peer_segment_bytes = 536;  ///< its MSS option, bounded below
+  std::uint8_t send_scale = 0;
+  std::uint8_t receive_scale = 0;
+  bool timestamps = false;
+  bool sack = false;
+  bool ecn = false;
+};
+
+enum class recovery_phase : std::uint8_t { open, fast_recovery, timeout, mtu };
+enum class timer_kind : std::uint8_t { none, retransmission, loss_probe, reordering, window_probe };
+
+class tcb final : public connection,
+                  public flow,
+                  public timed,
+                  public event_source,
+                  public hook<output_tag>,
+                  public hook<member_tag> {
+ public:
+  tcb(machine& host, flow_key const& which, settings const& with);
+
+  [[nodiscard]] endpoint local() const override { return {key.local, key.local_port}; }
+  [[nodiscard]] endpoint peer() const override { return {key.peer, key.peer_port}; }
+  [[nodiscard]] tcp::state state() const override { return current; }
+  [[nodiscard]] information info() const override;
+  [[nodiscard]] settings& options() override { return chosen; }
+  [[nodiscard]] std::optional<net_error> failure() const override { return failed; }
+  [[nodiscard]] result<std::size_t> write(std::span<std::byte const> bytes, instant now) override;
+  [[nodiscard]] result<bool> write(std::span<slice> owned, instant now) override;
+  [[nodiscard]] result<std::optional<std::size_t>> read(std::span<std::byte> into, instant now) override;
+  [[nodiscard]] std::span<std::byte const> peek() const override;
+  void consume(std::size_t bytes, instant now) override;
+  void shutdown(instant now) override;
+  void abort(instant now) override;
+  void release(instant now) override;
+
+  void user_sent(instant now);
+  void shutdown_released(instant now);
+
+  // ---- derived from the state
+  // ------------------------------------------------------------------------------
+  [[nodiscard]] bool synchronized() const { return current >= tcp::state::established; }
+  [[nodiscard]] std::uint32_t outstanding() const { return send_next.value - send_una.value; }
+  [[nodiscard]] std::uint32_t in_flight() const;
+  [[nodiscard]] std::uint32_t receive_space() const;
+  [[nodiscard]] bool may_send_data() const {
+    return current == tcp::state::established || current == tcp::state::close_wait;
+  }
+  [[nodiscard]] bool may_receive_data() const {
+    return current == tcp::state::established || current == tcp::state::fin_wait_1 ||
+           current == tcp::state::fin_wait_2;
+  }
+  [[nodiscard]] bool fin_sent() const { return fin_queued && send_next == send.end() + 1; }
+  [[nodiscard]] wire::sequence receive_next() const { return receive.next(); }
+  /// Payload of a full segment, options of data segments taken off.
+  [[nodiscard]] std::uint32_t segment_bytes() const { return segment_bytes_now; }
+
+  // ---- state
+  // -------------------------------------------------------------------------------------------------
+  machine* host;
+  tcp::state current = tcp::state::closed;
+  settings chosen;
+  std::optional<net_error> failed;
+  agreed terms;
+  port* parent = nullptr;  ///< the listener, until accepted
+
+  // Send sequence space, RFC 9293 3.3.1.
+  wire::sequence send_una, send_next, send_initial;
+  wire::sequence window_sequence, window_acknowledgment;  ///< SND.WL1, SND.WL2
+  std::uint32_t send_window = 0;
+  std::uint32_t send_window_largest = 0;
+  std::uint32_t segment_bytes_now = 536;
+  std::uint32_t mtu_bytes = 1500;
+  send_queue send;
+  sent_list flight;
+
+  // Receive sequence space.
+  wire::sequence receive_initial;
+  wire::sequence receive_edge;  ///< the right edge of the window that the peer was promised
+  receive_queue receive;
+  wire::sequence acknowledged_to;      ///< Last.ACK.sent
+  std::uint32_t recent_timestamp = 0;  ///< TS.Recent
+  instant recent_timestamp_at{};
+  std::uint32_t timestamp_offset = 0;
+  wire::sequence fin_at;  ///< of the peer's FIN that came beyond a gap
+
+  round_trip trip;
+  congestion control;
+
+  // Timers; one deadline is the least of them.
+  instant timer_at = never;  ///< retransmission, loss probe, reordering or window probe
+  instant acknowledge_at = never;
+  instant keepalive_at = never;
+  instant end_at = never;         ///< FIN-WAIT-2 of a released connection
+  instant stalled_since = never;  ///< user timeout: since when data waits without progress
+  instant last_received_at{};
+  instant last_sent_at{};
+  instant syn_sent_at{};
+  instant challenged_at = instant::min();
+  timer_kind timer = timer_kind::none;
+
+  // Recovery
+  recovery_phase phase = recovery_phase::open;
+  std::uint8_t backoff = 0;  ///< retransmissions of the same data
+  std::uint8_t probes = 0;   ///< window or keepalive probes without an answer
+  std::uint8_t duplicate_acks = 0;
+  std::uint8_t reorder_rounds = 0;    ///< RACK.reo_wnd_persist
+  std::uint8_t reorder_quarters = 1;  ///< RACK.reo_wnd_mult
+  std::uint8_t spurious_step = 0;     ///< F-RTO (RFC 5682)
+  wire::sequence recovery_point;
+  wire::sequence undo_point;
+  wire::sequence reorder_round_end;
+  std::uint32_t retransmissions_to_undo = 0;
+  std::uint32_t retransmitted_timestamp = 0;  ///< TSval of the first retransmission (RFC 3522)
+  std::uint32_t delivered_in_recovery = 0;    ///< PRR (RFC 6937)
+  std::uint32_t sent_in_recovery = 0;
+  std::uint32_t flight_at_recovery = 0;
+  instant rack_sent_at = instant::min();
+  wire::sequence rack_end;
+  duration rack_trip{};
+  wire::sequence loss_probe_end;
+  wire::sequence ecn_point;  ///< one reduction per window
+
+  // Wishes of the output pass.
+  bool want_syn : 1 = false;
+  bool acknowledge_now : 1 = false;
+  bool want_loss_probe : 1 = false;
+  bool want_window_probe : 1 = false;
+  // Flags
+  bool released : 1 = false;
+  bool fin_queued : 1 = false;    ///< the user shut down
+  bool fin_received : 1 = false;  ///< in order
+  bool fin_beyond_gap : 1 = false;
+  bool reordering_seen : 1 = false;
+  bool loss_probe_out : 1 = false;
+  bool loss_probe_was_new : 1 = false;
+  bool ecn_must_echo : 1 = false;
+  bool ecn_reduced : 1 = false;  ///< CWR goes with the next new data
+  bool ecn_offered : 1 = false;
+  bool window_limited : 1 = false;  ///< the congestion window was what held output back
+  bool undo_possible : 1 = false;
+  bool has_recent_timestamp : 1 = false;
+  bool writer_waits : 1 = false;    ///< a write did not take all it was given
+  bool super_segments : 1 = false;  ///< routing::path::segmentation and checksum
+  bool partial_checksum : 1 = false;
+  std::uint8_t quick_acks = 0;  ///< this many more are sent without delay
+  std::uint8_t segments_unacknowledged = 0;
+
+  // For people.
+  std::uint64_t bytes_sent = 0, bytes_received = 0, bytes_acknowledged = 0;
+  std::uint32_t segments_sent = 0, segments_received = 0, segments_retransmitted = 0;
+};
+
+}  // namespace morgana::net::tcp

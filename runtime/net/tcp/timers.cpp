@@ -1,0 +1,184 @@
+// Time: one deadline per connection, the least of its timers (RFC 6298, RFC 8985 7, RFC 9293 3.8).
+#include <algorithm>
+
+#include "machine.hpp"
+
+namespace morgana::net::tcp {
+
+namespace {
+constexpr duration delayed_acknowledgment_max = 200ms;  // what a peer may hold back (RFC 8985, 7.2)
+constexpr duration fin_wait_2_max = 60s;
+
+duration backed_off(duration timeout, std::uint8_t times) {
+  return std::min<duration>(timeout * (1 << std::min<int>(times, 10)), timeout_max);
+}
+}  // namespace
+
+void machine::arm_loss_timer(tcb& c, instant now) {
+  c.timer = timer_kind::none;
+  c.timer_at = never;
+  if (c.current == state::syn_sent || c.current == state::syn_received) {
+    c.timer = timer_kind::retransmission;
+    c.timer_at = c.syn_sent_at + backed_off(timeout_initial, c.backoff);
+    return;
+  }
+  if (!c.synchronized() || c.current == state::time_wait) return;
+  auto const timeout = backed_off(c.trip.timeout(), c.backoff);
+  if (auto const* front = c.flight.front()) {
+    if (c.phase == recovery_phase::open && c.terms.sack && !c.loss_probe_out && c.backoff == 0 &&
+        c.flight.sacked_bytes() == 0 && c.trip.smoothed != 0s) {
+      auto wait = 2 * c.trip.smoothed;
+      if (c.in_flight() <= c.segment_bytes()) wait += delayed_acknowledgment_max;
+      c.timer = timer_kind::loss_probe;
+      // Not later than the timeout of what was sent first, so that new data cannot put it off for ever.
+      c.timer_at = now + std::max<duration>(std::min<duration>(wait, front->at + timeout - now), 2ms);
+    } else {
+      c.timer = timer_kind::retransmission;
+      c.timer_at = now + timeout;
+    }
+    return;
+  }
+  // Nothing is out, and something waits for the peer's window.
+  if (c.send.end() > c.send_next || (c.fin_queued && !c.fin_sent())) {
+    c.timer = timer_kind::window_probe;
+    c.timer_at = now + std::min(backed_off(c.trip.timeout(), c.probes), limits.zero_window_probe);
+  }
+}
+
+void machine::arm(tcb& c, instant now) {
+  if (!c.in_table) return;
+  auto const wants_probe =
+      c.flight.empty() && c.synchronized() && (c.send.end() > c.send_next || (c.fin_queued && !c.fin_sent()));
+  if ((c.timer == timer_kind::none && !c.want_loss_probe &&
+       (!c.flight.empty() || wants_probe || !c.synchronized())) ||
+      (c.timer == timer_kind::window_probe && !wants_probe)) {
+    arm_loss_timer(c, now);
+  }
+  auto first = std::min({c.timer_at, c.acknowledge_at, c.keepalive_at, c.end_at});
+  if (c.stalled_since != never && c.chosen.user_timeout != 0s) {
+    first = std::min(first, after(c.stalled_since, c.chosen.user_timeout));
+  }
+  if (first != never) wakes.at_latest(c, first);
+}
+
+void machine::start_keepalive(tcb& c, instant) {
+  c.keepalive_at =
+      c.chosen.keepalive && c.synchronized() ? after(c.last_received_at, c.chosen.keepalive_idle) : never;
+}
+
+/// One of its timers may have come; those that have not stay.
+void machine::wake(tcb& c, instant now) {
+  if (c.end_at <= now) return close(c);
+  if (c.stalled_since != never && c.chosen.user_timeout != 0s &&
+      now - c.stalled_since >= c.chosen.user_timeout) {
+    ++counters.timeouts;
+    send_reset(c);
+    return fail(c, net_error::timed_out);
+  }
+  if (c.acknowledge_at <= now) {
+    c.acknowledge_at = never;
+    c.acknowledge_now = true;
+    schedule(c);
+  }
+  if (c.timer_at <= now) {
+    auto const what = c.timer;
+    c.timer = timer_kind::none;
+    c.timer_at = never;
+    switch (what) {
+      case timer_kind::none:
+        break;
+      case timer_kind::retransmission:
+        if (!c.synchronized()) {
+          if (c.backoff >= limits.syn_retries) return fail(c, net_error::timed_out);
+          ++c.backoff;
+          c.ecn_offered = false;  // RFC 3168, 6.1.1.1: something on the way may not like it
+          c.want_syn = true;
+          schedule(c);
+          break;
+        }
+        if (c.backoff >= limits.retransmissions) {
+          send_reset(c);
+          return fail(c, net_error::timed_out);
+        }
+        on_retransmission_timeout(c, now);
+        break;
+      case timer_kind::loss_probe:
+        c.want_loss_probe = true;
+        schedule(c);
+        break;
+      case timer_kind::reordering: {
+        auto const wait = rack_detect(c, now);
+        if (c.flight.lost_bytes() != 0) {
+          if (c.phase == recovery_phase::open) enter_recovery(c, now);
+          if (c.phase == recovery_phase::fast_recovery) proportional_reduction(c, 0, false);
+        }
+        if (wait > 0s) {
+          c.timer = timer_kind::reordering;
+          c.timer_at = now + wait;
+        }
+        schedule(c);
+        break;
+      }
+      case timer_kind::window_probe:
+        // Without an answer it is as dead as after so many retransmissions; an answer sets the count to zero.
+        if (c.probes >= limits.retransmissions) {
+          send_reset(c);
+          return fail(c, net_error::timed_out);
+        }
+        ++c.probes;
+        c.want_window_probe = true;
+        schedule(c);
+        break;
+    }
+  }
+  if (c.keepalive_at <= now) {
+    if (!c.chosen.keepalive || !c.flight.empty() || c.send.size() != 0) {
+      start_keepalive(c, now);
+      if (c.keepalive_at <= now) c.keepalive_at = after(now, c.chosen.keepalive_idle);
+    } else {
+      auto const silent = now - c.last_received_at;
+      auto const interval = std::max<duration>(c.chosen.keepalive_interval, 1ms);
+      if (silent < c.chosen.keepalive_idle) {
+        start_keepalive(c, now);
+      } else {
+        // By the clock, not by count: when time has jumped, probes that were due are not made up for.
+        auto const due = (silent - c.chosen.keepalive_idle) / interval + 1;
+        if (due > c.chosen.keepalive_probes) {
+          ++counters.timeouts;
+          send_reset(c);
+          return fail(c, net_error::timed_out);
+        }
+        c.want_window_probe = true;
+        c.keepalive_at = c.last_received_at + c.chosen.keepalive_idle + due * interval;
+        schedule(c);
+      }
+    }
+  }
+  arm(c, now);
+}
+
+void machine::on_deadline(instant now) {
+  while (auto* const one = wakes.pop(now)) wake(static_cast<tcb&>(*one), now);
+  retransmit_half_opens(now);
+  while (auto* const one = time_waits.queue.front()) {
+    if (one->end > now) break;
+    flows.erase(*one);
+    static_cast<hook<time_wait_tag>&>(*one).unlink();
+    time_waits.entries.give(one);
+  }
+}
+
+instant machine::next_deadline() const {
+  auto first = std::min(wakes.next(), half_opens.next());
+  if (auto const* one = time_waits.queue.front()) first = std::min(first, one->end);
+  return first;
+}
+
+void machine::after_user_left(tcb& c, instant now) {
+  if (c.released && c.current == state::fin_wait_2) {
+    c.end_at = after(now, fin_wait_2_max);
+    arm(c, now);
+  }
+}
+
+}  // namespace morgana::net::tcp
