@@ -229,7 +229,11 @@ class planner {
     if (in_.on.triple != "host" && !in_.on.triple.empty()) link.push_back("--target=" + in_.on.triple);
     for (auto const& flag : evaluate_flags(in_.on.link_flags, in_.settings)) link.push_back(flag);
     link.emplace_back("-Wl,--build-id=sha1");
-    link.emplace_back("-Wl,--thinlto-cache-dir=lto");
+    // One for all applications: most of what a link compiles, the runtime, is the same in each. The linker keeps
+    // it within its bounds, and its keys are contents. -Xlinker, because a path may hold a comma.
+    link.emplace_back("-Xlinker");
+    link.push_back("--thinlto-cache-dir=" + (cache_folder() / "lto").string());
+    link.emplace_back("-Wl,--thinlto-cache-policy=prune_after=168h:cache_size_bytes=1g");
     std::vector<std::string> libraries;
     for (auto const& package : in_.built) {
       libraries.insert(libraries.end(), package.libraries.begin(), package.libraries.end());
