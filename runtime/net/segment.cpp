@@ -23,6 +23,21 @@ void slice::drop_back(std::size_t bytes) {
   size_ -= static_cast<std::uint32_t>(std::min<std::size_t>(bytes, size_));
 }
 
+void segment::take(segment& other) noexcept {
+  header_begin_ = other.header_begin_;
+  std::memcpy(headroom_.data() + header_begin_, other.headroom_.data() + header_begin_, header_size());
+  slice_count_ = other.slice_count_;
+  slices_bytes_ = other.slices_bytes_;
+  for (std::size_t i = 0; i < slice_count_; ++i) slices_[i] = std::move(other.slices_[i]);
+  gso_size = other.gso_size;
+  gso_kind = other.gso_kind;
+  checksum = other.checksum;
+  checksum_start = other.checksum_start;
+  checksum_offset = other.checksum_offset;
+  receive_hash = other.receive_hash;
+  other.clear();
+}
+
 std::span<std::byte> segment::push_header(std::size_t bytes) {
   if (bytes > header_begin_ || size() + bytes > segment_bytes_max) return {};
   header_begin_ = static_cast<std::uint8_t>(header_begin_ - bytes);

@@ -6,6 +6,9 @@
 //   while (auto event = host.poll_event()) wake(*event);
 //   wait until host.next_deadline(), then host.on_deadline(now)
 //
+// Every call may leave frames to send and events to fetch: drain both afterwards. TCP segments are built in the
+// caller's segments by poll_transmit; only small things (ARP, ICMP, UDP, fragments) wait in a bounded queue.
+//
 // It reads no clock, keeps no global state, and two hosts in one process know nothing of each other. The order
 // of everything it does depends on its inputs alone.
 #pragma once
@@ -40,6 +43,9 @@ struct core_configuration {
   bool router_advertisements = true;            ///< SLAAC (RFC 4862), with stable addresses (RFC 7217)
   bool temporary_addresses = false;             ///< RFC 8981
   bool detect_conflicts = true;                 ///< ARP probes (RFC 5227), DAD (RFC 4862 5.4)
+  /// An address is used while it is still being asked for (RFC 4429; the same for IPv4, beyond RFC 5227), so that a
+  /// guest answers at once instead of after five seconds. A conflict takes it away either way.
+  bool optimistic = true;
   std::optional<std::uint16_t> vlan;
   network_limits limits;
 };
@@ -51,6 +57,9 @@ struct core_counters {
   std::uint64_t neighbor_queue_dropped = 0, neighbors_evicted = 0, neighbor_failures = 0, no_route = 0;
   std::uint64_t datagrams_in = 0, datagrams_out = 0, datagrams_dropped = 0, port_unreachable = 0;
   std::uint64_t address_conflicts = 0, no_buffers = 0;
+  std::uint64_t reassembly_overlaps = 0, reassembly_evicted = 0, reassembly_timeouts = 0, reassembly_too_many = 0;
+  std::uint64_t neighbors_refused = 0, solicitations_suppressed = 0, path_mtu_reduced = 0, path_mtu_evicted = 0;
+  std::uint64_t transmit_queue_full = 0, redirects_ignored = 0, looped = 0;
 };
 
 /// A bound UDP port.
@@ -120,6 +129,11 @@ class core {
   void leave_group(ip_address const& group, instant now);
 
   [[nodiscard]] core_counters const& counters() const;
+  /// Where the next packet to there would leave from and how large it may be; nothing without a route.
+  [[nodiscard]] std::optional<tcp::routing::path> path_to(ip_address const& destination, instant now);
+  /// What routers advertised: recursive name servers (RFC 8106), and whether addresses are to be had by DHCPv6.
+  [[nodiscard]] std::vector<ip_address> advertised_name_servers() const;
+  [[nodiscard]] bool managed_addresses() const;
 
  private:
   struct implementation;

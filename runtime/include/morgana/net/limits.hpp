@@ -37,6 +37,8 @@ struct network_limits {
   std::uint32_t icmp_errors_per_s = 1'000;        ///< sent; silently dropped beyond
   std::uint32_t icmp_errors_per_host_per_s = 100;
 
+  std::uint32_t transmit_queue_packets = 512;     ///< ARP, ICMP, UDP, fragments, and what waits for a neighbour; not TCP
+
   // Link
   std::uint32_t neighbors = 1'024;                ///< the least recently used goes
   std::uint32_t neighbors_incomplete = 64;

@@ -96,6 +96,19 @@ enum class checksum_state : std::uint8_t {
 
 class segment {
  public:
+  segment() = default;
+  segment(segment const&) = default;
+  segment& operator=(segment const&) = default;
+  /// Moves what is there, not the room around it; the source is then empty.
+  segment(segment&& other) noexcept { take(other); }
+  segment& operator=(segment&& other) noexcept {
+    if (this == &other) return *this;
+    clear();
+    take(other);
+    return *this;
+  }
+  ~segment() = default;
+
   /// Bytes of packet: headers written so far, and slices.
   [[nodiscard]] std::size_t size() const { return header_size() + slices_bytes_; }
 
@@ -125,6 +138,8 @@ class segment {
   std::uint32_t receive_hash = 0;                    ///< flow hash of the device; 0 when it gives none
 
  private:
+  void take(segment& other) noexcept;
+
   std::array<std::byte, segment_headroom_bytes> headroom_;
   std::array<slice, segment_slices_max> slices_;
   std::uint32_t slices_bytes_ = 0;

@@ -1,0 +1,235 @@
+#include "morgana/net/core.hpp"
+
+#include <algorithm>
+
+#include "implementation.hpp"
+
+namespace morgana::net {
+
+// ---- building ----------------------------------------------------------------------------------------
+
+core::implementation::implementation(core_configuration const& chosen, keyed_secrets const& secrets,
+                                     buffer_pool& pool_of_buffers, instant start)
+    : configuration(chosen),
+      buffers(pool_of_buffers),
+      now(start),
+      flow_key(secrets.flows),
+      pool(chosen.limits.transmit_queue_packets),
+      addresses(configuration, secrets, *this),
+      routes(chosen.limits.routes),
+      routers(configuration, secrets, addresses),
+      path_mtus(configuration.limits),
+      neighbors(configuration.limits, secrets, pool, *this, start),
+      fragments(configuration.limits, pool_of_buffers),
+      error_limiter(configuration.limits, secrets, start),
+      identifications(secrets),
+      groups(configuration.limits, secrets, *this),
+      udp(configuration.limits, secrets, *this),
+      tcp_engine(configuration.limits, secrets, pool_of_buffers, *this, start) {
+  bool wants_v6 = configuration.router_advertisements;
+  for (auto const& one : configuration.addresses) {
+    wants_v6 = wants_v6 || one.address.is_v6();
+    host::address_table::entry entry;
+    entry.address = one;
+    // What cannot be an address is left out; who wants to know calls add_address.
+    (void)addresses.add(entry, now);
+  }
+  for (auto const& one : configuration.routes) (void)routes.add(one);
+  if (wants_v6) routers.start(now);
+  on_deadline();
+  told_addresses = true;
+}
+
+core::implementation::~implementation() {
+  output.clear(pool);
+  loopback.clear(pool);
+}
+
+core::core(core_configuration const& configuration, keyed_secrets const& secrets, buffer_pool& buffers, instant now)
+    : self_(std::make_unique<implementation>(configuration, secrets, buffers, now)) {}
+core::~core() = default;
+
+// ---- the device --------------------------------------------------------------------------------------
+
+void core::input(std::span<segment> frames, instant now) {
+  self_->now = now;
+  for (auto& frame : frames) {
+    ++self_->counters.frames_in;
+    self_->frame_input(frame);
+    frame.clear();
+  }
+}
+
+std::size_t core::poll_transmit(std::span<segment> into, instant now) {
+  self_->now = now;
+  return self_->poll_transmit(into);
+}
+
+instant core::next_deadline() const { return self_->next_deadline(); }
+
+void core::on_deadline(instant now) {
+  self_->now = now;
+  self_->on_deadline();
+}
+
+instant core::implementation::next_deadline() const {
+  return std::min({addresses.next_deadline(), routers.next_deadline(), path_mtus.next_deadline(),
+                   neighbors.next_deadline(), fragments.next_deadline(), groups.next_deadline(),
+                   tcp_engine.next_deadline()});
+}
+
+void core::implementation::on_deadline() {
+  addresses.on_deadline(now);
+  if (routers.next_deadline() <= now) {
+    if (routers.on_deadline(now)) send_router_solicitation();
+    ++generation;
+  }
+  if (path_mtus.on_deadline(now)) ++generation;
+  neighbors.on_deadline(now);
+  groups.on_deadline(now);
+  while (auto const gone = fragments.poll_expired(now)) {
+    // RFC 792: time exceeded, only with the first fragment at hand; RFC 4443 3.3 likewise.
+    auto const& key = gone->key;
+    if (!addresses.is_ours(key.destination)) continue;
+    bool const is_v6 = key.source.is_v6();
+    send_error(key.source, key.destination, std::span(gone->start).first(gone->start_bytes),
+               is_v6 ? static_cast<std::uint8_t>(wire::icmp_v6_type::time_exceeded)
+                     : static_cast<std::uint8_t>(wire::icmp_v4_type::time_exceeded),
+               1, 0);
+  }
+  tcp_engine.on_deadline(now);
+}
+
+// ---- users -------------------------------------------------------------------------------------------
+
+tcp::engine& core::tcp() { return self_->tcp_engine; }
+
+result<udp_port*> core::bind(endpoint const& local) {
+  bool const possible =
+      local.address.is_unspecified() || local.address.is_multicast() || self_->is_local(local.address);
+  if (!possible) return failure(net_error::address_not_available);
+  return self_->udp.bind(local);
+}
+
+result<void> core::ping(ip_address const& to, std::uint16_t identifier, std::uint16_t sequence,
+                        std::size_t payload_bytes, instant now) {
+  self_->now = now;
+  return self_->ping(to, identifier, sequence, payload_bytes);
+}
+
+std::optional<core::event> core::poll_event() {
+  if (!self_->told_addresses) {
+    self_->told_addresses = true;
+    event told;
+    told.addresses_changed = true;
+    return told;
+  }
+  if (auto const one = self_->tcp_engine.poll_event()) {
+    event told;
+    told.connection = one->connection;
+    told.listener = one->listener;
+    told.ready = one->ready;
+    return told;
+  }
+  if (auto* const port = self_->udp.poll_ready()) {
+    event told;
+    told.port = port;
+    return told;
+  }
+  if (self_->echo_count != 0) {
+    event told;
+    told.echo_reply = self_->echoes[self_->echo_first];
+    self_->echo_first = (self_->echo_first + 1) % self_->echoes.size();
+    --self_->echo_count;
+    return told;
+  }
+  return std::nullopt;
+}
+
+// ---- addresses and routes ----------------------------------------------------------------------------
+
+std::vector<core::address_entry> core::addresses() const {
+  std::vector<address_entry> all;
+  all.reserve(self_->addresses.all().size());
+  for (auto const& one : self_->addresses.all()) all.push_back({one.address, one.state});
+  return all;
+}
+
+result<void> core::add_address(cidr const& address, instant now) {
+  self_->now = now;
+  host::address_table::entry entry;
+  entry.address = address;
+  auto added = self_->addresses.add(entry, now);
+  self_->addresses.on_deadline(now);
+  return added;
+}
+
+void core::remove_address(ip_address const& address) { self_->addresses.remove(address); }
+
+result<void> core::add_route(route const& one) {
+  ++self_->generation;
+  return self_->routes.add(one);
+}
+
+void core::remove_route(cidr const& destination) {
+  ++self_->generation;
+  self_->routes.remove(destination);
+}
+
+result<void> core::join_group(ip_address const& group, instant now) {
+  self_->now = now;
+  auto joined = self_->groups.join(group, now);
+  self_->groups.on_deadline(now);
+  return joined;
+}
+
+void core::leave_group(ip_address const& group, instant now) {
+  self_->now = now;
+  self_->groups.leave(group, now);
+}
+
+std::optional<tcp::routing::path> core::path_to(ip_address const& destination, instant now) {
+  self_->now = now;
+  return self_->find(destination);
+}
+
+std::vector<ip_address> core::advertised_name_servers() const { return self_->routers.name_servers(); }
+bool core::managed_addresses() const { return self_->routers.is_managed(); }
+
+core_counters const& core::counters() const { return self_->gather(); }
+
+core_counters const& core::implementation::gather() {
+  auto const& link = neighbors.counters();
+  counters.neighbor_queue_dropped = link.queue_dropped;
+  counters.neighbors_evicted = link.evicted;
+  counters.neighbor_failures = link.failures;
+  counters.neighbors_refused = link.refused;
+  counters.solicitations_suppressed = link.solicitations_suppressed;
+  auto const& parts = fragments.counters();
+  counters.reassembled = parts.complete;
+  counters.reassembly_overlaps = parts.overlapped;
+  counters.reassembly_evicted = parts.evicted;
+  counters.reassembly_timeouts = parts.timed_out;
+  counters.reassembly_too_many = parts.too_many_fragments;
+  counters.reassembly_failed =
+      parts.overlapped + parts.evicted + parts.timed_out + parts.too_many_fragments + parts.too_long;
+  counters.path_mtu_evicted = path_mtus.evicted();
+  counters.address_conflicts = addresses.conflicts();
+  return counters;
+}
+
+// ---- what the parts ask for --------------------------------------------------------------------------
+
+void core::implementation::addresses_changed() {
+  ++generation;
+  told_addresses = false;
+  sync_solicited_groups();
+}
+
+void core::implementation::duplicated(ip_address const& address, host::address_origin origin, instant at) {
+  routers.duplicated(address, origin, at);
+}
+
+void core::implementation::neighbor_failed(ip_address const& address) { routers.unreachable(address); }
+
+}  // namespace morgana::net

@@ -1,0 +1,227 @@
+// One host, put together: the parts each know one subject, this knows how packets pass between them.
+//
+//   input.cpp       frames in: Ethernet, ARP, IPv4            output.cpp   IP out, fragments, link addresses
+//   ipv6_input.cpp  IPv6 and its extension headers            datagrams.cpp UDP in and out
+//   icmp_input.cpp  echo, errors received                     icmp_output.cpp errors and echo sent
+//   discovery.cpp   neighbour discovery, router advertisements membership.cpp IGMP and MLD
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "../icmp/error_limiter.hpp"
+#include "../ip/address_table.hpp"
+#include "../ip/group_membership.hpp"
+#include "../ip/identification.hpp"
+#include "../ip/path_mtu.hpp"
+#include "../ip/reassembly.hpp"
+#include "../ip/router_discovery.hpp"
+#include "../ip/routing_table.hpp"
+#include "../link/neighbor_cache.hpp"
+#include "../udp/udp_table.hpp"
+#include "morgana/net/core.hpp"
+#include "morgana/net/wire/checksum.hpp"
+#include "morgana/net/wire/ethernet.hpp"
+#include "morgana/net/wire/icmp.hpp"
+#include "morgana/net/wire/ip.hpp"
+#include "packet_queue.hpp"
+
+namespace morgana::net::host {
+
+/// Where packets for one destination go. Cached; void when `generation` is not the host's.
+struct hop {
+  enum class kind : std::uint8_t { none, unicast, multicast, broadcast, local };
+
+  ip_address destination;
+  ip_address source;
+  ip_address next;                       ///< whose link address is needed
+  mac_address link;
+  std::uint32_t mtu_bytes = 0;
+  hop::kind kind = kind::none;
+  std::uint64_t generation = 0;          ///< 0: never filled
+  std::uint64_t flow_seed = 0;           ///< of IPv6 flow labels
+  std::optional<instant> good_until;     ///< of `link`; none: not known
+};
+
+/// What goes into an IP header that we write.
+struct ip_output {
+  ip_address source, destination;
+  wire::protocol protocol;
+  std::uint8_t hop_limit = 64;
+  std::uint8_t traffic_class = 0;
+  bool router_alert = false;             ///< RFC 2113, RFC 2711
+};
+
+/// An IP packet that is for us; `packet` begins at its IP header.
+struct received_packet {
+  segment& packet;
+  ip_address source, destination;
+  wire::protocol protocol;
+  std::size_t header_bytes;              ///< all of IP's, extension headers included
+  std::uint8_t traffic_class;
+  std::uint8_t hop_limit;
+  bool to_group;                         ///< multicast or broadcast, by IP or by Ethernet
+  bool looped;
+};
+
+/// The first bytes of a packet in one piece: at least min(wanted, all), in place where they lie so.
+[[nodiscard]] std::span<std::byte const> leading(segment const& packet, std::size_t wanted,
+                                                 std::span<std::byte> scratch);
+/// Adds the bytes from `offset` on.
+void add_to_checksum(wire::checksum& sum, segment const& packet, std::size_t offset);
+/// ff02::1:ffXX:XXXX (RFC 4291 2.7.1).
+[[nodiscard]] ip_address solicited_node(ip_address const& address);
+
+}  // namespace morgana::net::host
+
+namespace morgana::net {
+
+struct core::implementation final : tcp::routing,
+                                    host::neighbor_events,
+                                    host::address_events,
+                                    host::membership_events,
+                                    host::udp_sender {
+  implementation(core_configuration const& configuration, keyed_secrets const& secrets, buffer_pool& buffers,
+                 instant now);
+  ~implementation();
+
+  core_configuration configuration;
+  buffer_pool& buffers;
+  core_counters counters;
+  instant now;                                       ///< of the call being served
+  siphash_key flow_key;
+  std::uint64_t generation = 1;
+  std::array<host::hop, 32> hops{};
+  host::packet_pool pool;                            ///< of all below that queues
+  host::packet_queue output;                         ///< whole frames
+  host::packet_queue loopback;                       ///< IP packets from us to us
+  host::address_table addresses;
+  host::routing_table routes;
+  host::router_discovery routers;
+  host::path_mtu_cache path_mtus;
+  host::neighbor_cache neighbors;
+  host::reassembly fragments;
+  host::icmp_error_limiter error_limiter;
+  host::identification_source identifications;
+  host::group_membership groups;
+  host::udp_table udp;
+  tcp::engine tcp_engine;
+  std::vector<ip_address> solicited_groups;          ///< joined for our addresses
+  std::array<event::echo, 32> echoes{};              ///< ring of replies to be told
+  std::uint32_t echo_first = 0, echo_count = 0;
+  bool told_addresses = true;
+  /// The last pair of unicast addresses that was found good: packets come in runs.
+  struct accepted_pair {
+    ip_address source, destination;
+    std::uint64_t generation = 0;
+  };
+  accepted_pair accepted;
+
+  // ---- tcp::routing
+  [[nodiscard]] std::optional<path> find(ip_address const& destination) override;
+  [[nodiscard]] bool is_local(ip_address const& address) const override;
+
+  // ---- in (input.cpp, ipv6_input.cpp)
+  void frame_input(segment& frame);
+  void arp_input(std::span<std::byte const> bytes);
+  void ipv4_input(segment& packet, bool link_group, bool looped);
+  void ipv6_input(segment& packet, bool link_group, bool looped);
+  void deliver(host::received_packet const& in);
+  [[nodiscard]] bool accepts_group(ip_address const& group) const;
+  void drain_loopback();
+
+  // ---- ICMP (icmp_input.cpp, icmp_output.cpp)
+  void icmp_v4_input(host::received_packet const& in);
+  void icmp_v6_input(host::received_packet const& in);
+  [[nodiscard]] bool icmp_checksum_is_right(host::received_packet const& in);
+  void echo_input(host::received_packet const& in, wire::icmp_header const& header, bool is_request);
+  void error_input(host::received_packet const& in, wire::icmp_header const& header);
+  /// Tells TCP or UDP about a packet of ours.
+  void deliver_error(wire::quoted_packet const& about, tcp::engine::soft_error what, std::uint32_t mtu_bytes);
+  void send_error(host::received_packet const& about, std::uint8_t type, std::uint8_t code, std::uint32_t rest);
+  void send_error(ip_address const& to, ip_address const& from, std::span<std::byte const> quote, std::uint8_t type,
+                  std::uint8_t code, std::uint32_t rest);
+  [[nodiscard]] bool may_answer_with_error(host::received_packet const& about, std::uint8_t type, std::uint8_t code);
+  [[nodiscard]] result<void> ping(ip_address const& to, std::uint16_t identifier, std::uint16_t sequence,
+                                  std::size_t payload_bytes);
+  void send_icmp(host::queued_packet* message, ip_address const& source, ip_address const& destination,
+                 std::uint8_t hop_limit = 64, bool router_alert = false);
+
+  // ---- neighbour discovery (discovery.cpp)
+  /// Whether it was one of its messages.
+  bool discovery_input(host::received_packet const& in, std::uint8_t type, std::uint8_t code);
+  void neighbor_solicited(host::received_packet const& in, std::span<std::byte const> message);
+  void neighbor_advertised(host::received_packet const& in, std::span<std::byte const> message);
+  void router_advertised(host::received_packet const& in, std::span<std::byte const> message);
+  void send_neighbor_advertisement(ip_address const& target, ip_address const& to, bool solicited);
+  void send_neighbor_solicitation(ip_address const& target, ip_address const& source,
+                                  std::optional<mac_address> const& unicast);
+  void send_router_solicitation();
+  /// Sends a message that lies in the header room: checksum, IPv6 and Ethernet are put before it.
+  void send_discovery(host::queued_packet* node, ip_address const& source, ip_address const& destination,
+                      mac_address const& link);
+  void send_arp(bool is_reply, ip_address const& sender, ip_address const& target, mac_address const& target_mac,
+                mac_address const& to);
+
+  // ---- groups (membership.cpp)
+  void igmp_input(host::received_packet const& in);
+  void listener_query_input(host::received_packet const& in);
+  void report(ip_address const& group, change what, std::uint8_t version, instant now) override;
+  void sync_solicited_groups();
+
+  // ---- UDP (datagrams.cpp)
+  void udp_input(host::received_packet const& in);
+  [[nodiscard]] result<void> send_datagram(endpoint const& from, std::span<std::byte const> bytes, endpoint const& to,
+                                           instant at) override;
+  [[nodiscard]] result<void> send_large_datagram(host::ip_output const& out, host::hop const& to,
+                                                 std::span<std::byte const> head, std::span<std::byte const> bytes);
+
+  // ---- out (output.cpp)
+  [[nodiscard]] host::hop& path_for(ip_address const& destination);
+  void fill(host::hop& one, ip_address const& destination);
+  /// Whether the link address is known; fills it in.
+  [[nodiscard]] bool is_resolved(host::hop& one);
+  void push_ip(segment& packet, host::ip_output const& out, host::hop const& to, std::uint32_t identification,
+               bool may_fragment);
+  void push_ethernet(segment& packet, mac_address const& to);
+  /// Sends what begins at the upper header; fragments it when it must. The node is consumed. Whether there was
+  /// a way.
+  bool send(host::ip_output const& out, host::queued_packet* node);
+  void send_fragments(host::ip_output const& out, host::hop const& to, segment const& whole);
+  /// One of them; `part` holds its payload and is consumed.
+  void send_fragment(host::ip_output const& out, host::hop const& to, host::queued_packet* part, std::size_t offset,
+                     bool more, std::uint32_t identification);
+  /// Payload of each fragment but the last.
+  [[nodiscard]] static std::size_t fragment_bytes(host::hop const& to);
+  /// Sends what begins at the IP header. The node is consumed.
+  void send_on_link(host::queued_packet* node, host::hop& to);
+  /// Copies into buffers of the pool, behind what is there.
+  [[nodiscard]] bool append_copy(segment& to, segment const& from, std::size_t offset, std::size_t bytes);
+  [[nodiscard]] bool append_copy(segment& to, std::span<std::byte const> bytes);
+  [[nodiscard]] host::queued_packet* take_packet();
+  [[nodiscard]] std::uint32_t link_mtu(bool is_v6) const;
+  [[nodiscard]] std::size_t poll_transmit(std::span<segment> into);
+  /// Finishes a segment of TCP's: whether it is a frame to send now; else it was moved from.
+  [[nodiscard]] bool finish_tcp(segment& packet, tcp::addressing const& between);
+
+  // ---- events of the parts
+  void solicit(ip_address const& target, std::optional<mac_address> const& unicast, instant at) override;
+  void resolved(host::queued_packet* packet, mac_address const& to) override;
+  void unresolved(host::queued_packet* packet, instant at) override;
+  void neighbor_changed() override { ++generation; }
+  void neighbor_failed(ip_address const& address) override;
+  void probe(ip_address const& address, instant at) override;
+  void announce(ip_address const& address, instant at) override;
+  void addresses_changed() override;
+  void duplicated(ip_address const& address, host::address_origin origin, instant at) override;
+
+  [[nodiscard]] instant next_deadline() const;
+  void on_deadline();
+  [[nodiscard]] core_counters const& gather();
+};
+
+}  // namespace morgana::net
