@@ -18,7 +18,7 @@ name = "{}"
 # [options]              # options of start() that are fixed at configure time
 # greeting = "Hello"
 
-# [target.unix]          # what holds for one target only
+# [target.NAME]          # what holds for one target only; `morgana targets` lists them
 # memory = "32 MiB"
 )";
 
