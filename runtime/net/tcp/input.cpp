@@ -396,6 +396,7 @@ void machine::became_established(tcb& c, instant now) {
   c.current = c.fin_queued ? state::fin_wait_1 : state::established;
   refresh_path(c);
   c.send_window_largest = c.send_window;
+  c.ecn_point = c.reorder_round_end = c.send_una;
   // RFC 6298, 5.7: a handshake that needed the timer starts data with a timeout of three seconds.
   if (c.backoff != 0 && c.trip.smoothed == 0s) c.trip.variation = 0s;
   bool const was_lost = c.backoff > 1;

@@ -1,0 +1,246 @@
+// What each state does with segments it did not expect: RFC 9293 3.10.7, RFC 5961, RFC 7323.
+#include <catch2/catch.hpp>
+
+#include "tcp_peer.hpp"
+
+using namespace tcp_test;
+using wire::tcp_ack, wire::tcp_fin, wire::tcp_psh, wire::tcp_rst, wire::tcp_syn;
+
+TEST_CASE("A segment to a port nobody listens on is answered by a reset, a reset by nothing") {
+  scripted s;
+  s.my_next = 77;
+  s.send(s.header(tcp_syn));
+  auto answer = s.receive();
+  REQUIRE(answer);
+  CHECK(answer->is(tcp_rst | tcp_ack));
+  CHECK(answer->h.acknowledgment.value == s.their_next + 1);
+  s.send(s.header(tcp_ack), 10);
+  answer = s.receive();
+  REQUIRE(answer);
+  CHECK(answer->is(tcp_rst));
+  CHECK(answer->h.sequence.value == 77);
+  s.send(s.header(tcp_rst));
+  s.send(s.header(tcp_rst | tcp_ack));
+  CHECK_FALSE(s.receive());
+}
+
+TEST_CASE("A segment with a wrong checksum or a malformed header is dropped and counted") {
+  scripted s;
+  s.accept();
+  auto h = s.header(tcp_ack);
+  frame f{{s.theirs, v4(1), 0}, std::vector<std::byte>(h.encoded_bytes() + 5), 0, false};
+  h.emit(f.bytes);
+  s.mine.input(f, s.now);
+  CHECK(s.counters().wrong_checksums == 1);
+  f.checked = true;
+  f.bytes[12] = std::byte{0x10};  // a header of four bytes
+  s.mine.input(f, s.now);
+  CHECK(s.counters().malformed == 1);
+  CHECK_FALSE(s.receive());
+}
+
+TEST_CASE("A blind reset to SYN-SENT is ignored, one that acknowledges the SYN refuses the connection") {
+  scripted s;
+  s.connect(false);
+  s.send(s.header(tcp_rst));
+  auto wrong = s.header(tcp_rst | tcp_ack);
+  wrong.acknowledgment += 5;
+  s.send(wrong);
+  CHECK(s.c->state() == tcp::state::syn_sent);
+  CHECK_FALSE(s.receive());
+  s.send(s.header(tcp_rst | tcp_ack));
+  CHECK(s.c->state() == tcp::state::closed);
+  CHECK(s.c->failure() == net_error::refused);
+  CHECK((s.mine.ready[s.c] & tcp::ready_closed) != 0);
+}
+
+TEST_CASE("SYN-SENT answers an acknowledgment of something else by a reset") {
+  scripted s;
+  s.connect(false);
+  auto h = s.syn();
+  h.flags = tcp_syn | tcp_ack;
+  h.acknowledgment = {s.my_next + 100};
+  s.send(h);
+  auto const answer = s.receive();
+  REQUIRE(answer);
+  CHECK(answer->is(tcp_rst));
+  CHECK(answer->h.sequence.value == s.my_next + 100);
+  CHECK(s.c->state() == tcp::state::syn_sent);
+}
+
+TEST_CASE("A reset within the window is challenged, the exact one ends the connection") {
+  scripted s;
+  s.accept();
+  auto h = s.header(tcp_rst);
+  h.sequence += 100;
+  s.send(h);
+  auto const answer = s.receive();
+  REQUIRE(answer);
+  CHECK(answer->is(tcp_ack));
+  CHECK(answer->h.acknowledgment.value == s.their_next);
+  CHECK(s.counters().challenge_acks == 1);
+  CHECK(s.counters().resets_refused == 1);
+  h.sequence += 10'000'000;  // beyond the window: not even that
+  s.now += 1s;
+  s.send(h);
+  CHECK_FALSE(s.receive());
+  CHECK(s.c->state() == tcp::state::established);
+  s.send(s.header(tcp_rst));
+  CHECK(s.c->failure() == net_error::reset);
+  std::array<std::byte, 8> bytes;
+  auto const got = s.c->read(bytes, s.now);
+  REQUIRE_FALSE(got);
+  CHECK(got.error().is(net_error::reset));
+}
+
+TEST_CASE("A blind SYN and blind data on an established connection are challenged, so often only") {
+  scripted s;
+  s.accept();
+  s.send(s.header(tcp_syn));
+  auto answer = s.receive();
+  REQUIRE(answer);
+  CHECK(answer->is(tcp_ack));
+  CHECK(s.c->state() == tcp::state::established);
+  s.send(s.header(tcp_syn));
+  CHECK_FALSE(s.receive());  // within the interval
+  CHECK(s.counters().challenge_acks_suppressed == 1);
+  s.now += 600ms;
+  auto h = s.header(tcp_ack);
+  h.acknowledgment += 100'000'000;  // of what was never sent
+  s.send(h, 10);
+  answer = s.receive();
+  REQUIRE(answer);
+  CHECK(answer->is(tcp_ack));
+  s.now += 600ms;
+  h.acknowledgment = {s.my_next - 100'000'000};  // older than any window
+  s.send(h, 10);
+  CHECK(s.receive());
+  CHECK(s.c->info().bytes_received == 0);
+  CHECK(s.counters().challenge_acks == 3);
+}
+
+TEST_CASE("An old acknowledgment inside the window does not keep its data out") {
+  scripted s;
+  s.accept();
+  s.write(1'000);
+  (void)s.receive_all();
+  s.my_next += 1'000;
+  s.send(s.header(tcp_ack));
+  auto h = s.header(tcp_ack);
+  h.acknowledgment = {s.my_next - 500};
+  s.send(h, 10);
+  CHECK(s.c->info().bytes_received == 10);
+}
+
+TEST_CASE("A challenge for the whole stack is limited each second") {
+  network_limits limits;
+  limits.challenge_acks_per_s = 4;
+  limits.challenge_ack_interval = 0s;
+  scripted s(limits);
+  s.accept();
+  for (int i = 0; i < 20; ++i) s.send(s.header(tcp_syn));
+  CHECK(s.counters().challenge_acks <= 6);
+  CHECK(s.counters().challenge_acks >= 2);
+  CHECK(s.counters().challenge_acks + s.counters().challenge_acks_suppressed == 20);
+}
+
+TEST_CASE("Segments of an older clock are refused and acknowledged (PAWS)") {
+  scripted s;
+  s.timestamps = true;
+  s.accept();
+  s.their_clock = 100;
+  s.send(s.header(tcp_ack), 10);
+  (void)s.receive_all();
+  s.their_next += 10;
+  s.their_clock = 99;
+  s.send(s.header(tcp_ack), 10);
+  CHECK(s.counters().paws_dropped == 1);
+  CHECK(s.c->info().bytes_received == 10);
+  auto const answer = s.receive();
+  REQUIRE(answer);
+  CHECK(answer->h.acknowledgment.value == s.their_next);
+  CHECK(answer->h.options.timestamps->echo == 100);
+}
+
+TEST_CASE("Data beyond a gap is reported by SACK, the latest first, and joined when the gap fills") {
+  scripted s;
+  s.accept();
+  auto const at = [&](std::uint32_t offset, std::size_t size) {
+    auto h = s.header(tcp_ack);
+    h.sequence += offset;
+    s.send(h, size);
+    auto const answer = s.receive();
+    REQUIRE(answer);
+    return answer->h;
+  };
+  auto answer = at(1'000, 500);
+  REQUIRE(answer.options.sack_count == 1);
+  CHECK(answer.options.sack[0].left.value == s.their_next + 1'000);
+  CHECK(answer.options.sack[0].right.value == s.their_next + 1'500);
+  answer = at(3'000, 500);
+  REQUIRE(answer.options.sack_count == 2);
+  CHECK(answer.options.sack[0].left.value == s.their_next + 3'000);
+  answer = at(1'000, 500);  // again: a duplicate is reported first (RFC 2883)
+  REQUIRE(answer.options.sack_count == 3);
+  CHECK(answer.options.sack[0].left.value == s.their_next + 1'000);
+  CHECK(answer.options.sack[0].right.value == s.their_next + 1'500);
+  answer = at(1'400, 1'700);
+  REQUIRE(answer.options.sack_count == 1);
+  CHECK(answer.options.sack[0].right.value == s.their_next + 3'500);
+  answer = at(0, 1'000);
+  CHECK(answer.acknowledgment.value == s.their_next + 3'500);
+  CHECK(answer.options.sack_count == 0);
+  CHECK(s.c->info().bytes_received == 3'500);
+}
+
+TEST_CASE("No more ranges beyond gaps are kept than the limit") {
+  network_limits limits;
+  limits.out_of_order_ranges = 4;
+  scripted s(limits);
+  s.accept();
+  for (std::uint32_t i = 1; i <= 6; ++i) {
+    auto h = s.header(tcp_ack);
+    h.sequence += 100 * i;
+    s.send(h, 10);
+  }
+  CHECK(s.counters().out_of_order_dropped == 2);
+}
+
+TEST_CASE("A FIN beyond a gap ends the stream when the gap is filled") {
+  scripted s;
+  s.accept();
+  auto h = s.header(tcp_ack | tcp_fin);
+  h.sequence += 100;
+  s.send(h, 50);
+  CHECK(s.c->state() == tcp::state::established);
+  s.send(s.header(tcp_ack), 100);
+  CHECK(s.c->state() == tcp::state::close_wait);
+  auto const all = s.receive_all();
+  CHECK(all.back().h.acknowledgment.value == s.their_next + 151);
+}
+
+TEST_CASE("Data that arrives after the user left is answered by a reset") {
+  scripted s;
+  s.accept();
+  s.c->release(s.now);
+  auto answer = s.receive();
+  REQUIRE(answer);
+  CHECK(answer->is(tcp_fin | tcp_ack));
+  ++s.my_next;
+  s.send(s.header(tcp_ack), 10);
+  answer = s.receive();
+  REQUIRE(answer);
+  CHECK(answer->h.has(tcp_rst));
+  CHECK(s.mine.engine.connections() == 0);
+}
+
+TEST_CASE("Releasing a connection with unread data resets it") {
+  scripted s;
+  s.accept();
+  s.send(s.header(tcp_ack), 10);
+  s.c->release(s.now);
+  bool reset = false;
+  for (auto const& one : s.receive_all()) reset |= one.h.has(tcp_rst);
+  CHECK(reset);
+  CHECK(s.mine.engine.connections() == 0);
+}
