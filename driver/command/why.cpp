@@ -106,14 +106,20 @@ std::string plain_name(std::string name) {
   return name.substr(0, name.find('('));
 }
 
-/// Symbols of the image that the user may mean: mangled, demangled, or demangled without parameters.
+/// Symbols of the image that the user may mean, as the linker calls them.
 std::set<std::string> matching_symbols(std::vector<image_piece> const& pieces, std::string const& thing) {
   std::set<std::string> out;
   for (auto const& piece : pieces) {
-    if (piece.symbol == thing) return {thing};
-    auto const name = demangled(piece.symbol);
+    if (piece.linked.empty()) {
+      // Written in assembler, or in C without a section of its own: its name is its name.
+      if (piece.symbol == thing) out.insert(thing);
+      continue;
+    }
+    auto const name = demangled(piece.linked);
     auto const plain = plain_name(name);
-    if (name == thing || plain == thing || plain.ends_with("::" + thing)) out.insert(piece.symbol);
+    if (piece.linked == thing || name == thing || plain == thing || plain.ends_with("::" + thing)) {
+      out.insert(piece.linked);
+    }
   }
   return out;
 }
@@ -182,7 +188,7 @@ int why_symbol(output& out, configuration const& what, workspace_state const& st
   constexpr std::size_t asked_max = 8;
   std::size_t asked = 0;
   for (auto const& symbol : symbols) {
-    if (asked++ < asked_max) command += fmt::format(" '-Wl,--why-live={}'", symbol);
+    if (asked++ < asked_max) command += fmt::format(" -Xlinker '--why-live={}'", symbol);
   }
   std::string text;
   auto chains = ordered_json::array();

@@ -91,12 +91,23 @@ void name_owner(std::string_view object, image_piece& into) {
   into.file = member.empty() ? archive : fmt::format("{}({})", archive, member);
 }
 
+/// ".text._Z3runv" and ".text.unlikely._Z3runv" to "_Z3runv"; nothing for a section of many functions.
+std::string linked_name(std::string_view section) {
+  constexpr std::string_view prefixes[] = {".text.unlikely.", ".text.hot.", ".text.startup.", ".text.",
+                                           ".data.rel.ro.",   ".rodata.",   ".data.",         ".bss."};
+  for (auto const prefix : prefixes) {
+    if (section.starts_with(prefix)) return std::string(section.substr(prefix.size()));
+  }
+  return {};
+}
+
 /// "OBJECT:(SECTION)".
 void name_input(std::string_view text, image_piece& into) {
   auto const colon = text.rfind(":(");
   name_owner(text.substr(0, colon), into);
   into.symbol = colon == std::string_view::npos ? std::string(text) : std::string(text.substr(colon + 2));
   if (into.symbol.ends_with(')')) into.symbol.pop_back();
+  into.linked = linked_name(into.symbol);
 }
 
 template <class Header, class Section>

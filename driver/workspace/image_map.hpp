@@ -19,7 +19,8 @@ namespace morgana::driver {
 struct image_piece {
   std::string package;  ///< "morgana-core", "(application)", "(C++ library)", "(linker)"
   std::string file;     ///< "core/boot.cpp", "main.gen.cpp", "libc++.a(new.cpp)"
-  std::string symbol;   ///< mangled, or the section's name
+  std::string symbol;   ///< as the map says it, or the section's name
+  std::string linked = {};  ///< what the linker calls it, where the input section's name tells
   std::string section;  ///< of the image: ".text"
   std::uint64_t bytes = 0;
 };
