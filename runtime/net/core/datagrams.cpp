@@ -16,11 +16,6 @@ constexpr std::size_t checksum_place = 6;
 constexpr std::uint8_t code_v4_port = 3;
 constexpr std::uint8_t code_v6_port = 4;
 
-/// Room that IPv6, UDP, Ethernet and a tag need in front of a payload that lies in the headroom.
-constexpr std::size_t inline_bytes_max = segment_headroom_bytes - wire::udp_header::size_bytes -
-                                         wire::ipv6_header::size_bytes - wire::ethernet_header::size_bytes -
-                                         wire::ethernet_header::vlan_bytes;
-
 }  // namespace
 
 void core::implementation::udp_input(host::received_packet const& in) {
@@ -108,7 +103,9 @@ result<void> core::implementation::send_datagram(endpoint const& from, std::span
   auto* const node = take_packet();
   if (node == nullptr) return failure(net_error::limit_reached, configuration.limits.transmit_queue_packets);
   auto& packet = node->packet;
-  if (bytes.size() <= inline_bytes_max) {
+  // A small payload lies in the header room, behind the headers that are still to come: no buffer is taken.
+  auto const link_bytes = wire::ethernet_header::size_bytes + (configuration.vlan ? wire::ethernet_header::vlan_bytes : 0);
+  if (bytes.size() + head.size() + header_bytes + link_bytes <= segment_headroom_bytes) {
     if (!bytes.empty()) std::memcpy(packet.push_header(bytes.size()).data(), bytes.data(), bytes.size());
   } else if (!append_copy(packet, bytes)) {
     pool.give(node);
