@@ -47,7 +47,7 @@ class ninja_reader {
 
  private:
   void step(std::string_view text) {
-    // "3/12 compile app/src/a.cpp"
+    // "3/12 compile source_root/src/a.cpp"
     std::size_t done = 0;
     std::size_t total = 0;
     auto const slash = text.find('/');

@@ -1,6 +1,8 @@
 #include "workspace/compiler_output.hpp"
 
-#include <cctype>
+#include <fmt/format.h>
+
+#include "workspace/layout.hpp"
 
 namespace morgana::driver {
 namespace {
@@ -51,7 +53,8 @@ compiler_output::compiler_output(fs::path application, fs::path build_folder, fs
 
 bool compiler_output::take(std::string_view line, std::string& shown) {
   shown = line;
-  replace_all(shown, build_folder_.string() + "/app/", application_.string() + '/');
+  replace_all(shown, fmt::format("{}/{}/", build_folder_.string(), layout::application),
+              application_.string() + '/');
   auto const plain = without_escapes(shown);
   auto const generated = build_folder_.string() + "/main.gen.cpp:";
   if (opens_diagnostic(plain)) {

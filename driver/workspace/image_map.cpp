@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "workspace/files.hpp"
+#include "workspace/layout.hpp"
 
 namespace morgana::driver {
 namespace {
@@ -49,7 +50,7 @@ bool parse_line(std::string_view line, map_line& out) {
   return true;
 }
 
-/// "packages/NAME/hello.debug.lto.libNAME.a(core_boot.cpp.o at 11514).o" and its kin.
+/// "package_store/NAME/hello.debug.lto.libNAME.a(core_boot.cpp.o at 11514).o" and its kin.
 void name_owner(std::string_view object, image_piece& into) {
   if (object == "<internal>") {
     into.package = "(linker)";
@@ -62,14 +63,17 @@ void name_owner(std::string_view object, image_piece& into) {
     member = member.substr(0, member.find_first_of(") "));
   }
   if (member.ends_with(".o")) member.remove_suffix(2);
-  if (object.starts_with("packages/")) {
-    auto const rest = object.substr(9);
+  auto below = [&](std::string_view folder) {
+    return object.starts_with(folder) && object.substr(folder.size()).starts_with('/');
+  };
+  if (below(layout::packages)) {
+    auto const rest = object.substr(layout::packages.size() + 1);
     into.package = rest.substr(0, rest.find('/'));
     into.file = member.empty() ? std::string(rest.substr(into.package.size() + 1)) : std::string(member);
     return;
   }
-  if (object.starts_with("obj/")) {
-    auto file = object.substr(4);
+  if (below(layout::objects)) {
+    auto file = object.substr(layout::objects.size() + 1);
     // ThinLTO puts "IMAGE.lto." before the last component.
     auto const slash = file.rfind('/');
     auto const last = slash == std::string_view::npos ? 0 : slash + 1;
@@ -77,7 +81,7 @@ void name_owner(std::string_view object, image_piece& into) {
     if (auto const lto = name.find(".lto."); lto != std::string::npos) name.erase(0, lto + 5);
     if (name.ends_with(".o")) name.resize(name.size() - 2);
     into.file = std::string(file.substr(0, last)) + name;
-    if (into.file.starts_with("app/")) into.file.erase(0, 4);
+    if (into.file.starts_with(layout::application)) into.file.erase(0, layout::application.size() + 1);
     into.package = "(application)";
     return;
   }

@@ -17,11 +17,11 @@ namespace morgana::driver {
 
 /// A piece of the image: one function or object, or what a linker made.
 struct image_piece {
-  std::string package;  ///< "morgana-core", "(application)", "(C++ library)", "(linker)"
-  std::string file;     ///< "core/boot.cpp", "main.gen.cpp", "libc++.a(new.cpp)"
-  std::string symbol;   ///< as the map says it, or the section's name
+  std::string package;      ///< "morgana-core", "(application)", "(C++ library)", "(linker)"
+  std::string file;         ///< "core/boot.cpp", "main.gen.cpp", "libc++.a(new.cpp)"
+  std::string symbol;       ///< as the map says it, or the section's name
   std::string linked = {};  ///< what the linker calls it, where the input section's name tells
-  std::string section;  ///< of the image: ".text"
+  std::string section;      ///< of the image: ".text"
   std::uint64_t bytes = 0;
 };
 

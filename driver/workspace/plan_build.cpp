@@ -1,9 +1,9 @@
 // From a configuration to Ninja's text.
 //
 // Ninja runs in the target's build folder. Everything outside it is reached by a link that has one name in
-// every build (app, packages/NAME): ThinLTO puts names of sources and archives into what it makes, so the
-// same names give the same image wherever application and cache are. Headers are found by absolute names,
-// which prefix maps turn into the same relative ones in __FILE__ and debug information.
+// every build (source_root, package_store/NAME): ThinLTO puts names of sources and archives into what it
+// makes, so the same names give the same image wherever application and cache are. Headers are found by
+// absolute names, which prefix maps turn into the same relative ones in __FILE__ and debug information.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include "morgana/driver/workspace.hpp"
 #include "package/glob.hpp"
 #include "workspace/guest.hpp"
+#include "workspace/layout.hpp"
 #include "workspace/lower.hpp"
 
 namespace morgana::driver {
@@ -43,10 +44,9 @@ command_flags common_flags(configuration const& what) {
   for (auto const& folder : application_includes(what.app)) {
     auto const below = folder.lexically_relative(what.app.folder);
     auto const is_inside = !below.empty() && *below.begin() != "..";
-    out.relative.push_back(is_inside ? "-I" + (fs::path("app") / below).lexically_normal().generic_string()
+    auto const name = below == "." ? std::string() : '/' + below.generic_string();
+    out.relative.push_back(is_inside ? fmt::format("-I{}{}", layout::application, name)
                                      : "-I" + folder.string());
-    if (out.relative.back() == "-Iapp/.") out.relative.back() = "-Iapp";
-    if (out.relative.back() == "-Iapp/") out.relative.back() = "-Iapp";
     out.absolute.push_back("-I" + folder.string());
   }
   for (auto const& package : what.built) {
@@ -60,7 +60,8 @@ command_flags common_flags(configuration const& what) {
       out.relative.push_back(fmt::format("-ffile-prefix-map={}={}", package.source.string(), package.prefix));
     }
   }
-  out.relative.push_back(fmt::format("-ffile-prefix-map={}=app", what.app.folder.string()));
+  out.relative.push_back(fmt::format("-ffile-prefix-map={}=.", what.app.folder.string()));
+  out.relative.push_back(fmt::format("-ffile-prefix-map={}=.", layout::application));
   out.relative.push_back("-fdebug-compilation-dir=.");
   // The user's editor wants names it can open; colour is removed by Ninja where nobody sees it.
   out.relative.push_back("-fdiagnostics-absolute-paths");
@@ -98,9 +99,10 @@ class planner {
 
  private:
   void links() {
-    plan_.files.push_back({.path = "app", .text = in_.app.folder.string(), .what = plan_file::kind::link});
+    plan_.files.push_back(
+        {.path = layout::application, .text = in_.app.folder.string(), .what = plan_file::kind::link});
     for (auto const& package : in_.built) {
-      plan_.files.push_back({.path = fs::path("packages") / package.name,
+      plan_.files.push_back({.path = fs::path(layout::packages) / package.name,
                              .text = package.root.string(),
                              .what = plan_file::kind::link});
     }
@@ -127,7 +129,7 @@ class planner {
   }
 
   void compile(std::string const& source, std::vector<std::string> const& more = {}) {
-    auto const object = fmt::format("obj/{}.o", source);
+    auto const object = fmt::format("{}/{}.o", layout::objects, source);
     plan_edge edge{.rule = is_c(source) ? "cc" : "cxx", .outputs = {object}, .inputs = {source}};
     if (!more.empty()) edge.variables.emplace("more", ninja_words(more));
     plan_.edges.push_back(std::move(edge));
@@ -182,7 +184,8 @@ class planner {
     auto const source = table + ".gen.cpp";
     auto const from = node.config.find(node.implementation.generate_from);
     auto const folder =
-        (fs::path("app") / (from != node.config.end() ? from->second : std::string("."))).lexically_normal();
+        (fs::path(layout::application) / (from != node.config.end() ? from->second : std::string(".")))
+            .lexically_normal();
     plan_.files.push_back({.path = table + ".gen.hpp", .text = embed_header(table)});
     plan_.edges.push_back(
         {.rule = "embed",
@@ -196,7 +199,7 @@ class planner {
     auto found = application_sources(in_.app);
     if (!found) return fail(std::move(found));
     for (auto const& source : *found) {
-      compile("app/" + source);
+      compile(fmt::format("{}/{}", layout::application, source));
       compile_command_for(in_.app.folder / source);
     }
     return {};
@@ -209,7 +212,7 @@ class planner {
     for (auto const& package : in_.built) {
       if (package.archive.empty()) continue;
       auto const below = package.archive.lexically_relative(package.root);
-      out.push_back((fs::path("packages") / package.name / below).generic_string());
+      out.push_back((fs::path(layout::packages) / package.name / below).generic_string());
     }
     // The platform's entry comes first, then what it calls; the linker does not mind the order.
     std::ranges::reverse(out);
@@ -229,8 +232,8 @@ class planner {
     if (in_.on.triple != "host" && !in_.on.triple.empty()) link.push_back("--target=" + in_.on.triple);
     for (auto const& flag : evaluate_flags(in_.on.link_flags, in_.settings)) link.push_back(flag);
     link.emplace_back("-Wl,--build-id=sha1");
-    // One for all applications: most of what a link compiles, the runtime, is the same in each. The linker keeps
-    // it within its bounds, and its keys are contents. -Xlinker, because a path may hold a comma.
+    // One for all applications: most of what a link compiles, the runtime, is the same in each. The linker
+    // keeps it within its bounds, and its keys are contents. -Xlinker, because a path may hold a comma.
     link.emplace_back("-Xlinker");
     link.push_back("--thinlto-cache-dir=" + (cache_folder() / "lto").string());
     link.emplace_back("-Wl,--thinlto-cache-policy=prune_after=168h:cache_size_bytes=1g");

@@ -135,16 +135,16 @@ TEST_CASE("pieces of the map sum up to the sections, and know their owners") {
       "             VMA              LMA     Size Align Out     In      Symbol\n"
       "             100              100       60    16 .text\n"
       "             100              100       20    16         "
-      "obj/app.debug.lto.main.gen.cpp.o:(.text._Z3runv)\n"
+      "object_files/app.debug.lto.main.gen.cpp.o:(.text._Z3runv)\n"
       "             100              100       18     1                 run()\n"
       "             120              120       30    16         "
-      "packages/core/app.debug.lto.libcore.a(core_boot.cpp.o "
+      "package_store/core/app.debug.lto.libcore.a(core_boot.cpp.o "
       "at 77).o:(.text.x)\n"
       "             120              120       30     1                 x\n"
       "             120              120       30     1                 alias_of_x\n"
       "             150              150       10     1         <internal>:(.text)\n"
       "             200              200      100     1 .bss\n"
-      "             200              200      100     1         obj/app/src/a.cpp.o:(.bss)\n";
+      "             200              200      100     1         object_files/source_root/src/a.cpp.o:(.bss)\n";
   auto const pieces = parse_link_map(map, {{".text", 0x60}, {".shstrtab", 5}});
   std::uint64_t total = 0;
   for (auto const& piece : pieces) total += piece.bytes;
