@@ -61,6 +61,11 @@ def snapshot(folder):
             for file in sorted(folder.rglob("*")) if file.is_file() and not file.is_symlink()}
 
 
+def last_object(ended):
+    """The result of a command with JSON messages: progress may come before it."""
+    return json.loads(ended.expect().output.splitlines()[-1])
+
+
 def test_a_new_application_builds_and_runs_at_once(tmp_path):
     said = morgana("new", "hello", cwd=tmp_path).expect().output
     assert "next: morgana run hello" in said
@@ -154,10 +159,9 @@ def test_nothing_is_written_beside_build_folder_cache_and_lock(tmp_path):
 def test_sizes_sum_up_to_the_file(pages):
     image = pages / "build/unix/pages"
     for by in ("package", "file", "symbol"):
-        sizes = json.loads(morgana("size", pages, "--by", by, "--message-format", "json").expect().output)
+        sizes = last_object(morgana("size", pages, "--by", by, "--message-format", "json"))
         assert sizes["total"] == image.stat().st_size == sum(row["bytes"] for row in sizes["rows"])
-    packages = [row["name"] for row in json.loads(
-        morgana("size", pages, "--message-format", "json").expect().output)["rows"]]
+    packages = [row["name"] for row in last_object(morgana("size", pages, "--message-format", "json"))["rows"]]
     assert {"morgana-core", "morgana-storage", "target-unix", "(application)"} <= set(packages)
 
 
@@ -183,12 +187,16 @@ def test_describe_and_query(pages):
     assert str(pages / "build/compile_commands.json") in morgana("query", "files", pages).expect().output
 
 
-def test_clangd_finds_the_entry_header_among_the_compile_commands(pages):
+def test_clangd_finds_the_entry_header_and_the_generated_main(pages):
     commands = {one["file"]: one for one in json.loads((pages / "build/compile_commands.json").read_text())}
     entry = commands[str(pages / "unikernel.hpp")]
-    arguments = [word for word in entry["arguments"] if word != "-c"] + ["-fsyntax-only"]
-    done = subprocess.run(arguments, cwd=entry["directory"], capture_output=True, text=True, timeout=BUILD_SECONDS)
-    assert done.returncode == 0, done.stderr
+    main = commands[str(pages / "build/unix/main.gen.cpp")]
+    for command in (entry, main):
+        # The generated main is free of warnings too.
+        arguments = [word for word in command["arguments"] if word != "-c"] + ["-fsyntax-only", "-Werror"]
+        done = subprocess.run(arguments, cwd=command["directory"], capture_output=True, text=True,
+                              timeout=BUILD_SECONDS)
+        assert done.returncode == 0, done.stderr
 
 
 def test_the_lock_is_kept_until_update(pages):
