@@ -170,10 +170,10 @@ bool machine::acceptable(tcb& c, arrival& a, segment& packet, instant now) {
   } else if (end <= next) {
     if (c.terms.sack) c.receive.report_duplicate(h.sequence, end);
     // Its acknowledgment may still be news.
-    (void)input_acknowledgment(c, a, now);
+    bool const believed = input_acknowledgment(c, a, now);
     c.quick_acks = std::max<std::uint8_t>(c.quick_acks, 1);
-    if (h.has(wire::tcp_fin) && c.current == state::time_wait) enter_time_wait(c, now);
     answer();
+    if (believed) (void)pass_own_fin(c, now);
     return false;
   } else if (h.sequence >= edge || c.receive_edge == next) {
     if (!(a.size == 0 && h.sequence == next)) {  // a bare FIN needs no room
@@ -198,6 +198,22 @@ bool machine::acceptable(tcb& c, arrival& a, segment& packet, instant now) {
     packet.drop_back(beyond);
     a.size -= beyond;
     h.flags &= static_cast<std::uint8_t>(~wire::tcp_fin);
+  }
+  return true;
+}
+
+/// Moves on when our FIN is acknowledged; false: the connection ended, and may be gone.
+bool machine::pass_own_fin(tcb& c, instant now) {
+  if (!c.fin_sent() || c.send_una != c.send_next) return true;
+  if (c.current == state::fin_wait_1) {
+    c.current = state::fin_wait_2;
+    after_user_left(c, now);
+  } else if (c.current == state::closing) {
+    enter_time_wait(c, now);
+    return false;
+  } else if (c.current == state::last_ack) {
+    close(c);
+    return false;
   }
   return true;
 }
@@ -229,7 +245,7 @@ void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now)
       return challenge(c, now);  // RFC 5961, 4
     }
   }
-  if (!acceptable(c, a, packet, now)) return arm(c, now);
+  if (!acceptable(c, a, packet, now)) return;   // and c may be gone
   c.last_received_at = now;
   if (!h.has(wire::tcp_ack)) return;
   if (c.current == state::syn_received) {
@@ -245,17 +261,7 @@ void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now)
     became_established(c, now);
   }
   if (!input_acknowledgment(c, a, now)) return arm(c, now);
-  auto const fin_acknowledged = c.fin_sent() && c.send_una == c.send_next;
-  if (fin_acknowledged) {
-    if (c.current == state::fin_wait_1) {
-      c.current = state::fin_wait_2;
-      after_user_left(c, now);
-    } else if (c.current == state::closing) {
-      return enter_time_wait(c, now);
-    } else if (c.current == state::last_ack) {
-      return close(c);
-    }
-  }
+  if (!pass_own_fin(c, now)) return;
   if (a.size != 0 && c.may_receive_data()) {
     if (c.released) {
       // Nobody will read it (RFC 1122, 4.2.2.13).

@@ -44,6 +44,7 @@ class machine {
   void input_syn_sent(tcb& c, arrival& a, segment& packet, instant now);
   bool acceptable(tcb& c, arrival& a, segment& packet, instant now);
   void apply_syn(tcb& c, wire::tcp_header const& h, bool is_answer, instant now);
+  [[nodiscard]] bool pass_own_fin(tcb& c, instant now);
   void input_data(tcb& c, arrival const& a, segment& packet, instant now);
   void input_fin(tcb& c, instant now);
   void became_established(tcb& c, instant now);
