@@ -75,7 +75,7 @@ def test_an_installation_makes_builds_and_runs_an_application(run, prefix, tmp_p
     assert "hello" in run("run", "hello", cwd=tmp_path).expect(0).output.lower()
     for file in (tmp_path / "hello/build").rglob("*"):
         if file.suffix in (".ninja", ".json", ".cpp", ".hpp"):
-            assert str(ROOT) not in file.read_text(), f"{file} names the source tree"
+            assert f"{ROOT}/" not in file.read_text(), f"{file} names the source tree"
 
 
 def test_a_plugin_is_built_against_an_installation(run, prefix, tmp_path):
