@@ -145,7 +145,7 @@ def test_a_crash_is_70_with_a_report_that_names_functions_and_their_places(how, 
     # Beside the guest's own words the driver knows the debug information: names as written, files and lines.
     places = ended.output[report.end():]
     if function != "terminate":
-        assert re.search(rf"{function}\(.*\) at \S*app/unikernel\.hpp:\d+", places), places
+        assert re.search(rf"{function}\(.*\) at \S*unikernel\.hpp:\d+", places), places
 
 
 def test_the_memory_limit_is_71_and_says_the_limit():
