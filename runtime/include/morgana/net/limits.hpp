@@ -52,4 +52,29 @@ struct network_limits {
   std::uint32_t datagram_queue_bytes = 256 * 1024;  ///< per socket; arriving ones are dropped and counted
 };
 
+struct resolver_limits {
+  std::uint32_t cached_answers = 256;             ///< the least recently used goes
+  duration cache_lifetime_min = 1s;               ///< a shorter TTL but 0 counts as this
+  duration cache_lifetime_max = 24h;
+  duration negative_lifetime_max = 15min;         ///< RFC 2308 5 suggests one to three hours at most
+  duration negative_lifetime_default = 30s;       ///< for a negative answer without a zone's SOA; RFC 2308 would not keep it
+  std::uint32_t aliases = 8;                      ///< CNAMEs from the name to its address; then limit_reached
+  std::uint32_t tries = 9;                        ///< of one question, over all servers; then timed_out or unreachable
+  duration first_timeout = 1s;                    ///< of a try; doubles with every round through the servers
+  duration timeout_max = 5s;
+  duration stream_timeout = 5s;                   ///< of a try over TCP
+  std::uint16_t udp_bytes = 1'232;                ///< largest answer over UDP that we ask for (RFC 9715)
+  std::uint32_t message_bytes = 16 * 1024;        ///< largest answer over TCP; a longer one fails the try
+  std::uint32_t lookups = 64;                     ///< questions being asked at once; the next one waits
+};
+
+struct dhcp_limits {
+  std::uint32_t leases = 1'024;                   ///< a server's table; the one that ended longest ago goes, else no offer
+  std::uint32_t name_servers = 4;                 ///< of those a server names; further ones are not used
+  std::uint32_t routes = 16;                      ///< classless static routes (RFC 3442) used
+  duration offer_held = 30s;                      ///< a server keeps an offered address for its client
+  duration declined_for = 10min;                  ///< a server does not offer a declined address
+  std::uint32_t requests_per_s = 200;             ///< a server answers; beyond them it is silent
+};
+
 }  // namespace morgana::net
