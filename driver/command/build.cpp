@@ -87,6 +87,15 @@ outcome<configuration> ensure_values(output& out, place_arguments const& with) {
 outcome<workspace_state> ensure_built(output& out, place_arguments const& with, unsigned jobs) {
   auto state = ensure_configured(out, with);
   if (!state) return fail(std::move(state));
+  if (!has_packages(*state)) {
+    // Which packages, and how they are compiled, is asked for again: it takes milliseconds, and a source that
+    // was edited meanwhile gives the packages as they are now.
+    auto what = ensure_values(out, with);
+    if (!what) return fail(std::move(what));
+    if (auto done = commit(*what); !done) return fail(std::move(done));
+    if (auto done = build_missing_packages(*what, out.steps(), jobs); !done) return fail(std::move(done));
+    out.clear();
+  }
   build_request request{
       .build_root = with.build_root(), .application = application_folder(with.path), .jobs = jobs};
   request.verbose = out.is_verbose();

@@ -26,6 +26,7 @@ outcome<fs::path> build_guest(output& out, fs::path const& folder, target const&
   if (!what) return fail(std::move(what));
   // The lock of a guest is nobody's: only the plan and the state are written.
   if (auto done = apply(what->plan, what->build_folder); !done) return fail(std::move(done));
+  if (auto done = build_missing_packages(*what, out.steps()); !done) return fail(std::move(done));
   build_request build_it{.build_root = build_root, .application = folder};
   std::string said;
   build_it.events.output = [&](std::string_view text) { said += text; };

@@ -51,19 +51,26 @@ std::string flat_name(std::string_view source) {
 class builder {
  public:
   builder(std::vector<chosen_package> const& packages, guest_toolchain const& toolchain,
-          package_cache const& cache, progress const& report)
+          package_cache const& cache, progress const& report, unsigned jobs)
       : toolchain_(toolchain),
         cache_(cache),
         report_(report),
+        jobs_(jobs),
         items_(plan_items(packages, toolchain, cache, hashes_)) {}
 
-  outcome<std::vector<built_package>> run() {
+  outcome<std::vector<built_package>> place() const {
     if (auto checked = check_sources(); !checked) return fail(std::move(checked));
+    std::vector<built_package> all;
+    for (auto const& item : items_) all.push_back(describe_entry(item));
+    return all;
+  }
+
+  outcome<std::vector<built_package>> run() {
+    auto all = place();
+    if (!all) return all;
     if (std::ranges::any_of(items_, [](auto const& item) { return !is_there(item.entry); })) {
       if (auto made = build_missing(); !made) return fail(std::move(made));
     }
-    std::vector<built_package> all;
-    for (auto const& item : items_) all.push_back(describe_entry(item));
     return all;
   }
 
@@ -153,9 +160,10 @@ class builder {
       output += '\n';
       if (report_) tell(text);
     };
-    auto const run = run_process({.arguments = {"ninja", "-C", staging_.string()},
-                                  .environment = {"NINJA_STATUS=[%f/%t] ", "LC_ALL=C.UTF-8"},
-                                  .line = line});
+    std::vector<std::string> call = {"ninja", "-C", staging_.string()};
+    if (jobs_ != 0) call.push_back(fmt::format("-j{}", jobs_));
+    auto const run = run_process(
+        {.arguments = call, .environment = {"NINJA_STATUS=[%f/%t] ", "LC_ALL=C.UTF-8"}, .line = line});
     auto kept = keep_objects(entries);
     if (run.good()) return kept;
     if (!run.started) return missing_tool("ninja", "ninja-build", run.error);
@@ -285,6 +293,7 @@ class builder {
   guest_toolchain const& toolchain_;
   package_cache const& cache_;
   progress const& report_;
+  unsigned jobs_;
   std::map<fs::path, file_hashes> hashes_;
   std::vector<build_item> items_;
   fs::path staging_;
@@ -292,12 +301,28 @@ class builder {
 
 }  // namespace
 
+namespace {
+
+package_cache absolute(package_cache cache) {
+  cache.root = fs::absolute(cache.root).lexically_normal();
+  return cache;
+}
+
+}  // namespace
+
+outcome<std::vector<built_package>> place_packages(std::vector<chosen_package> const& packages,
+                                                   guest_toolchain const& toolchain,
+                                                   package_cache const& cache) {
+  auto const where = absolute(cache);
+  return builder(packages, toolchain, where, {}, 0).place();
+}
+
 outcome<std::vector<built_package>> build_packages(std::vector<chosen_package> const& packages,
                                                    guest_toolchain const& toolchain,
-                                                   package_cache const& cache, progress const& report) {
-  package_cache absolute = cache;
-  absolute.root = fs::absolute(cache.root).lexically_normal();
-  return builder(packages, toolchain, absolute, report).run();
+                                                   package_cache const& cache, progress const& report,
+                                                   unsigned jobs) {
+  auto const where = absolute(cache);
+  return builder(packages, toolchain, where, report, jobs).run();
 }
 
 }  // namespace morgana::driver

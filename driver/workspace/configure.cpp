@@ -404,9 +404,10 @@ outcome<configuration> configure(configure_request const& request) {
   for (auto const& node : out.graph.nodes) nodes.emplace(node.name, node.implementation.name.value);
   if (auto done = check_lock(out, request.locked); !done) return fail(std::move(done));
 
-  auto built = build_packages(out.packages, out.toolchain, cache, request.report);
+  auto built = place_packages(out.packages, out.toolchain, cache);
   if (!built) return fail(std::move(built));
   out.built = *std::move(built);
+  for (auto const& one : out.built) out.state.packages.push_back(one.root);
 
   main_input const main{.name = out.app.name.value,
                         .target = out.on.name,
@@ -426,6 +427,13 @@ outcome<configuration> configure(configure_request const& request) {
   out.plan = *std::move(plan);
   out.state.watched = watch(out, *repositories, catalogues);
   return out;
+}
+
+outcome<void> build_missing_packages(configuration const& what, progress const& report, unsigned jobs) {
+  if (has_packages(what.state)) return {};
+  auto built = build_packages(what.packages, what.toolchain, {.root = cache_folder()}, report, jobs);
+  if (!built) return fail(std::move(built));
+  return {};
 }
 
 outcome<void> commit(configuration const& what) {

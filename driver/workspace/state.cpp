@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr int state_schema = 1;
+constexpr int state_schema = 2;
 
 /// FNV-1a, 64 bits: stamps are compared with earlier ones of this machine, nobody attacks them.
 class hasher {
@@ -117,11 +117,13 @@ std::string stamp_of(watched_tree const& tree) {
 std::string to_text(workspace_state const& state) {
   auto watched = json::array();
   for (auto const& tree : state.watched) watched.push_back(to_json(tree));
-  json const out{{"schema", state_schema},       {"driver", driver_stamp()},
-                 {"target", state.target},       {"name", state.name},
-                 {"options", state.options},     {"environment", state.environment},
-                 {"artefacts", state.artefacts}, {"budgets", state.budgets},
-                 {"settings", state.settings},   {"watched", watched}};
+  auto packages = json::array();
+  for (auto const& place : state.packages) packages.push_back(place.string());
+  json const out{
+      {"schema", state_schema},       {"driver", driver_stamp()}, {"target", state.target},
+      {"name", state.name},           {"options", state.options}, {"environment", state.environment},
+      {"artefacts", state.artefacts}, {"budgets", state.budgets}, {"settings", state.settings},
+      {"packages", packages},         {"watched", watched}};
   return out.dump(1, ' ', false, json::error_handler_t::replace) + '\n';
 }
 
@@ -141,6 +143,7 @@ std::optional<workspace_state> read_state(fs::path const& build_root) {
     state.artefacts = from.at("artefacts").get<text_map>();
     state.budgets = from.at("budgets").get<text_map>();
     state.settings = from.at("settings").get<text_map>();
+    for (auto const& place : from.at("packages")) state.packages.emplace_back(place.get<std::string>());
     for (auto const& tree : from.at("watched")) state.watched.push_back(tree_from(tree));
     return state;
   } catch (json::exception const&) {
@@ -152,6 +155,13 @@ std::optional<workspace_state> read_state(fs::path const& build_root) {
 bool is_current(workspace_state const& state) {
   if (state.environment != deciding_environment()) return false;
   return std::ranges::all_of(state.watched, [](auto const& tree) { return stamp_of(tree) == tree.stamp; });
+}
+
+bool has_packages(workspace_state const& state) {
+  return std::ranges::all_of(state.packages, [](auto const& place) {
+    std::error_code error;
+    return fs::exists(place, error);
+  });
 }
 
 fs::path artefact(workspace_state const& state, fs::path const& build_root, std::string const& name) {

@@ -210,6 +210,43 @@ def test_the_lock_is_kept_until_update(pages):
     assert morgana("update", cwd=pages).expect().output == "everything is up to date\n"
 
 
+def test_configure_compiles_nothing(tmp_path):
+    morgana("new", "app", cwd=tmp_path).expect()
+    cache = tmp_path / "cache"
+    for more in (["--dry-run"], []):
+        morgana("configure", tmp_path / "app", *more, XDG_CACHE_HOME=str(cache)).expect()
+        made = [path.name for path in (cache / "morgana").rglob("*.[ao]")]
+        assert made == [] and not (cache / "morgana/store").exists()
+
+
+def test_a_package_that_does_not_compile_is_an_error_of_build(tmp_path):
+    morgana("new", "app", cwd=tmp_path).expect()
+    app = tmp_path / "app"
+    (app / "recipes").mkdir()
+    (app / "recipes/broken.toml").write_text('''schema = 1
+name = "broken"
+version = "1"
+licence = "ISC"
+[source]
+kind = "path"
+path = "../part"
+[build]
+sources = ["*.c"]
+''')
+    (app / "part").mkdir()
+    (app / "part/part.c").write_text("int part(void) { return unknown; }\n")
+    description = app / "unikernel.toml"
+    description.write_text('packages = ["broken"]\nrepositories = ["recipes"]\n' + description.read_text())
+    morgana("configure", app).expect()
+    failed = morgana("build", app)
+    assert failed.code == 1
+    assert failed.output.count("[package-build]") == 1
+    assert "package `broken` 1 does not build: use of undeclared identifier 'unknown'" in failed.output
+    assert "part/part.c:1:" in failed.output
+    (app / "part/part.c").write_text("int part(void) { return 0; }\n")
+    morgana("build", app).expect()
+
+
 def test_clean_removes_the_build_and_nothing_else(tmp_path):
     morgana("new", "app", cwd=tmp_path).expect()
     morgana("configure", "app", cwd=tmp_path).expect()

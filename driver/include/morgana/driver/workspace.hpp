@@ -3,7 +3,8 @@
 //   description → target → packages → requirements → graph → packages of chosen nodes → lock → plan
 //
 // configure() reads files and fills the package cache, but writes nothing into the workspace: what it gives
-// can be shown (--dry-run) or written by commit(). build() then runs Ninja. Everything that decides about the
+// can be shown (--dry-run) or written by commit(). Packages are fetched by it, and compiled only when a build
+// needs them: by build_missing_packages(). build() then runs Ninja. Everything that decides about the
 // result is stamped in build/morgana.json, so that a build with nothing to do costs a walk over file times.
 #pragma once
 
@@ -32,14 +33,14 @@ namespace morgana::driver {
 inline constexpr std::string_view morgana_version = "0.1.0";
 
 struct configure_request {
-  std::filesystem::path application;         ///< its folder, or unikernel.toml
+  std::filesystem::path application;                 ///< its folder, or unikernel.toml
   std::optional<std::string> target = std::nullopt;  ///< none: MORGANA_TARGET, the last one, the default one
   std::map<std::string, std::string> options = {};   ///< --NAME=VALUE, without dashes
   std::optional<std::filesystem::path> output = std::nullopt;  ///< instead of APP/build
-  bool locked = false;                       ///< refuse any change of the lock
+  bool locked = false;                                         ///< refuse any change of the lock
   bool offline = false;
-  bool update_all = false;                   ///< forget every locked version
-  std::set<std::string> update = {};         ///< forget these
+  bool update_all = false;            ///< forget every locked version
+  std::set<std::string> update = {};  ///< forget these
   progress report = {};
 };
 
@@ -51,10 +52,10 @@ struct target_settings {
 
 /// Files and folders whose change means that configure must run again.
 struct watched_tree {
-  std::filesystem::path root;                ///< a folder, or a file
-  std::vector<std::string> extensions = {};  ///< only these; empty: all
+  std::filesystem::path root;                    ///< a folder, or a file
+  std::vector<std::string> extensions = {};      ///< only these; empty: all
   std::vector<std::filesystem::path> skip = {};  ///< folders below it that are not looked at
-  bool names_only = false;                   ///< only which files there are: Ninja sees their content
+  bool names_only = false;                       ///< only which files there are: Ninja sees their content
   std::string stamp = {};
 };
 
@@ -62,11 +63,12 @@ struct watched_tree {
 struct workspace_state {
   std::string target;
   std::map<std::string, std::string> options;
-  std::string name;                          ///< of the application
+  std::string name;                                ///< of the application
   std::map<std::string, std::string> environment;  ///< variables that decide about the result
   std::map<std::string, std::string> artefacts;    ///< by name, relative to the target's build folder
   std::map<std::string, std::string> budgets;      ///< artefact → bytes
   std::map<std::string, std::string> settings;     ///< evaluated, of the target
+  std::vector<std::filesystem::path> packages;     ///< their places in the store, built or not
   std::vector<watched_tree> watched;
 };
 
@@ -78,13 +80,13 @@ struct configuration {
   device_graph graph;
   option_table options;
   std::vector<chosen_package> packages;
-  std::vector<built_package> built;
+  std::vector<built_package> built;  ///< where they lie once they are
   guest_toolchain toolchain;
   lock_file locked_before, lock;
   std::filesystem::path lock_path;
-  std::filesystem::path build_root;          ///< APP/build, or -o
-  std::filesystem::path build_folder;        ///< build_root / target
-  std::string image;                         ///< file name below build_folder
+  std::filesystem::path build_root;    ///< APP/build, or -o
+  std::filesystem::path build_folder;  ///< build_root / target
+  std::string image;                   ///< file name below build_folder
   build_plan plan;
   workspace_state state;
 };
@@ -107,6 +109,14 @@ struct configuration {
 
 /// True when nothing changed since.
 [[nodiscard]] bool is_current(workspace_state const& state);
+
+/// True when the store has every package of the last configuration.
+[[nodiscard]] bool has_packages(workspace_state const& state);
+
+/// Compiles the packages that the store lacks, `jobs` commands at a time (0: Ninja's choice). Errors: those
+/// of build_packages.
+[[nodiscard]] outcome<void> build_missing_packages(configuration const& what, progress const& report,
+                                                   unsigned jobs = 0);
 
 /// The stamp of a tree as it is now.
 [[nodiscard]] std::string stamp_of(watched_tree const& tree);
@@ -140,17 +150,19 @@ struct build_events {
 struct build_request {
   std::filesystem::path build_root;
   std::filesystem::path application;
-  unsigned jobs = 0;                         ///< 0: Ninja's choice
+  unsigned jobs = 0;  ///< 0: Ninja's choice
   bool verbose = false;
   build_events events = {};
 };
 
-/// Runs Ninja in the target's build folder and checks the budgets. The compiler's words go to events.output;
-/// errors then are `build-failed` with level note-like brevity, `over-budget`, `missing-tool`.
+/// Runs Ninja in the target's build folder and checks the budgets; the packages must be there. The compiler's
+/// words go to events.output; errors then are `build-failed` with level note-like brevity, `over-budget`,
+/// `missing-tool`.
 [[nodiscard]] outcome<void> build(workspace_state const& state, build_request const& request);
 
 /// Where an artefact of the last configuration lies.
-[[nodiscard]] std::filesystem::path artefact(workspace_state const& state, std::filesystem::path const& build_root,
+[[nodiscard]] std::filesystem::path artefact(workspace_state const& state,
+                                             std::filesystem::path const& build_root,
                                              std::string const& name);
 
 }  // namespace morgana::driver

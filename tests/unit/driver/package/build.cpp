@@ -105,6 +105,19 @@ TEST_CASE("packages are built into the store and found there afterwards") {
   CHECK(work.told.empty());
 }
 
+TEST_CASE("packages have their places before anything is compiled") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  auto const placed = value_of(place_packages(work.packages(), work.chain, work.cache));
+  CHECK_FALSE(fs::exists(folder / "cache/store"));
+  auto const built = work.build();
+  REQUIRE(placed.size() == built.size());
+  for (std::size_t at = 0; at < placed.size(); ++at) {
+    CHECK(placed[at].root == built[at].root);
+    CHECK(placed[at].archive == built[at].archive);
+  }
+}
+
 TEST_CASE("nothing in an archive depends on where source and cache lie") {
   temporary_folder folder;
   workshop first(folder / "a");

@@ -3,10 +3,10 @@
 #include <catch2/catch.hpp>
 #include <fstream>
 
+#include "morgana/driver/workspace.hpp"
 #include "workspace/compiler_output.hpp"
 #include "workspace/image_map.hpp"
 #include "workspace/state.hpp"
-#include "morgana/driver/workspace.hpp"
 
 using namespace morgana::driver;
 namespace fs = std::filesystem;
@@ -113,6 +113,7 @@ TEST_CASE("a state that was written is read again; a broken one is as if there w
                         .artefacts = {{"image", "app"}},
                         .budgets = {{"image", "1024"}},
                         .settings = {{"memory", "64 MiB"}},
+                        .packages = {here.folder / "store/part-1-key"},
                         .watched = {{.root = here.folder / "file", .extensions = {}, .skip = {}}}};
   state.watched[0].stamp = stamp_of(state.watched[0]);
   here.write("morgana.json", to_text(state));
@@ -121,6 +122,9 @@ TEST_CASE("a state that was written is read again; a broken one is as if there w
   CHECK(read->options == state.options);
   CHECK(read->budgets == state.budgets);
   CHECK(artefact(*read, "/build", "image") == "/build/unix/app");
+  CHECK_FALSE(has_packages(*read));
+  here.write("store/part-1-key/libpart.a", "");
+  CHECK(has_packages(*read));
   CHECK(is_current(*read));
   here.write("file", "now there");
   CHECK(!is_current(*read));
@@ -144,7 +148,8 @@ TEST_CASE("pieces of the map sum up to the sections, and know their owners") {
       "             120              120       30     1                 alias_of_x\n"
       "             150              150       10     1         <internal>:(.text)\n"
       "             200              200      100     1 .bss\n"
-      "             200              200      100     1         object_files/source_root/src/a.cpp.o:(.bss)\n";
+      "             200              200      100     1         "
+      "object_files/source_root/src/a.cpp.o:(.bss)\n";
   auto const pieces = parse_link_map(map, {{".text", 0x60}, {".shstrtab", 5}});
   std::uint64_t total = 0;
   for (auto const& piece : pieces) total += piece.bytes;
