@@ -40,6 +40,10 @@ class deadlines {
     sink(hole);
     rise(last.who->heap_index);
   }
+  /// When it will be woken at the latest.
+  [[nodiscard]] instant of(timed const& one) const {
+    return one.heap_index == timed::not_waiting ? never : heap_[one.heap_index].when;
+  }
   [[nodiscard]] instant next() const { return heap_.empty() ? never : heap_.front().when; }
   /// Takes out one whose time has come, or null.
   [[nodiscard]] timed* pop(instant now) {

@@ -49,6 +49,15 @@ information tcb::info() const {
   all.has_ecn = terms.ecn;
   all.send_window_scale = terms.send_scale;
   all.receive_window_scale = terms.receive_scale;
+  all.send_unacknowledged = send_una.value;
+  all.send_next = send_next.value;
+  all.send_window_bytes = send_window;
+  all.receive_next = receive.next().value;
+  if (current != tcp::state::closed && current != tcp::state::time_wait) {
+    all.unsent_bytes = static_cast<std::uint32_t>(std::max(send.end() - send_next, 0));
+    if (fin_queued && !fin_sent()) ++all.unsent_bytes;
+  }
+  all.deadline = host->wakes.of(*this);
   return all;
 }
 

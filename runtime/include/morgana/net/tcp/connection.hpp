@@ -49,6 +49,14 @@ struct information {
   std::uint64_t segments_sent = 0, segments_received = 0, segments_retransmitted = 0;
   bool has_timestamps = false, has_sack = false, has_ecn = false;
   std::uint8_t send_window_scale = 0, receive_window_scale = 0;
+
+  // What a simulator's oracles compare with what it saw: RFC 9293 3.3.1.
+  std::uint32_t send_unacknowledged = 0;      ///< SND.UNA
+  std::uint32_t send_next = 0;                ///< SND.NXT
+  std::uint32_t send_window_bytes = 0;        ///< SND.WND
+  std::uint32_t receive_next = 0;             ///< RCV.NXT
+  std::uint32_t unsent_bytes = 0;             ///< written, and never sent yet; the FIN counts as one
+  instant deadline = never;                   ///< when it acts by itself at the latest, should nothing arrive
 };
 
 /// Which of a user's waits may have an answer now; a set, reported by engine::poll_event.
