@@ -108,7 +108,9 @@ result<udp_port*> core::bind(endpoint const& local) {
   bool const possible =
       local.address.is_unspecified() || local.address.is_multicast() || self_->is_local(local.address);
   if (!possible) return failure(net_error::address_not_available);
-  return self_->udp.bind(local);
+  auto bound = self_->udp.bind(local);
+  if (!bound && bound.error().is(net_error::limit_reached)) ++self_->counters.sockets_refused;
+  return bound;
 }
 
 result<void> core::ping(ip_address const& to, std::uint16_t identifier, std::uint16_t sequence,
@@ -160,6 +162,7 @@ result<void> core::add_address(cidr const& address, instant now) {
   host::address_table::entry entry;
   entry.address = address;
   auto added = self_->addresses.add(entry, now);
+  if (!added && added.error().is(net_error::limit_reached)) ++self_->counters.addresses_refused;
   self_->addresses.on_deadline(now);
   return added;
 }
@@ -168,7 +171,9 @@ void core::remove_address(ip_address const& address) { self_->addresses.remove(a
 
 result<void> core::add_route(route const& one) {
   ++self_->generation;
-  return self_->routes.add(one);
+  auto added = self_->routes.add(one);
+  if (!added && added.error().is(net_error::limit_reached)) ++self_->counters.routes_refused;
+  return added;
 }
 
 void core::remove_route(cidr const& destination) {
@@ -179,6 +184,7 @@ void core::remove_route(cidr const& destination) {
 result<void> core::join_group(ip_address const& group, instant now) {
   self_->now = now;
   auto joined = self_->groups.join(group, now);
+  if (!joined && joined.error().is(net_error::limit_reached)) ++self_->counters.groups_refused;
   self_->groups.on_deadline(now);
   return joined;
 }

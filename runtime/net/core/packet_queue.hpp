@@ -30,7 +30,7 @@ class packet_pool {
 
   /// An empty node, or null at the limit.
   [[nodiscard]] queued_packet* take() {
-    if (free_ == nullptr && !grow()) return nullptr;
+    if (used_ >= limit_ || (free_ == nullptr && !grow())) return nullptr;
     auto* const taken = std::exchange(free_, free_->next);
     taken->next = nullptr;
     ++used_;

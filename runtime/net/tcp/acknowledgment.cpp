@@ -62,6 +62,7 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
       auto const& block = h.options.sack[i];
       if (block.left < block.right && block.left >= c.send_una && block.right <= c.send_next) {
         c.flight.sack(block.left, block.right, limits.sack_ranges, got);
+        if (got.ranges_full) ++counters.sack_ranges_full;
       }
     }
   }

@@ -37,6 +37,7 @@ void machine::close(tcb& c) {
     --live;
   }
   wakes.remove(c);
+  if (!without_buffers.empty()) std::erase(without_buffers, &c);
   static_cast<hook<output_tag>&>(c).unlink();
   c.timer = timer_kind::none;
   c.timer_at = c.acknowledge_at = c.keepalive_at = c.end_at = c.stalled_since = never;

@@ -16,10 +16,9 @@ constexpr std::uint32_t cookie_sack = 0x10;
 constexpr std::uint32_t cookie_ecn = 0x20;
 constexpr std::uint32_t cookie_bits = 0x3f;
 
-agreed read_terms(wire::tcp_header const& h, network_limits const& limits, std::uint8_t scale) {
+agreed read_terms(wire::tcp_header const& h, std::uint16_t segment_bytes, std::uint8_t scale) {
   agreed t;
-  t.peer_segment_bytes =
-      std::max(h.options.maximum_segment_size.value_or(std::uint16_t{536}), limits.mss_bytes_min);
+  t.peer_segment_bytes = segment_bytes;
   t.timestamps = h.options.timestamps.has_value();
   t.sack = h.options.sack_permitted;
   t.send_scale = h.options.window_scale.value_or(std::uint8_t{0});
@@ -33,6 +32,13 @@ std::uint32_t first_window(port const& where, network_limits const& limits) {
 }
 
 }  // namespace
+
+std::uint16_t machine::peer_segment_bytes(wire::tcp_header const& h) {
+  auto const told = h.options.maximum_segment_size.value_or(std::uint16_t{536});
+  if (told >= limits.mss_bytes_min) return told;
+  ++counters.mss_raised;
+  return limits.mss_bytes_min;
+}
 
 std::uint8_t machine::receive_scale() const {
   std::uint8_t scale = 0;
@@ -81,7 +87,7 @@ void machine::send_syn_ack(half_open& entry, instant now) {
 void machine::send_cookie(port& where, arrival const& a, instant now) {
   half_open entry(a.key, where);
   auto const& h = a.header;
-  entry.terms = read_terms(h, limits, receive_scale());
+  entry.terms = read_terms(h, peer_segment_bytes(h), receive_scale());
   entry.peer_initial = h.sequence;
   entry.initial = numbers.cookie(a.key, h.sequence, entry.terms.peer_segment_bytes, now);
   if (!entry.terms.timestamps) {
@@ -116,7 +122,7 @@ void machine::input_listening(port& where, arrival const& a, instant now) {
   }
   if (half_opens.entries.used() >= limits.syn_received) return send_cookie(where, a, now);
   auto* const entry = half_opens.entries.take(a.key, where);
-  entry->terms = read_terms(h, limits, receive_scale());
+  entry->terms = read_terms(h, peer_segment_bytes(h), receive_scale());
   entry->initial = numbers.initial_sequence(a.key, now);
   entry->peer_initial = h.sequence;
   entry->timestamp_offset = numbers.timestamp_offset(a.key);
@@ -139,6 +145,7 @@ void machine::retransmit_half_opens(instant now) {
     while (auto* const entry = group.front()) {
       if (entry->at > now) break;
       if (entry->retries >= limits.syn_retries) {
+        ++counters.half_opens_expired;
         forget(*entry);
         continue;
       }

@@ -378,8 +378,7 @@ void machine::input_syn_sent(tcb& c, arrival& a, segment& packet, instant now) {
 /// What the peer's SYN or SYN-ACK says, on the active side.
 void machine::apply_syn(tcb& c, wire::tcp_header const& h, bool is_answer, instant now) {
   auto& t = c.terms;
-  t.peer_segment_bytes =
-      std::max(h.options.maximum_segment_size.value_or(std::uint16_t{536}), limits.mss_bytes_min);
+  t.peer_segment_bytes = peer_segment_bytes(h);
   t.timestamps = h.options.timestamps.has_value();
   t.sack = h.options.sack_permitted;
   t.send_scale = h.options.window_scale.value_or(std::uint8_t{0});

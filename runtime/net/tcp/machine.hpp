@@ -77,6 +77,10 @@ class machine {
   void on_deadline(instant now);
   [[nodiscard]] instant next_deadline() const;
   void start_keepalive(tcb& c, instant now);
+  /// How long data may wait without progress; 0: as long as it is retransmitted.
+  [[nodiscard]] duration stall_limit(tcb const& c) const;
+  /// A write found no buffer, and nothing is queued whose acknowledgment would wake the writer.
+  void wait_for_buffers(tcb& c, instant now);
 
   // output.cpp
   void schedule(tcb& c) {
@@ -113,6 +117,8 @@ class machine {
   [[nodiscard]] port* find_port(ip_address const& address, std::uint16_t number) const;
   [[nodiscard]] tcb* open(flow_key const& key, settings const& with, instant now);
   [[nodiscard]] std::uint8_t receive_scale() const;
+  /// What a SYN says of the largest segment, not below the limit.
+  [[nodiscard]] std::uint16_t peer_segment_bytes(wire::tcp_header const& h);
 
   // ending.cpp
   void notify(event_source& source, std::uint8_t bits);
@@ -151,6 +157,8 @@ class machine {
   static constexpr unsigned segments_per_turn = 32;
   unsigned turn = 0;     ///< segments that the connection in front sent in a row
   std::size_t live = 0;  ///< connections in the flow table
+  std::vector<tcb*> without_buffers;
+  instant buffers_at = never;  ///< when they look again
   // Challenge ACKs of this second (RFC 5961, 7), and how many there may be.
   instant challenge_second = instant::min();
   std::uint32_t challenges_left = 0;

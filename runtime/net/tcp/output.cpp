@@ -55,6 +55,7 @@ std::uint16_t machine::window_to_advertise(tcb& c) {
   auto const step = std::min(c.segment_bytes(), std::max(c.chosen.receive_buffer_bytes / 2, 1u));
   if (fresh - c.receive_edge >= static_cast<std::int32_t>(step)) c.receive_edge = fresh;
   auto const window = static_cast<std::uint32_t>(std::max(c.receive_edge - next, 0));
+  if (window == 0) ++counters.windows_closed;
   auto const scale = c.terms.receive_scale;
   return static_cast<std::uint16_t>(std::min((window + (1u << scale) - 1u) >> scale, 65'535u));
 }

@@ -86,13 +86,17 @@ void sent_list::sack(sequence left, sequence right, std::uint32_t ranges_max, ac
   // Each block cuts at most two records; a peer that acknowledges crumbs gets no more records than the limit.
   for (auto* one = records_.front(); one != nullptr && one->begin < right; one = records_.next(*one)) {
     if (one->end <= left || one->is_sacked) continue;
+    bool const cuts = one->begin < left || right < one->end;
+    if (cuts && sacked_ranges_ >= ranges_max) {
+      outcome.ranges_full = true;
+      continue;
+    }
     if (one->begin < left) {
-      if (sacked_ranges_ >= ranges_max) continue;
+      ++sacked_ranges_;
       split(*one, left);
       continue;
     }
     if (right < one->end) {
-      if (sacked_ranges_ >= ranges_max) return;
       ++sacked_ranges_;
       split(*one, right);
     }

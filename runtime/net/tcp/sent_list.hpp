@@ -38,6 +38,7 @@ struct acknowledged {
   bool rack_was_retransmitted = false;
   bool reordered = false;           ///< below what was delivered before, and sent only once
   bool duplicate_reported = false;  ///< DSACK
+  bool ranges_full = false;         ///< a block was not recorded for the limit of ranges
 };
 
 class sent_list {

@@ -67,7 +67,12 @@ result<std::size_t> tcb::write(std::span<std::byte const> bytes, instant now) {
   auto const limit = std::min(chosen.send_buffer_bytes, host->limits.send_buffer_bytes);
   auto const room = limit - std::min<std::size_t>(limit, send.size());
   auto const done = send.append(bytes.first(std::min(bytes.size(), room)));
-  if (done < bytes.size()) writer_waits = true;
+  if (done < bytes.size()) {
+    writer_waits = true;
+    ++host->counters.send_buffers_full;
+    if (done < std::min(bytes.size(), room)) ++host->counters.buffers_exhausted;
+    if (send.size() == 0) host->wait_for_buffers(*this, now);
+  }
   if (done != 0) user_sent(now);
   return done;
 }

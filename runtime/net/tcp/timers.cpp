@@ -1,5 +1,6 @@
 // Time: one deadline per connection, the least of its timers (RFC 6298, RFC 8985 7, RFC 9293 3.8).
 #include <algorithm>
+#include <utility>
 
 #include "machine.hpp"
 
@@ -8,6 +9,8 @@ namespace morgana::net::tcp {
 namespace {
 constexpr duration delayed_acknowledgment_max = 200ms;  // what a peer may hold back (RFC 8985, 7.2)
 constexpr duration fin_wait_2_max = 60s;
+/// Between looks at a pool that was empty: it tells nobody when a buffer comes back.
+constexpr duration buffers_interval = 10ms;
 
 duration backed_off(duration timeout, std::uint8_t times) {
   return std::min<duration>(timeout * (1 << std::min<int>(times, 10)), timeout_max);
@@ -55,8 +58,8 @@ void machine::arm(tcb& c, instant now) {
     arm_loss_timer(c, now);
   }
   auto first = std::min({c.timer_at, c.acknowledge_at, c.keepalive_at, c.end_at});
-  if (c.stalled_since != never && c.chosen.user_timeout != 0s) {
-    first = std::min(first, after(c.stalled_since, c.chosen.user_timeout));
+  if (c.stalled_since != never && stall_limit(c) != 0s) {
+    first = std::min(first, after(c.stalled_since, stall_limit(c)));
   }
   if (first != never) wakes.at_latest(c, first);
 }
@@ -69,9 +72,9 @@ void machine::start_keepalive(tcb& c, instant) {
 /// One of its timers may have come; those that have not stay.
 void machine::wake(tcb& c, instant now) {
   if (c.end_at <= now) return close(c);
-  if (c.stalled_since != never && c.chosen.user_timeout != 0s &&
-      now - c.stalled_since >= c.chosen.user_timeout) {
+  if (c.stalled_since != never && stall_limit(c) != 0s && now - c.stalled_since >= stall_limit(c)) {
     ++counters.timeouts;
+    if (c.released) ++counters.abandoned;
     send_reset(c);
     return fail(c, net_error::timed_out);
   }
@@ -157,7 +160,27 @@ void machine::wake(tcb& c, instant now) {
   arm(c, now);
 }
 
+duration machine::stall_limit(tcb const& c) const {
+  auto const chosen = c.chosen.user_timeout;
+  if (!c.released) return chosen;
+  // A peer that acknowledges probes of its closed window for ever would keep it (RFC 6429 2 allows to end it).
+  return chosen == 0s ? limits.abandoned_stall : std::min(chosen, limits.abandoned_stall);
+}
+
+void machine::wait_for_buffers(tcb& c, instant now) {
+  if (std::ranges::find(without_buffers, &c) == without_buffers.end()) without_buffers.push_back(&c);
+  buffers_at = std::min(buffers_at, after(now, buffers_interval));
+}
+
 void machine::on_deadline(instant now) {
+  if (buffers_at <= now) {
+    buffers_at = never;
+    if (chunks.buffers.has_room()) {
+      for (auto* const one : std::exchange(without_buffers, {})) notify(*one, ready_to_write);
+    } else if (!without_buffers.empty()) {
+      buffers_at = after(now, buffers_interval);
+    }
+  }
   while (auto* const one = wakes.pop(now)) wake(static_cast<tcb&>(*one), now);
   retransmit_half_opens(now);
   while (auto* const one = time_waits.queue.front()) {
@@ -169,7 +192,7 @@ void machine::on_deadline(instant now) {
 }
 
 instant machine::next_deadline() const {
-  auto first = std::min(wakes.next(), half_opens.next());
+  auto first = std::min({wakes.next(), half_opens.next(), buffers_at});
   if (auto const* one = time_waits.queue.front()) first = std::min(first, one->end);
   return first;
 }

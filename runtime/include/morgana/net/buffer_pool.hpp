@@ -25,6 +25,8 @@ class buffer_pool {
   [[nodiscard]] slice take_slice(std::size_t bytes);
 
   [[nodiscard]] std::size_t buffer_bytes() const { return buffer_bytes_; }
+  /// Whether take() would give one.
+  [[nodiscard]] bool has_room() const { return used_ < limit_buffers_; }
   [[nodiscard]] std::size_t used_buffers() const { return used_; }
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
 

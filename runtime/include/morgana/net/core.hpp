@@ -60,6 +60,7 @@ struct core_counters {
   std::uint64_t reassembly_overlaps = 0, reassembly_evicted = 0, reassembly_timeouts = 0, reassembly_too_many = 0;
   std::uint64_t neighbors_refused = 0, solicitations_suppressed = 0, path_mtu_reduced = 0, path_mtu_evicted = 0;
   std::uint64_t transmit_queue_full = 0, redirects_ignored = 0, looped = 0;
+  std::uint64_t addresses_refused = 0, routes_refused = 0, groups_refused = 0, sockets_refused = 0;  ///< limit_reached
 };
 
 /// A bound UDP port.

@@ -1,5 +1,6 @@
 // Every limit of the network stack in one place, with what happens at it. All are values of one struct, so
-// that a test or a small guest can choose others; each has a counter of the same name in `counters`.
+// that a test or a small guest can choose others. tests/proofs/limits.toml names the counter that shows each at
+// work and the test that reaches it.
 #pragma once
 
 #include <cstddef>
@@ -25,6 +26,7 @@ struct network_limits {
   std::uint32_t retransmissions = 15;             ///< then the connection ends in timed_out
   duration time_wait_length = 60s;                ///< twice the maximum segment lifetime
   duration zero_window_probe = 120s;              ///< longest wait between probes
+  duration abandoned_stall = 120s;                ///< without a user and without progress for so long: reset
 
   // IP
   std::uint32_t reassembly_bytes = 256 * 1024;    ///< of all datagrams; the oldest goes

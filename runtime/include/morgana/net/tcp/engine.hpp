@@ -52,6 +52,12 @@ struct engine_counters {
   std::uint64_t syn_dropped = 0, syn_cookies_sent = 0, syn_cookies_accepted = 0, syn_cookies_refused = 0;
   std::uint64_t accept_queue_full = 0, challenge_acks = 0, challenge_acks_suppressed = 0, paws_dropped = 0;
   std::uint64_t out_of_order_dropped = 0, connections_refused = 0, time_wait_evicted = 0, timeouts = 0;
+  std::uint64_t sack_ranges_full = 0;           ///< acknowledgments with a block that was not recorded
+  std::uint64_t half_opens_expired = 0, mss_raised = 0;
+  std::uint64_t windows_closed = 0;             ///< a window of zero was told a peer
+  std::uint64_t send_buffers_full = 0;          ///< writes that were not taken whole
+  std::uint64_t buffers_exhausted = 0;          ///< writes of nothing because the pool had none
+  std::uint64_t abandoned = 0;                  ///< connections without a user whose peer took nothing
 };
 
 class engine {
