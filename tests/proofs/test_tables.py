@@ -1,0 +1,41 @@
+"""The tables beside this file are true of this tree."""
+
+import re
+
+from catalogue import proofs, source, table, unknown
+
+known = proofs()
+
+
+def struct_fields(path, name):
+    """Names of a struct's members, by its text: enough for structs of plain members."""
+    text = (source / path).read_text()
+    body = re.search(rf"struct {name} {{(.*?)\n}};", text, re.DOTALL).group(1)
+    body = re.sub(r"//.*", "", body)
+    fields = []
+    for statement in body.split(";"):
+        declared = re.match(r"\s*(?:std::)?\w+(?:::\w+)*\s+(.*)", statement.strip(), re.DOTALL)
+        if declared:
+            fields += [part.split("=")[0].strip() for part in declared.group(1).split(",") if part.strip()]
+    return fields
+
+
+def counters():
+    return set(struct_fields("runtime/include/morgana/net/core.hpp", "core_counters")) | set(
+        struct_fields("runtime/include/morgana/net/tcp/engine.hpp", "engine_counters")) | {"refused"}
+
+
+def test_every_limit_has_a_counter_and_a_test_that_reaches_it():
+    rows = {row["field"]: row for row in table("limits.toml")["limit"]}
+    fields = struct_fields("runtime/include/morgana/net/limits.hpp", "network_limits")
+    assert len(fields) > 30
+    assert sorted(rows) == sorted(fields), "a field of network_limits without a row in limits.toml, or a row without one"
+    for field, row in rows.items():
+        assert not unknown(row["tests"], known), f"{field}: no such test {unknown(row['tests'], known)}"
+        assert row["tests"], f"{field}: no test"
+        # What only times something has nothing to count; it says what shows it instead.
+        assert row.get("counters") or row.get("seen"), f"{field}: neither counters nor seen"
+        assert set(row.get("counters", [])) <= counters(), f"{field}: no such counter in {row['counters']}"
+        if row.get("at_default"):
+            continue
+        assert any(f"limits.{field}" in known[name] for name in row["tests"]), f"{field}: no test sets or reads limits.{field}"
