@@ -61,6 +61,12 @@ information tcb::info() const {
   return all;
 }
 
+settings& tcb::options() {
+  // What is changed now is looked at in the next output pass: a keepalive or a timeout may begin.
+  if (in_table) host->schedule(*this);
+  return chosen;
+}
+
 result<std::size_t> tcb::write(std::span<std::byte const> bytes, instant now) {
   if (failed) return morgana::failure(*failed);
   if (fin_queued || current == tcp::state::closed) return morgana::failure(net_error::not_connected);

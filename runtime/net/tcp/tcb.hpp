@@ -60,7 +60,7 @@ class tcb final : public connection,
   [[nodiscard]] endpoint peer() const override { return {key.peer, key.peer_port}; }
   [[nodiscard]] tcp::state state() const override { return current; }
   [[nodiscard]] information info() const override;
-  [[nodiscard]] settings& options() override { return chosen; }
+  [[nodiscard]] settings& options() override;
   [[nodiscard]] std::optional<net_error> failure() const override { return failed; }
   [[nodiscard]] result<std::size_t> write(std::span<std::byte const> bytes, instant now) override;
   [[nodiscard]] result<bool> write(std::span<slice> owned, instant now) override;

@@ -57,6 +57,7 @@ void machine::arm(tcb& c, instant now) {
       (c.timer == timer_kind::window_probe && !wants_probe)) {
     arm_loss_timer(c, now);
   }
+  if (c.keepalive_at == never && c.chosen.keepalive) start_keepalive(c, now);
   auto first = std::min({c.timer_at, c.acknowledge_at, c.keepalive_at, c.end_at});
   if (c.stalled_since != never && stall_limit(c) != 0s) {
     first = std::min(first, after(c.stalled_since, stall_limit(c)));
