@@ -39,3 +39,15 @@ def test_every_limit_has_a_counter_and_a_test_that_reaches_it():
         if row.get("at_default"):
             continue
         assert any(f"limits.{field}" in known[name] for name in row["tests"]), f"{field}: no test sets or reads limits.{field}"
+
+
+def test_every_case_of_mirage_tcpip_has_a_test_of_ours():
+    groups = table("mirage_tcpip.toml")["group"]
+    assert len(groups) == 17
+    for group in groups:
+        assert sum(case.get("count", 1) for case in group["case"]) == group["count"], group["name"]
+        for case in group["case"]:
+            assert case["tests"], f"{group['name']}: {case['name']}: no test"
+            missing = unknown(case["tests"], known)
+            assert not missing, f"{group['name']}: {case['name']}: no such test {missing}"
+    assert sum(group["count"] for group in groups) == 427

@@ -427,3 +427,29 @@ TEST_CASE("frames of another VLAN, another host or a group as sender are not loo
   CHECK(host->counters().not_for_us == 4);
   CHECK(tagged(42, mac(1), mac(9)) == 1);
 }
+
+TEST_CASE("A datagram whose sum is zero goes out and comes in as all ones") {
+  scripted under;
+  auto* const port = under.host->bind({under.mine, 7}).value();
+  endpoint const theirs{under.peer, 1000};
+  // The two bytes that bring the sum to zero are what it is without them.
+  for (bool outgoing : {true, false}) {
+    auto const from = outgoing ? port->local() : theirs;
+    auto const to = outgoing ? theirs : port->local();
+    auto const without = udp_datagram(from, to, bytes(2));
+    auto const missing = wire::load16(without, 6);
+    bytes payload(2);
+    wire::store16(payload, 0, missing);
+    auto const datagram = udp_datagram(from, to, payload);
+    REQUIRE(wire::load16(datagram, 6) == 0xffff);
+    if (outgoing) {
+      REQUIRE(port->send(payload, theirs, under.now));
+      auto const sent = under.host.sent(under.now);
+      REQUIRE(sent.size() == 1);
+      CHECK(wire::load16(sent[0], 14 + 20 + 6) == 0xffff);
+    } else {
+      under.receive(ipv4_packet(under.peer, under.mine, wire::protocol::udp, datagram));
+      CHECK(read(*port) == payload);
+    }
+  }
+}

@@ -238,3 +238,89 @@ TEST_CASE("a datagram longer than an IP packet can be is dropped") {
   CHECK(under.add({65'528, 8, false}) == reassembly::outcome::dropped);
   CHECK(under.parts.counters().too_long == 1);
 }
+
+// ---- the explicit lists of mirage-tcpip's group `ipv4`, offsets in bytes -------------------------------
+
+TEST_CASE("the listed sets of fragments give their datagrams, and only with the last piece") {
+  std::vector<std::vector<piece>> const sets{
+      {{0, 16, true}, {16, 16, false}},
+      {{0, 16, true}, {16, 24, false}},
+      {{16, 16, false}, {0, 16, true}},
+      {{16, 24, false}, {0, 16, true}},
+      {{0, 984, true}, {984, 16, false}},
+      {{0, 984, true}, {984, 16, true}, {1000, 16, false}},
+      {{0, 1000, true}, {1000, 48, false}},
+  };
+  for (auto const& set : sets) {
+    bench under;
+    std::size_t size = 0;
+    bytes whole;
+    for (std::size_t i = 0; i < set.size(); ++i) {
+      size += set[i].size;
+      bool const is_last = i + 1 == set.size();
+      REQUIRE(under.add(set[i], &whole) == (is_last ? reassembly::outcome::complete : reassembly::outcome::waiting));
+    }
+    check_whole(whole, size);
+  }
+  int orders = 0;
+  for (std::uint32_t count = 3; count <= 5; ++count) {
+    std::vector<piece> pieces;
+    for (std::uint32_t i = 0; i < count; ++i) pieces.push_back({i * 16, i + 1 == count ? 10u : 16u, i + 1 < count});
+    orders += every_order(pieces, [&](std::vector<piece> const& order) {
+      bench under;
+      bytes whole;
+      for (std::size_t i = 0; i + 1 < order.size(); ++i) REQUIRE(under.add(order[i]) == reassembly::outcome::waiting);
+      REQUIRE(under.add(order.back(), &whole) == reassembly::outcome::complete);
+      check_whole(whole, count * 16 - 6);
+    });
+  }
+  CHECK(static_cast<int>(sets.size()) + orders == 157);
+}
+
+TEST_CASE("the listed sets of fragments that give nothing give nothing, in any order") {
+  auto const nothing = [](std::vector<piece> const& order, network_limits const& limits = {}) {
+    bench under(limits);
+    for (auto const& one : order) REQUIRE(under.add(one) != reassembly::outcome::complete);
+  };
+  // The later one first, then one that runs into it.
+  nothing({{8, 16, false}, {0, 16, true}});
+  nothing({{0, 16, true}, {8, 16, false}});
+  nothing({{0, 16, true}, {24, 16, false}});
+  // These are whole, but more than such a small memory holds.
+  network_limits small;
+  small.reassembly_bytes = 1'200;
+  nothing({{0, 992, true}, {992, 16, true}, {1008, 16, false}}, small);
+  nothing({{0, 1024, true}, {1024, 16, false}}, small);
+  std::vector<std::vector<piece>> const sets{
+      {{0, 16, true}, {16, 16, true}, {24, 16, false}},
+      {{0, 16, true}, {16, 16, true}, {40, 16, false}},
+      {{0, 16, true}, {24, 16, true}, {32, 16, false}},
+      {{0, 16, true}, {24, 16, true}, {40, 16, false}},
+      {{0, 16, true}, {8, 16, true}, {24, 16, false}},
+      {{0, 16, true}, {8, 16, true}, {32, 16, false}},
+      {{0, 32, true}, {24, 16, true}},
+      {{0, 32, true}, {16, 16, true}},
+      {{0, 16, true}, {16, 16, true}, {32, 16, true}, {48, 16, true}},
+      {{0, 16, true}, {16, 16, true}, {32, 16, true}, {40, 16, false}},
+      {{0, 16, true}, {32, 16, true}, {32, 16, true}, {48, 16, false}},
+      {{0, 16, true}, {8, 16, true}, {24, 16, true}, {40, 16, false}},
+      {{0, 16, true}, {16, 16, true}, {32, 16, true}, {56, 16, false}},
+  };
+  int orders = 0;
+  for (auto const& set : sets) orders += every_order(set, [&](std::vector<piece> const& order) { nothing(order); });
+  CHECK(4 + orders == 164);
+}
+
+TEST_CASE("fragments meet until just before their time is over") {
+  bench under;
+  REQUIRE(under.add({0, 16, true}) == reassembly::outcome::waiting);
+  under.now += under.limits.reassembly_timeout - 1ns;
+  CHECK_FALSE(under.parts.poll_expired(under.now).has_value());
+  CHECK(under.add({16, 16, false}) == reassembly::outcome::complete);
+  REQUIRE(under.add({0, 16, true}) == reassembly::outcome::waiting);
+  under.now += under.limits.reassembly_timeout;
+  while (under.parts.poll_expired(under.now)) {
+  }
+  CHECK(under.parts.datagrams() == 0);
+  CHECK(under.add({16, 16, false}) == reassembly::outcome::waiting);
+}

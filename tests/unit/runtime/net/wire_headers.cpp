@@ -276,3 +276,34 @@ TEST_CASE("The packet an ICMP error quotes is found, whichever family") {
   CHECK(found->tcp_sequence == 0xdeadbeef);
   CHECK(parse_quote(std::span(quoted).first(27), false).error() == parse_error::too_short);
 }
+
+TEST_CASE("An IPv4 header that claims more options than there are bytes is refused") {
+  // Nine words claimed, five present.
+  auto bytes = hex("49000014 00000000 40110000 0a000001 0a000002");
+  CHECK(ipv4_header::parse(bytes, bytes.size()).error() == parse_error::wrong_header_length);
+}
+
+TEST_CASE("Random bytes as TCP options end, accepted or refused, and never claim more than is there") {
+  std::uint64_t state = 12'345;
+  for (int round = 0; round < 20'000; ++round) {
+    std::vector<std::byte> bytes(20 + static_cast<std::size_t>(round % 11) * 4);
+    for (auto& one : bytes) {
+      state = state * 6'364'136'223'846'793'005u + 1'442'695'040'888'963'407u;
+      one = static_cast<std::byte>(state >> 56);
+    }
+    store8(bytes, 12, static_cast<std::uint8_t>(bytes.size() / 4 << 4));
+    auto const read = tcp_header::parse(bytes, bytes.size());
+    if (read) CHECK(read->options.sack_count <= 4);
+  }
+}
+
+TEST_CASE("A TCP header without options is twenty bytes") {
+  tcp_header plain;
+  CHECK(plain.encoded_bytes() == 20);
+  tcp_header scaled;
+  scaled.options.window_scale = 3;
+  CHECK(scaled.encoded_bytes() == 24);  // padded in front
+  std::vector<std::byte> bytes(24);
+  scaled.emit(bytes);
+  CHECK(std::vector(bytes.begin() + 20, bytes.end()) == hex("01030303"));
+}
