@@ -6,16 +6,6 @@ namespace morgana::net {
 
 // ---- questions ---------------------------------------------------------------------------------------
 
-ipv4_address ip_address::v4() const {
-  ipv4_address four;
-  std::copy_n(bytes_.begin(), 4, four.bytes.begin());
-  return four;
-}
-
-ipv6_address ip_address::v6() const {
-  return {bytes_};
-}
-
 bool ip_address::is_unspecified() const {
   return std::ranges::all_of(bytes_, [](std::uint8_t byte) { return byte == 0; });
 }
@@ -24,10 +14,6 @@ bool ip_address::is_loopback() const {
   if (is_v4()) return bytes_[0] == 127;  // RFC 1122, 3.2.1.3
   return bytes_[15] == 1 &&
          std::all_of(bytes_.begin(), bytes_.end() - 1, [](std::uint8_t b) { return b == 0; });
-}
-
-bool ip_address::is_multicast() const {
-  return is_v4() ? (bytes_[0] & 0xf0) == 0xe0 : bytes_[0] == 0xff;
 }
 
 bool cidr::contains(ip_address const& other) const {

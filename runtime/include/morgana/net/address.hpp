@@ -5,6 +5,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -50,11 +51,19 @@ class ip_address {
 
   [[nodiscard]] constexpr bool is_v4() const { return !is_v6_; }
   [[nodiscard]] constexpr bool is_v6() const { return is_v6_; }
-  [[nodiscard]] ipv4_address v4() const;                              ///< only when is_v4()
-  [[nodiscard]] ipv6_address v6() const;                              ///< only when is_v6()
+  [[nodiscard]] constexpr ipv4_address v4() const {                   ///< only when is_v4()
+    return {{bytes_[0], bytes_[1], bytes_[2], bytes_[3]}};
+  }
+  [[nodiscard]] constexpr ipv6_address v6() const { return {bytes_}; }  ///< only when is_v6()
+  /// Its words as they lie in memory, for a pseudo-header's checksum (RFC 9293 3.1, RFC 8200 8.1).
+  [[nodiscard]] std::uint64_t sum() const {
+    std::uint32_t word[4];
+    std::memcpy(word, bytes_.data(), sizeof word);
+    return std::uint64_t{word[0]} + word[1] + word[2] + word[3];   // IPv4's other bytes are zero
+  }
   [[nodiscard]] bool is_unspecified() const;
   [[nodiscard]] bool is_loopback() const;
-  [[nodiscard]] bool is_multicast() const;
+  [[nodiscard]] constexpr bool is_multicast() const { return is_v6_ ? bytes_[0] == 0xff : (bytes_[0] & 0xf0) == 0xe0; }
 
   friend auto operator<=>(ip_address const&, ip_address const&) = default;
   [[nodiscard]] static constexpr std::optional<ip_address> parse(std::string_view text);

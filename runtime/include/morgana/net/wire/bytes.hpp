@@ -25,7 +25,7 @@ inline void store(std::span<std::byte> bytes, std::size_t offset, Integer value)
 }
 
 [[nodiscard]] inline std::uint8_t load8(std::span<std::byte const> bytes, std::size_t offset) {
-  return static_cast<std::uint8_t>(bytes[offset]);
+  return load<std::uint8_t>(bytes, offset);
 }
 [[nodiscard]] inline std::uint16_t load16(std::span<std::byte const> bytes, std::size_t offset) {
   return load<std::uint16_t>(bytes, offset);
@@ -34,7 +34,7 @@ inline void store(std::span<std::byte> bytes, std::size_t offset, Integer value)
   return load<std::uint32_t>(bytes, offset);
 }
 inline void store8(std::span<std::byte> bytes, std::size_t offset, std::uint8_t value) {
-  bytes[offset] = static_cast<std::byte>(value);
+  store(bytes, offset, value);
 }
 inline void store16(std::span<std::byte> bytes, std::size_t offset, std::uint16_t value) {
   store(bytes, offset, value);
