@@ -5,54 +5,7 @@
 
 namespace morgana::net {
 
-slice slice::part(std::size_t offset, std::size_t size) const {
-  // Kept within bounds whatever is asked for: a part never reaches beyond its whole.
-  auto const from = std::min<std::size_t>(offset, size_);
-  auto const length = std::min<std::size_t>(size, size_ - from);
-  if (owner_ == nullptr) return {};
-  return {*owner_, offset_ + from, length};
-}
-
-void slice::drop_front(std::size_t bytes) {
-  auto const gone = static_cast<std::uint32_t>(std::min<std::size_t>(bytes, size_));
-  offset_ += gone;
-  size_ -= gone;
-}
-
-void slice::drop_back(std::size_t bytes) {
-  size_ -= static_cast<std::uint32_t>(std::min<std::size_t>(bytes, size_));
-}
-
-void segment::take(segment& other) noexcept {
-  header_begin_ = other.header_begin_;
-  std::memcpy(headroom_.data() + header_begin_, other.headroom_.data() + header_begin_, header_size());
-  slice_count_ = other.slice_count_;
-  slices_bytes_ = other.slices_bytes_;
-  for (std::size_t i = 0; i < slice_count_; ++i) slices_[i] = std::move(other.slices_[i]);
-  gso_size = other.gso_size;
-  gso_kind = other.gso_kind;
-  checksum = other.checksum;
-  checksum_start = other.checksum_start;
-  checksum_offset = other.checksum_offset;
-  receive_hash = other.receive_hash;
-  other.clear();
-}
-
-std::span<std::byte> segment::push_header(std::size_t bytes) {
-  if (bytes > header_begin_ || size() + bytes > segment_bytes_max) return {};
-  header_begin_ = static_cast<std::uint8_t>(header_begin_ - bytes);
-  return std::span(headroom_).subspan(header_begin_, bytes);
-}
-
-bool segment::append(slice part) {
-  if (slice_count_ == segment_slices_max || size() + part.size() > segment_bytes_max) return false;
-  if (part.size() == 0) return true;
-  slices_bytes_ += static_cast<std::uint32_t>(part.size());
-  slices_[slice_count_++] = std::move(part);
-  return true;
-}
-
-void segment::drop_front(std::size_t bytes) {
+void segment::drop_front_pieces(std::size_t bytes) {
   auto const of_header = std::min(bytes, header_size());
   header_begin_ = static_cast<std::uint8_t>(header_begin_ + of_header);
   bytes -= of_header;
@@ -89,18 +42,6 @@ void segment::drop_back(std::size_t bytes) {
   auto const left = header_size() - std::min(bytes, header_size());
   std::memmove(headroom_.data() + segment_headroom_bytes - left, headroom_.data() + header_begin_, left);
   header_begin_ = static_cast<std::uint8_t>(segment_headroom_bytes - left);
-}
-
-void segment::clear() {
-  for (std::size_t i = 0; i < slice_count_; ++i) slices_[i] = slice();
-  slices_bytes_ = 0;
-  slice_count_ = 0;
-  header_begin_ = segment_headroom_bytes;
-  gso_size = 0;
-  gso_kind = segmentation::none;
-  checksum = checksum_state::unchecked;
-  checksum_start = checksum_offset = 0;
-  receive_hash = 0;
 }
 
 bool segment::copy_out(std::size_t offset, std::span<std::byte> into) const {

@@ -27,16 +27,6 @@ std::size_t chunk_list::append(std::span<std::byte const> bytes) {
   return done;
 }
 
-void chunk_list::append(slice part) {
-  if (part.size() == 0) return;
-  auto* const added = from_->nodes.take();
-  added->size = static_cast<std::uint32_t>(part.size());
-  added->memory = std::move(part);
-  (last_ == nullptr ? first_ : last_->next) = added;
-  last_ = added;
-  size_ += added->size;
-}
-
 void chunk_list::prepend(slice part) {
   if (part.size() == 0) return;
   auto* const added = from_->nodes.take();

@@ -43,7 +43,15 @@ class chunk_list {
 
   /// Copies into room at the end and into fresh buffers; says how much, less than all when the pool is empty.
   [[nodiscard]] std::size_t append(std::span<std::byte const> bytes);
-  void append(slice part);
+  void append(slice part) {
+    if (part.size() == 0) return;
+    auto* const added = from_->nodes.take();
+    added->size = static_cast<std::uint32_t>(part.size());
+    added->memory = std::move(part);
+    (last_ == nullptr ? first_ : last_->next) = added;
+    last_ = added;
+    size_ += added->size;
+  }
   /// In front of all: for a range that grows to the left.
   void prepend(slice part);
   /// All of `other` goes behind all of this.

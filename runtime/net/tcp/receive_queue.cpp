@@ -14,8 +14,7 @@ void receive_queue::add(chunk_list& to, segment const& packet, std::size_t offse
     auto const taken = std::min(bytes.size() - skipped, count);
     if (taken == 0) return;
     count -= taken;
-    // A small piece would keep a whole buffer from its pool: it is copied behind what is there.
-    if (whole == nullptr || taken * 4 < from_->buffers.buffer_bytes()) {
+    if (whole == nullptr || is_small(taken)) {
       auto const copied = to.append(bytes.subspan(skipped, taken));
       if (copied == taken || whole == nullptr) return;
       to.append(whole->part(skipped + copied, taken - copied));

@@ -34,6 +34,22 @@ class receive_queue {
   };
   /// The payload of `packet` begins at sequence number `at`; it lies within the window. Slices are moved.
   outcome insert(wire::sequence at, segment& packet, std::uint32_t ranges_max);
+  /// The same for what begins at next() while there are no gaps: all in order, or dropped. Slices are moved.
+  outcome append(segment& packet) {
+    auto const before = ready_.size();
+    if (packet.header_size() != 0) {
+      if (ready_.append(packet.header()) != packet.header_size()) return appended(before);
+    }
+    for (auto& one : packet.owned_slices()) {
+      if (is_small(one.size())) {
+        auto const copied = ready_.append(one.bytes());
+        if (copied == one.size()) continue;
+        one.drop_front(copied);
+      }
+      ready_.append(std::move(one));
+    }
+    return appended(before);
+  }
   /// The FIN took a number.
   void pass_fin() { next_ += 1; }
 
@@ -48,6 +64,12 @@ class receive_queue {
   void clear();
 
  private:
+  /// It would keep a whole buffer from its pool: better copied behind what is there.
+  [[nodiscard]] bool is_small(std::size_t bytes) const { return bytes * 4 < from_->buffers.buffer_bytes(); }
+  outcome appended(std::size_t before) {
+    next_ += static_cast<std::uint32_t>(ready_.size() - before);
+    return ready_.size() == before ? outcome::dropped : outcome::in_order;
+  }
   struct range {
     wire::sequence begin, end;
     std::uint32_t used = 0;  ///< larger is later

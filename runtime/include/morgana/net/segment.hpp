@@ -9,6 +9,7 @@
 // tap and netfront map onto it field by field.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -56,28 +57,42 @@ class slice {
   }
   slice(slice&& other) noexcept
       : owner_(std::exchange(other.owner_, nullptr)), offset_(other.offset_), size_(std::exchange(other.size_, 0u)) {}
-  slice& operator=(slice other) noexcept {
-    std::swap(owner_, other.owner_);
-    std::swap(offset_, other.offset_);
-    std::swap(size_, other.size_);
+  slice& operator=(slice const& other) noexcept { return *this = slice(other); }
+  slice& operator=(slice&& other) noexcept {
+    if (this == &other) return *this;
+    reset();
+    owner_ = std::exchange(other.owner_, nullptr);
+    offset_ = other.offset_;
+    size_ = std::exchange(other.size_, 0u);
     return *this;
   }
-  ~slice() {
-    if (owner_ != nullptr && --owner_->users_ == 0) owner_->unused();
-  }
+  ~slice() { reset(); }
 
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::span<std::byte const> bytes() const {
-    return owner_ == nullptr ? std::span<std::byte const>() : owner_->memory_.subspan(offset_, size_);
+    return owner_ == nullptr ? std::span<std::byte const>() : std::span(owner_->memory_.data() + offset_, size_);
   }
   /// Writable only while nobody else has a slice of the buffer; empty otherwise.
   [[nodiscard]] std::span<std::byte> writable() const {
     return owner_ == nullptr || owner_->users_ != 1 ? std::span<std::byte>() : owner_->memory_.subspan(offset_, size_);
   }
-  /// A part of this part. `offset` and `size` must lie within it.
-  [[nodiscard]] slice part(std::size_t offset, std::size_t size) const;
-  void drop_front(std::size_t bytes);
-  void drop_back(std::size_t bytes);
+  /// A part of this part. Kept within bounds whatever is asked for: it never reaches beyond its whole.
+  [[nodiscard]] slice part(std::size_t offset, std::size_t size) const {
+    if (owner_ == nullptr) return {};
+    auto const from = std::min<std::size_t>(offset, size_);
+    return {*owner_, offset_ + from, std::min<std::size_t>(size, size_ - from)};
+  }
+  void drop_front(std::size_t bytes) {
+    auto const gone = static_cast<std::uint32_t>(std::min<std::size_t>(bytes, size_));
+    offset_ += gone;
+    size_ -= gone;
+  }
+  void drop_back(std::size_t bytes) { size_ -= static_cast<std::uint32_t>(std::min<std::size_t>(bytes, size_)); }
+  /// Lets go of the buffer: it is empty then.
+  void reset() {
+    if (auto* const owner = std::exchange(owner_, nullptr); owner != nullptr && --owner->users_ == 0) owner->unused();
+    size_ = 0;
+  }
 
  private:
   buffer* owner_ = nullptr;
@@ -114,18 +129,54 @@ class segment {
 
   // Headers are written from back to front into room of the segment's own.
   [[nodiscard]] std::size_t header_size() const { return segment_headroom_bytes - header_begin_; }
-  [[nodiscard]] std::span<std::byte const> header() const { return std::span(headroom_).subspan(header_begin_); }
-  [[nodiscard]] std::span<std::byte> header() { return std::span(headroom_).subspan(header_begin_); }
+  [[nodiscard]] std::span<std::byte const> header() const { return {headroom_.data() + header_begin_, header_size()}; }
+  [[nodiscard]] std::span<std::byte> header() { return {headroom_.data() + header_begin_, header_size()}; }
+  /// The longest run of bytes from the front on that lies in one piece.
+  [[nodiscard]] std::span<std::byte const> front_piece() const {
+    if (header_size() != 0) return header();
+    return slice_count_ == 0 ? std::span<std::byte const>() : slices_[0].bytes();
+  }
   /// Room for `bytes` more in front; empty when there is none.
-  [[nodiscard]] std::span<std::byte> push_header(std::size_t bytes);
+  [[nodiscard]] std::span<std::byte> push_header(std::size_t bytes) {
+    if (bytes > header_begin_ || size() + bytes > segment_bytes_max) return {};
+    header_begin_ = static_cast<std::uint8_t>(header_begin_ - bytes);
+    return {headroom_.data() + header_begin_, bytes};
+  }
 
-  [[nodiscard]] std::span<slice const> slices() const { return std::span(slices_).first(slice_count_); }
+  [[nodiscard]] std::span<slice const> slices() const { return {slices_.data(), slice_count_}; }
+  /// The same, to be moved from by who clears the segment afterwards.
+  [[nodiscard]] std::span<slice> owned_slices() { return {slices_.data(), slice_count_}; }
   /// False, and nothing changed, when it would exceed segment_slices_max or segment_bytes_max.
-  [[nodiscard]] bool append(slice part);
+  [[nodiscard]] bool append(slice part) {
+    if (slice_count_ == segment_slices_max || size() + part.size() > segment_bytes_max) return false;
+    if (part.size() == 0) return true;
+    slices_bytes_ += static_cast<std::uint32_t>(part.size());
+    slices_[slice_count_++] = std::move(part);
+    return true;
+  }
   /// Removes bytes from the front (header first, then slices): what a layer does with its own header.
-  void drop_front(std::size_t bytes);
+  void drop_front(std::size_t bytes) {
+    if (bytes <= header_size()) {
+      header_begin_ = static_cast<std::uint8_t>(header_begin_ + bytes);
+    } else if (header_size() == 0 && slice_count_ != 0 && bytes < slices_[0].size()) {
+      slices_[0].drop_front(bytes);
+      slices_bytes_ -= static_cast<std::uint32_t>(bytes);
+    } else {
+      drop_front_pieces(bytes);
+    }
+  }
   void drop_back(std::size_t bytes);
-  void clear();
+  void clear() {
+    for (auto& one : owned_slices()) one.reset();
+    slices_bytes_ = 0;
+    slice_count_ = 0;
+    header_begin_ = segment_headroom_bytes;
+    gso_size = 0;
+    gso_kind = segmentation::none;
+    checksum = checksum_state::unchecked;
+    checksum_start = checksum_offset = 0;
+    receive_hash = 0;
+  }
 
   /// Copies `into.size()` bytes from `offset` on; false when there are not as many.
   [[nodiscard]] bool copy_out(std::size_t offset, std::span<std::byte> into) const;
@@ -138,7 +189,22 @@ class segment {
   std::uint32_t receive_hash = 0;                    ///< flow hash of the device; 0 when it gives none
 
  private:
-  void take(segment& other) noexcept;
+  void take(segment& other) noexcept {
+    header_begin_ = other.header_begin_;
+    // The whole room, used or not: a copy of fixed length is a few instructions.
+    if (other.header_size() != 0) headroom_ = other.headroom_;
+    slice_count_ = other.slice_count_;
+    slices_bytes_ = other.slices_bytes_;
+    for (std::size_t i = 0; i < slice_count_; ++i) slices_[i] = std::move(other.slices_[i]);
+    gso_size = other.gso_size;
+    gso_kind = other.gso_kind;
+    checksum = other.checksum;
+    checksum_start = other.checksum_start;
+    checksum_offset = other.checksum_offset;
+    receive_hash = other.receive_hash;
+    other.clear();
+  }
+  void drop_front_pieces(std::size_t bytes);
 
   std::array<std::byte, segment_headroom_bytes> headroom_;
   std::array<slice, segment_slices_max> slices_;
