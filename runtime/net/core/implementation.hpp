@@ -44,7 +44,11 @@ struct hop {
   hop::kind kind = kind::none;
   std::uint64_t generation = 0;          ///< 0: never filled
   std::uint64_t flow_seed = 0;           ///< of IPv6 flow labels
-  std::optional<instant> good_until;     ///< of `link`; none: not known
+  instant good_until = instant::min();   ///< of `link` and of `start`; in the past: not known
+  /// How frames to there begin: Ethernet and IPv4 headers, but for length, traffic class, protocol and checksum.
+  std::array<std::byte, wire::ethernet_header::size_bytes + wire::ipv4_header::size_bytes> start;
+  std::uint64_t start_sum = 0;           ///< of its IPv4 header's words
+  bool has_start = false;
 };
 
 /// What goes into an IP header that we write.
@@ -69,8 +73,13 @@ struct received_packet {
 };
 
 /// The first bytes of a packet in one piece: at least min(wanted, all), in place where they lie so.
-[[nodiscard]] std::span<std::byte const> leading(segment const& packet, std::size_t wanted,
-                                                 std::span<std::byte> scratch);
+[[nodiscard]] std::span<std::byte const> leading_copied(segment const& packet, std::size_t wanted,
+                                                        std::span<std::byte> scratch);
+[[nodiscard]] inline std::span<std::byte const> leading(segment const& packet, std::size_t wanted,
+                                                        std::span<std::byte> scratch) {
+  auto const front = packet.front_piece();
+  return front.size() >= wanted ? front : leading_copied(packet, wanted, scratch);
+}
 /// Adds the bytes from `offset` on.
 void add_to_checksum(wire::checksum& sum, segment const& packet, std::size_t offset);
 /// ff02::1:ffXX:XXXX (RFC 4291 2.7.1).
@@ -95,7 +104,8 @@ struct core::implementation final : tcp::routing,
   instant now;                                       ///< of the call being served
   siphash_key flow_key;
   std::uint64_t generation = 1;
-  std::array<host::hop, 32> hops{};
+  static constexpr unsigned hop_bits = 5;
+  std::array<host::hop, 1u << hop_bits> hops{};
   host::packet_pool pool;                            ///< of all below that queues
   host::packet_queue output;                         ///< whole frames
   host::packet_queue loopback;                       ///< IP packets from us to us
@@ -116,10 +126,15 @@ struct core::implementation final : tcp::routing,
   bool told_addresses = true;
   /// The last pair of unicast addresses that was found good: packets come in runs.
   struct accepted_pair {
-    ip_address source, destination;
+    tcp::addressing between;
     std::uint64_t generation = 0;
+    std::uint64_t v4_pair = 0;           ///< as it lies in a packet; 0: none to expect
+    [[nodiscard]] bool is(ip_address const& source, ip_address const& destination) const {
+      return between.source == source && between.destination == destination;
+    }
   };
   accepted_pair accepted;
+  void accept(ip_address const& source, ip_address const& destination);
 
   // ---- tcp::routing
   [[nodiscard]] std::optional<path> find(ip_address const& destination) override;
@@ -127,6 +142,9 @@ struct core::implementation final : tcp::routing,
 
   // ---- in (input.cpp, ipv6_input.cpp)
   void frame_input(segment& frame);
+  /// What nearly every frame is: IPv4 without options, whole, between the pair of addresses that came last. False,
+  /// and nothing done, for all others.
+  [[nodiscard]] bool expected_input(segment& frame);
   void arp_input(std::span<std::byte const> bytes);
   void ipv4_input(segment& packet, bool link_group, bool looped);
   void ipv6_input(segment& packet, bool link_group, bool looped);
@@ -181,10 +199,17 @@ struct core::implementation final : tcp::routing,
                                                  std::span<std::byte const> head, std::span<std::byte const> bytes);
 
   // ---- out (output.cpp)
-  [[nodiscard]] host::hop& path_for(ip_address const& destination);
+  [[nodiscard]] host::hop& path_for(ip_address const& destination) {
+    auto& one = hops[destination.sum() * 0x9e37'79b9'7f4a'7c15ull >> (64 - hop_bits)];
+    if (one.generation != generation || one.destination != destination) fill(one, destination);
+    return one;
+  }
   void fill(host::hop& one, ip_address const& destination);
   /// Whether the link address is known; fills it in.
-  [[nodiscard]] bool is_resolved(host::hop& one);
+  [[nodiscard]] bool is_resolved(host::hop& one) { return now < one.good_until || resolve(one); }
+  [[nodiscard]] bool resolve(host::hop& one);
+  /// Puts hop::start in front. Only with has_start and while it is resolved.
+  static void push_start(segment& packet, host::hop const& to, wire::protocol protocol, std::uint8_t traffic_class);
   void push_ip(segment& packet, host::ip_output const& out, host::hop const& to, std::uint32_t identification,
                bool may_fragment);
   void push_ethernet(segment& packet, mac_address const& to);

@@ -24,12 +24,9 @@ constexpr std::uint8_t code_unknown_next_header = 1;
 
 namespace host {
 
-std::span<std::byte const> leading(segment const& packet, std::size_t wanted, std::span<std::byte> scratch) {
+std::span<std::byte const> leading_copied(segment const& packet, std::size_t wanted, std::span<std::byte> scratch) {
   auto const least = std::min(wanted, packet.size());
-  if (packet.header_size() != 0 && packet.header_size() >= least) return packet.header();
-  if (packet.header_size() == 0 && !packet.slices().empty() && packet.slices()[0].size() >= least) {
-    return packet.slices()[0].bytes();
-  }
+  if (packet.front_piece().size() >= least) return packet.front_piece();
   auto const copied = scratch.first(std::min(least, scratch.size()));
   return packet.copy_out(0, copied) ? std::span<std::byte const>(copied) : std::span<std::byte const>();
 }
@@ -48,7 +45,51 @@ void add_to_checksum(wire::checksum& sum, segment const& packet, std::size_t off
 
 // ---- Ethernet ----------------------------------------------------------------------------------------
 
+bool core::implementation::expected_input(segment& frame) {
+  auto const bytes = frame.front_piece();
+  constexpr auto link = wire::ethernet_header::size_bytes;
+  constexpr auto both = link + wire::ipv4_header::size_bytes;
+  if (bytes.size() < both || accepted.generation != generation || accepted.v4_pair == 0) return false;
+  // Type IPv4, version 4, five words of header; neither a fragment nor from a group.
+  if ((wire::load32(bytes, 12) & 0xffff'ff00u) != 0x0800'4500u || configuration.vlan) return false;
+  if ((wire::load16(bytes, link + 6) & 0x3fffu) != 0 || (wire::load8(bytes, 6) & 1) != 0) return false;
+  auto const total = wire::load16(bytes, link + 2);
+  auto const protocol = static_cast<wire::protocol>(wire::load8(bytes, link + 9));
+  std::uint64_t pair;
+  std::memcpy(&pair, bytes.data() + link + 12, sizeof pair);
+  if (pair != accepted.v4_pair || total < wire::ipv4_header::size_bytes || link + total > frame.size() ||
+      std::memcmp(bytes.data(), configuration.device.address.bytes.data(), 6) != 0 ||
+      wire::fold_checksum(wire::sum_words<wire::ipv4_header::size_bytes>(bytes.data() + link)) != 0xffff) {
+    return false;
+  }
+  accepted.between.traffic_class = wire::load8(bytes, link + 1);
+  if (protocol == wire::protocol::tcp) {
+    frame.drop_front(both);
+    if (auto const rest = total - wire::ipv4_header::size_bytes; frame.size() != rest) frame.drop_back(frame.size() - rest);
+    if (frame.checksum == checksum_state::partial) frame.checksum = checksum_state::valid;
+    tcp_engine.input(accepted.between, std::move(frame), now);
+    return true;
+  }
+  if (protocol != wire::protocol::udp) return false;
+  auto const hop_limit = wire::load8(bytes, link + 8);
+  frame.drop_front(link);
+  if (frame.size() != total) frame.drop_back(frame.size() - total);
+  udp_input({frame, accepted.between.source, accepted.between.destination, protocol, wire::ipv4_header::size_bytes,
+             accepted.between.traffic_class, hop_limit, false, false});
+  return true;
+}
+
+void core::implementation::accept(ip_address const& source, ip_address const& destination) {
+  accepted.between = {source, destination, 0};
+  accepted.generation = generation;
+  accepted.v4_pair = 0;
+  if (source.is_v6() || source.is_unspecified()) return;
+  auto const bytes = std::array{source.v4(), destination.v4()};
+  std::memcpy(&accepted.v4_pair, &bytes, sizeof bytes);
+}
+
 void core::implementation::frame_input(segment& frame) {
+  if (expected_input(frame)) return;
   std::array<std::byte, link_and_ipv4_bytes_max> scratch;
   auto const bytes = host::leading(frame, scratch.size(), scratch);
   auto const header = wire::ethernet_header::parse(bytes);
@@ -172,8 +213,8 @@ void core::implementation::ipv4_input(segment& packet, bool link_group, bool loo
   }
   ip_address const source = header->source;
   ip_address const destination = header->destination;
-  bool const is_known = accepted.generation == generation && !link_group && !looped && accepted.source == source &&
-                        accepted.destination == destination;
+  bool const is_known =
+      accepted.generation == generation && !link_group && !looped && accepted.is(source, destination);
   bool const is_group = destination.is_multicast();
   bool const is_broadcast = !is_known && addresses.is_broadcast(destination);
   if (!is_known) {
@@ -191,7 +232,7 @@ void core::implementation::ipv4_input(segment& packet, bool link_group, bool loo
       ++counters.not_for_us;
       return;
     }
-    if (!is_group && !is_broadcast && !looped) accepted = {source, destination, generation};
+    if (!is_group && !is_broadcast && !looped) accept(source, destination);
   }
   if (packet.size() > header->total_bytes) packet.drop_back(packet.size() - header->total_bytes);
   host::received_packet in{packet,

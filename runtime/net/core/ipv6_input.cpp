@@ -43,8 +43,8 @@ void core::implementation::ipv6_input(segment& packet, bool link_group, bool loo
   }
   ip_address const source = header->source;
   ip_address const destination = header->destination;
-  bool const is_known = accepted.generation == generation && !link_group && !looped && accepted.source == source &&
-                        accepted.destination == destination;
+  bool const is_known =
+      accepted.generation == generation && !link_group && !looped && accepted.is(source, destination);
   bool const is_group = destination.is_multicast();
   if (!is_known) {
     // RFC 4291 2.5.3, 2.7: what cannot be a source, or only within the host. ff00::/16 is reserved.
@@ -62,7 +62,7 @@ void core::implementation::ipv6_input(segment& packet, bool link_group, bool loo
       ++counters.not_for_us;
       return;
     }
-    if (!is_group && !looped) accepted = {source, destination, generation};
+    if (!is_group && !looped) accept(source, destination);
   }
   auto const total = wire::ipv6_header::size_bytes + header->payload_bytes;
   if (packet.size() > total) packet.drop_back(packet.size() - total);

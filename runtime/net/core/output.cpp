@@ -26,14 +26,6 @@ std::uint32_t core::implementation::link_mtu(bool is_v6) const {
   return is_v6 ? std::min(link, routers.mtu_bytes().value_or(link)) : link;
 }
 
-host::hop& core::implementation::path_for(ip_address const& destination) {
-  auto const bytes = destination.v6().bytes;
-  auto const last = destination.is_v6() ? 15u : 3u;
-  auto& one = hops[(bytes[last] ^ static_cast<unsigned>(bytes[last - 1] << 1)) % hops.size()];
-  if (one.generation != generation || one.destination != destination) fill(one, destination);
-  return one;
-}
-
 void core::implementation::fill(host::hop& one, ip_address const& destination) {
   one = {};
   one.destination = destination;
@@ -78,16 +70,49 @@ void core::implementation::fill(host::hop& one, ip_address const& destination) {
   one.mtu_bytes = path_mtus.find(destination, link);
 }
 
-bool core::implementation::is_resolved(host::hop& one) {
-  if (one.good_until && now < *one.good_until) return true;
+bool core::implementation::resolve(host::hop& one) {
   auto const found = neighbors.find(one.next, now);
   if (!found) {
-    one.good_until.reset();
+    one.good_until = instant::min();
     return false;
   }
   one.link = found->address;
   one.good_until = found->good_until;
+  one.has_start = one.source.is_v4() && !configuration.vlan;
+  if (!one.has_start) return true;
+  wire::ethernet_header link;
+  link.destination = one.link;
+  link.source = configuration.device.address;
+  link.emit(one.start);
+  wire::ipv4_header header;
+  header.source = one.source.v4();
+  header.destination = one.destination.v4();
+  header.do_not_fragment = true;
+  header.total_bytes = 0;
+  auto const bytes = std::span(one.start).subspan(wire::ethernet_header::size_bytes);
+  header.emit(bytes);
+  wire::store8(bytes, 9, 0);
+  wire::store16(bytes, 10, 0);
+  one.start_sum = wire::sum_words<wire::ipv4_header::size_bytes>(bytes.data());
   return true;
+}
+
+void core::implementation::push_start(segment& packet, host::hop const& to, wire::protocol protocol,
+                                      std::uint8_t traffic_class) {
+  auto const total = static_cast<std::uint16_t>(packet.size() + wire::ipv4_header::size_bytes);
+  auto const bytes = packet.push_header(to.start.size());
+  std::memcpy(bytes.data(), to.start.data(), to.start.size());
+  auto const ip = bytes.subspan(wire::ethernet_header::size_bytes);
+  wire::store8(ip, 1, traffic_class);
+  wire::store16(ip, 2, total);
+  wire::store8(ip, 9, static_cast<std::uint8_t>(protocol));
+  // What is not in the sum of the start, each in its half of a word.
+  auto const rest = std::uint32_t{total} + static_cast<std::uint8_t>(protocol) + traffic_class;
+  auto const sum = wire::fold_checksum(to.start_sum + wire::network_order(static_cast<std::uint16_t>(rest)) +
+                                       wire::network_order(static_cast<std::uint16_t>(rest >> 16)));
+  auto const finished = static_cast<std::uint16_t>(~sum);
+  std::memcpy(ip.data() + 10, &finished, sizeof finished);
+  packet.checksum_start = static_cast<std::uint16_t>(packet.checksum_start + bytes.size());
 }
 
 std::optional<tcp::routing::path> core::implementation::find(ip_address const& destination) {
@@ -278,6 +303,10 @@ void core::implementation::send_on_link(host::queued_packet* node, host::hop& to
 
 bool core::implementation::finish_tcp(segment& packet, tcp::addressing const& between) {
   auto& to = path_for(between.destination);
+  if (now < to.good_until && to.has_start && to.source == between.source) {
+    push_start(packet, to, wire::protocol::tcp, between.traffic_class);
+    return true;
+  }
   if (to.kind == host::hop::kind::none) {
     ++counters.no_route;
     packet.clear();

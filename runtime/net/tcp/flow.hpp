@@ -50,6 +50,14 @@ class flow_table {
     if (found != nullptr) recent = found;
     return found;
   }
+  /// The same when it was looked for lately, else null: without the hash, for what comes in runs.
+  [[nodiscard]] flow* find_recent(ip_address const& local, ip_address const& peer, std::uint16_t local_port,
+                                  std::uint16_t peer_port) const {
+    auto* const recent = recent_[recent_index(local_port, peer_port)];
+    bool const is_it = recent != nullptr && recent->key.local_port == local_port &&
+                       recent->key.peer_port == peer_port && recent->key.peer == peer && recent->key.local == local;
+    return is_it ? recent : nullptr;
+  }
   /// No flow of that key is in the table.
   void insert(flow& one);
   void erase(flow& one);
@@ -61,9 +69,10 @@ class flow_table {
     flow* entry = nullptr;
   };
   /// Not keyed: who guesses it only makes the table be asked.
-  static std::size_t recent_index(flow_key const& key) {
-    return static_cast<std::size_t>(key.peer_port ^ (key.peer_port >> 6) ^ key.local_port) % recent_flows;
+  static std::size_t recent_index(std::uint16_t local_port, std::uint16_t peer_port) {
+    return static_cast<std::size_t>(peer_port ^ (peer_port >> 6) ^ local_port) % recent_flows;
   }
+  static std::size_t recent_index(flow_key const& key) { return recent_index(key.local_port, key.peer_port); }
   [[nodiscard]] flow* find_slowly(flow_key const& key) const;
   void place(flow& one);
   siphash_key key_;

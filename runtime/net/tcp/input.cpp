@@ -3,6 +3,7 @@
 #include <array>
 
 #include "machine.hpp"
+#include "morgana/net/wire/bytes.hpp"
 #include "morgana/net/wire/checksum.hpp"
 
 namespace morgana::net::tcp {
@@ -14,11 +15,9 @@ namespace {
 /// The header in one piece: where it lies, or copied.
 std::span<std::byte const> contiguous_header(
     segment const& packet, std::array<std::byte, wire::tcp_header::header_bytes_max>& room) {
-  auto const first = packet.header_size() != 0 ? packet.header()
-                     : packet.slices().empty() ? std::span<std::byte const>()
-                                               : packet.slices()[0].bytes();
+  auto const first = packet.front_piece();
   auto const wanted = std::min(packet.size(), room.size());
-  if (first.size() >= wanted) return first.first(wanted);
+  if (first.size() >= wire::tcp_header::size_bytes && first.size() >= (wire::load8(first, 12) >> 4) * 4u) return first;
   auto const whole = std::span(room).first(wanted);
   (void)packet.copy_out(0, whole);
   return whole;
@@ -50,12 +49,13 @@ constexpr std::uint8_t quick_acks_at_start = 16;
 
 void machine::input(addressing const& between, segment&& packet, instant now) {
   ++counters.segments_in;
-  std::array<std::byte, wire::tcp_header::header_bytes_max> room;
-  auto const bytes = contiguous_header(packet, room);
   if (!checksum_is_right(between, packet)) {
     ++counters.wrong_checksums;
     return;
   }
+  if (input_predicted(between, packet.front_piece(), packet, now)) return;
+  std::array<std::byte, wire::tcp_header::header_bytes_max> room;
+  auto const bytes = contiguous_header(packet, room);
   auto const header = wire::tcp_header::parse(bytes, packet.size());
   if (!header || header->source_port == 0 || between.source.is_multicast() ||
       between.destination.is_multicast()) {
@@ -295,7 +295,10 @@ void machine::input_data(tcb& c, arrival const& a, segment& packet, instant now)
   }
   auto const before = c.receive_next();
   auto const what = c.receive.insert(a.header.sequence, packet, limits.out_of_order_ranges);
-  auto const added = static_cast<std::uint32_t>(c.receive_next() - before);
+  received(c, what, a.size, static_cast<std::uint32_t>(c.receive_next() - before), now);
+}
+
+void machine::received(tcb& c, receive_queue::outcome what, std::uint32_t size, std::uint32_t added, instant now) {
   c.bytes_received += added;
   switch (what) {
     case receive_queue::outcome::dropped:
@@ -308,7 +311,7 @@ void machine::input_data(tcb& c, arrival const& a, segment& packet, instant now)
       c.acknowledge_now = true;
       break;
     case receive_queue::outcome::in_order: {
-      auto const full = (a.size + c.segment_bytes() - 1) / c.segment_bytes();
+      auto const full = size <= c.segment_bytes() ? 1u : (size + c.segment_bytes() - 1) / c.segment_bytes();
       c.segments_unacknowledged = static_cast<std::uint8_t>(std::min(255u, c.segments_unacknowledged + full));
       if (c.quick_acks != 0) {
         --c.quick_acks;

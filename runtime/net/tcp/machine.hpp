@@ -41,11 +41,16 @@ class machine {
   // input.cpp
   void input(addressing const& between, segment&& packet, instant now);
   void input_connection(tcb& c, arrival& a, segment& packet, instant now);
+  /// prediction.cpp: false, and nothing done, when it is not the segment that was expected.
+  [[nodiscard]] bool input_predicted(addressing const& between, std::span<std::byte const> bytes, segment& packet,
+                                     instant now);
   void input_syn_sent(tcb& c, arrival& a, segment& packet, instant now);
   bool acceptable(tcb& c, arrival& a, segment& packet, instant now);
   void apply_syn(tcb& c, wire::tcp_header const& h, bool is_answer, instant now);
   [[nodiscard]] bool pass_own_fin(tcb& c, instant now);
   void input_data(tcb& c, arrival const& a, segment& packet, instant now);
+  /// Data came, `added` bytes of it in order: when to acknowledge it, and who wants to know.
+  void received(tcb& c, receive_queue::outcome what, std::uint32_t size, std::uint32_t added, instant now);
   void input_fin(tcb& c, instant now);
   void became_established(tcb& c, instant now);
   void answer_stray(arrival const& a);
