@@ -126,6 +126,14 @@ outcome<machine_configuration> machine_for(workspace_state const& state, run_arg
       return wrong(fmt::format("`{}` is no amount of memory", memory), "write for example --memory 64MiB");
     out.memory_bytes = *bytes;
   }
+  out.settings = state.settings;
+  if (!with.seed.empty()) {
+    if (!state.settings.contains("seed")) {
+      return wrong(fmt::format("guests of the target `{}` have no seed", state.target),
+                   "only a simulated target has one; `morgana plugin list` shows the targets");
+    }
+    out.settings.insert_or_assign("seed", with.seed);
+  }
   for (auto const& text : with.environment) {
     auto const equals = text.find('=');
     if (equals == std::string::npos || equals == 0) {

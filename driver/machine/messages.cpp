@@ -131,12 +131,23 @@ outcome<json> start(target const& on, machine_configuration const& what) {
   if (auto const setting = on.settings.find("memory"); memory == 0 && setting != on.settings.end()) {
     memory = parse_size(setting->second.default_value.value_or("0")).value_or(0);
   }
+  auto settings = json::object();
+  for (auto const& [name, declared] : on.settings) {
+    if (declared.default_value) settings[name] = *declared.default_value;
+  }
+  for (auto const& [name, value] : what.settings) {
+    if (auto const wrong_text = why_unsendable(name + value)) {
+      return refuse(fmt::format("setting `{}` cannot be given to the runner: {}", name, *wrong_text));
+    }
+    settings[name] = value;
+  }
   json message{{"type", "start"},
                {"image", absolute(what.image)},
                {"name", what.name},
                {"arguments", what.arguments},
                {"environment", what.environment},
                {"memory_bytes", memory},
+               {"settings", std::move(settings)},
                {"networks", json::array()},
                {"disks", json::array()}};
   for (auto const& network : what.networks) {

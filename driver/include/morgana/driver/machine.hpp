@@ -46,6 +46,7 @@ struct machine_configuration {
   std::string name = {};
   std::vector<std::string> arguments = {};
   std::map<std::string, std::string> environment = {};
+  std::map<std::string, std::string> settings = {};  ///< of the target; what is not here has its default
   std::uint64_t memory_bytes = 0;            ///< 0: the target's setting `memory`
   std::vector<machine_network> networks = {};
   std::vector<machine_disk> disks = {};

@@ -10,7 +10,7 @@
 //   runner → driver                                      driver → runner
 //   hello   { version: [1,0], target, capabilities }     start  { image, name, arguments[], environment{},
 //   started { }                                                   memory_bytes, networks[], disks[],
-//   console { data: base64 }                                      snapshot? }
+//   console { data: base64 }                                      settings{}, snapshot? }
 //   exit    { status, reason, signal?, report? }         input  { data: base64, end? }  console input; `end`:
 //   paused, resumed, snapshotted { path }                                 no more will come
 //   error   { message, help[], fatal }                   stop   { }     orderly shutdown (SIGTERM, xenstore)
@@ -19,7 +19,7 @@
 //
 // networks[i] = { name, descriptor | tap, mac, mtu, vnet_header }: `descriptor` is the number of an inherited
 // SOCK_SEQPACKET or SOCK_DGRAM socket that carries one Ethernet frame per message, preceded by a
-// virtio_net_hdr when `vnet_header` is true. disks[i] = { name, path, read_only, sector_bytes }.
+// virtio_net_hdr when `vnet_header` is true. `settings` are the target's, by name, as text. disks[i] = { name, path, read_only, sector_bytes }.
 //
 // Order: the runner says hello first; the driver answers start; then console events, and exactly one exit,
 // after which the runner ends. An error with `fatal` is followed by exit { status 125, reason "failed" }; one

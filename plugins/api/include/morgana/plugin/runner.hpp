@@ -56,6 +56,7 @@ struct start_request {
   std::string name = {};
   std::vector<std::string> arguments = {};
   std::map<std::string, std::string> environment = {};
+  std::map<std::string, std::string> settings = {};  ///< of the target; from drivers that send them
   std::uint64_t memory_bytes = 0;  ///< 0: no limit was asked for
   std::vector<guest_network> networks = {};
   std::vector<guest_disk> disks = {};
@@ -115,6 +116,12 @@ inline std::string json_text(nlohmann::json const& value) {
     for (auto const& [name, value] : found->items()) {
       if (!value.is_string()) return wrong("`environment." + name + "` is not text");
       out.environment.emplace(name, *value.get_ptr<std::string const*>());
+    }
+  }
+  if (auto const found = message.find("settings"); found != message.end() && found->is_object()) {
+    for (auto const& [name, value] : found->items()) {
+      if (!value.is_string()) return wrong("`settings." + name + "` is not text");
+      out.settings.emplace(name, *value.get_ptr<std::string const*>());
     }
   }
   if (auto const found = message.find("networks"); found != message.end() && found->is_array()) {
