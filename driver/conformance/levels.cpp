@@ -79,6 +79,8 @@ std::expected<bool, std::string> time_run(kit& on) {
     return std::unexpected(fmt::format("a sleep of {} ms ended after {} ms of the guest's own time",
                                        sleep_length / 1ms, slept / 1ms));
   }
+  // A simulated guest's time is nobody else's: it takes no longer than its events.
+  if (std::ranges::find(record->capabilities, "virtual-time") != record->capabilities.end()) return true;
   if (slept > record->took + record->took / 20 + 20ms) {
     return std::unexpected(
         fmt::format("monotonic time runs too fast: {} ms for the guest, {} ms for the host", slept / 1ms,
