@@ -117,14 +117,14 @@ def morgana(*arguments, seconds=BUILD_SECONDS, cwd=None, **environment):
 
 
 class Application:
-    """An application configured for Unix and built, in a folder of the session's own."""
+    """An application configured for a target and built, in a folder of the session's own."""
 
-    def __init__(self, source, folder):
+    def __init__(self, source, folder, target="unix"):
         # A copy: configuring writes morgana.lock beside unikernel.toml, and tests leave no trace.
         self.source = folder / "app"
         self.build_folder = folder / "build"
         shutil.copytree(source, self.source, ignore=shutil.ignore_patterns("build"))
-        morgana("configure", "-t", "unix", self.source, "-o", self.build_folder).expect()
+        morgana("configure", "-t", target, self.source, "-o", self.build_folder).expect()
         morgana("build", self.source, "-o", self.build_folder).expect()
 
     def _command(self, arguments, driver_arguments):
@@ -142,19 +142,20 @@ _session = None
 _built = {}
 
 
-def built(source):
+def built(source, target="unix"):
     """The application of that folder, built on first use; a build that failed fails again at once."""
     global _session
     source = pathlib.Path(source)
-    if source not in _built:
+    key = source, target
+    if key not in _built:
         if _session is None:
             _session = tempfile.TemporaryDirectory(prefix="morgana-e2e-")
-        folder = pathlib.Path(_session.name) / source.name
+        folder = pathlib.Path(_session.name) / f"{source.name}-{target}"
         folder.mkdir()
         try:
-            _built[source] = Application(source, folder)
+            _built[key] = Application(source, folder, target)
         except AssertionError as failure:
-            _built[source] = failure
-    if isinstance(_built[source], AssertionError):
-        raise _built[source]
-    return _built[source]
+            _built[key] = failure
+    if isinstance(_built[key], AssertionError):
+        raise _built[key]
+    return _built[key]
