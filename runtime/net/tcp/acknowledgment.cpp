@@ -23,11 +23,14 @@ bool is_duplicate_report(wire::tcp_header const& h) {
 void machine::update_window(tcb& c, arrival const& a, instant now) {
   auto const& h = a.header;
   if (h.acknowledgment < c.send_una) return;
-  if (!(c.window_sequence < h.sequence ||
-        (c.window_sequence == h.sequence && c.window_acknowledgment <= h.acknowledgment))) {
+  // RFC 9293 3.10.7.4 lets a segment with an older sequence number say nothing about the window. But it may be a
+  // retransmission that acknowledges more than any before it: then it is the newest, and were its window passed
+  // over, the old one would be counted from the new SND.UNA, beyond what the peer ever offered.
+  if (h.acknowledgment < c.window_acknowledgment ||
+      (h.acknowledgment == c.window_acknowledgment && h.sequence < c.window_sequence)) {
     return;
   }
-  auto const window = std::uint32_t{h.window} << c.terms.send_scale;
+  auto const window = a.window(c.terms.send_scale);
   c.window_sequence = h.sequence;
   c.window_acknowledgment = h.acknowledgment;
   c.send_window_largest = std::max(c.send_window_largest, window);
@@ -49,7 +52,7 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
     return false;
   }
   bool const advanced = ack > c.send_una;
-  bool const window_changed = (std::uint32_t{h.window} << c.terms.send_scale) != c.send_window;
+  bool const window_changed = a.window(c.terms.send_scale) != c.send_window;
   bool const was_outstanding = !c.flight.empty();
   acknowledged got;
   if (c.terms.sack && h.options.sack_count != 0) {

@@ -241,6 +241,7 @@ void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now)
       }
       a.header.sequence += 1;
       a.header.flags &= static_cast<std::uint8_t>(~wire::tcp_syn);
+      a.had_syn = true;
     } else {
       return challenge(c, now);  // RFC 5961, 4
     }
@@ -253,7 +254,7 @@ void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now)
         !(h.acknowledgment > c.send_una && h.acknowledgment <= c.send_next)) {
       return answer_stray(a);
     }
-    c.send_window = std::uint32_t{h.window} << c.terms.send_scale;
+    c.send_window = a.window(c.terms.send_scale);
     c.window_sequence = h.sequence;
     c.window_acknowledgment = h.acknowledgment;
     if (c.backoff == 0) c.trip.sample(now - c.syn_sent_at);

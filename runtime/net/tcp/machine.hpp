@@ -27,6 +27,10 @@ struct arrival {
   wire::tcp_header header;
   flow_key key;
   std::uint32_t size = 0;                       ///< payload bytes
+  bool had_syn = false;                         ///< its window is not scaled (RFC 7323, 2.2), although the SYN is passed
+  [[nodiscard]] std::uint32_t window(std::uint8_t scale) const {  ///< SEG.WND in bytes
+    return std::uint32_t{header.window} << (had_syn ? 0 : scale);
+  }
   [[nodiscard]] std::uint32_t length() const {  ///< SEG.LEN
     return size + (header.has(wire::tcp_syn) ? 1u : 0u) + (header.has(wire::tcp_fin) ? 1u : 0u);
   }
