@@ -28,11 +28,12 @@ std::size_t buffer_size(net::device_capabilities const& device) {
 core_host::core_host(net::core_configuration const& configuration, std::uint64_t seed,
                      std::size_t buffer_bytes, instant now)
     : buffers_(buffer_size(configuration.device), buffer_bytes),
+      ring_(buffer_size(configuration.device), buffer_bytes),
       stack_(configuration, secrets_of(seed), buffers_, now) {}
 
 void core_host::receive(std::size_t, frame& arrived, instant now) {
   net::segment one;
-  if (!copy_to(one, arrived, buffers_)) {
+  if (!copy_to(one, arrived, ring_)) {
     ++dropped_;
     return;
   }

@@ -25,14 +25,16 @@ class user {
 
 class core_host : public node {
  public:
-  /// Buffers of 2 KiB, or 4 KiB when the device cuts super-packets; at most `buffer_bytes` of them, received
-  /// frames included: what finds no buffer is dropped and counted. `seed` makes the host's secret.
+  /// Two pools of at most `buffer_bytes`: the stack's, and the device's for what it receives (what finds no buffer
+  /// is dropped and counted). They are apart as with a real device: were they one, data that waits to be sent could
+  /// leave no buffer for the acknowledgments that would free it. `seed` makes the host's secret.
   core_host(net::core_configuration const& configuration, std::uint64_t seed, std::size_t buffer_bytes,
             instant now);
 
   void set_user(user* who) { user_ = who; }
   [[nodiscard]] net::core& stack() { return stack_; }
-  [[nodiscard]] net::buffer_pool const& buffers() const { return buffers_; }
+  [[nodiscard]] net::buffer_pool& buffers() { return buffers_; }
+  [[nodiscard]] std::size_t used_buffers() const { return buffers_.used_buffers() + ring_.used_buffers(); }
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 
   void receive(std::size_t port, frame& arrived, instant now) override;
@@ -45,6 +47,7 @@ class core_host : public node {
   bool tell(instant now);
 
   net::buffer_pool buffers_;
+  net::buffer_pool ring_;  ///< of the device
   net::core stack_;
   user* user_ = nullptr;
   std::array<net::segment, 8> out_;

@@ -5,7 +5,7 @@
 //   - every checksum is right
 //   - no acknowledgment, and no SACK block, goes beyond what was received, and none goes back
 //   - the right edge of the receive window never moves left (but by the rounding of its scale)
-//   - no data lies beyond the window that the peer offered, nor beyond a gap of numbers never sent
+//   - no new data lies beyond the window that the peer offered
 //
 // connection_oracle judges one connection by its information, from step to step.
 //   - states follow each other as RFC 9293 3.3.2 allows
