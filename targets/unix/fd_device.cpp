@@ -84,11 +84,16 @@ struct fd_device_state final : pollable {
       : descriptor(given),
         as(capabilities),
         has_vnet_header(with_vnet_header),
-        pool(with_vnet_header ? net::segment_bytes_max + 1 : capabilities.mtu_bytes + ethernet_bytes + vlan_bytes,
-             fd_device::buffer_bytes_max) {}
+        pool(with_vnet_header ? super_buffer_bytes : capabilities.mtu_bytes + ethernet_bytes + vlan_bytes,
+             fd_device::buffer_bytes_max),
+        rooms_used(with_vnet_header ? rooms.size() : 1) {}
   ~fd_device_state() { ::close(descriptor); }
 
   void ready(std::uint32_t events) override {
+    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
+      writable = true;
+      writers.complete_all();
+    }
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
     readable = true;
     while (auto* const first = static_cast<fd_device::receive_wait*>(readers.first())) {
@@ -98,28 +103,64 @@ struct fd_device_state final : pollable {
   }
 
   /// Reads one message into the vector; what does not fit is lost. -1 and errno as recvmsg.
-  ssize_t read_message(std::span<iovec> vector) const {
-    if (!is_socket) return ::readv(descriptor, vector.data(), static_cast<int>(vector.size()));
+  ssize_t read_message(std::span<iovec> parts) const {
+    if (!is_socket) return ::readv(descriptor, parts.data(), static_cast<int>(parts.size()));
     msghdr message{};
-    message.msg_iov = vector.data();
-    message.msg_iovlen = vector.size();
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
     return ::recvmsg(descriptor, &message, MSG_DONTWAIT);
   }
-  ssize_t write_message(std::span<iovec> vector) const {
-    if (!is_socket) return ::writev(descriptor, vector.data(), static_cast<int>(vector.size()));
+  ssize_t write_message(std::span<iovec> parts) const {
+    if (!is_socket) return ::writev(descriptor, parts.data(), static_cast<int>(parts.size()));
     msghdr message{};
-    message.msg_iov = vector.data();
-    message.msg_iovlen = vector.size();
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
     return ::sendmsg(descriptor, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   }
+
+  /// The buffers the next message goes into; those it did not reach are there for the one after it. A super-packet
+  /// lies in as many as it needs, so that a small frame never holds 64 KiB.
+  void refill() {
+    rooms_ready = 0;
+    for (std::size_t i = 0; i < rooms_used; ++i) {
+      if (rooms[i].size() == 0) {
+        rooms[i] = pool.take_slice(pool.buffer_bytes());
+        if (rooms[i].size() == 0) return;
+        vector[1 + i] = {.iov_base = rooms[i].writable().data(), .iov_len = rooms[i].size()};
+      }
+      ++rooms_ready;
+    }
+  }
+  /// Reads one message; the header apart. -1 and errno as recvmsg.
+  ssize_t read_next(vnet_header& header, std::byte& beyond) {
+    refill();
+    vector[0] = {.iov_base = &header, .iov_len = has_vnet_header ? sizeof header : 0};
+    // A byte here: the frame was longer than what there is for it.
+    auto const last = vector[1 + rooms_ready];
+    vector[1 + rooms_ready] = {.iov_base = &beyond, .iov_len = 1};
+    auto const count = read_message(std::span(vector).first(rooms_ready + 2));
+    vector[1 + rooms_ready] = last;
+    return count;
+  }
+
+  /// A page each; a vnet header's super-packet needs 17 of them.
+  static constexpr std::size_t super_buffer_bytes = 4096;
+  static constexpr std::size_t rooms_max = net::segment_bytes_max / super_buffer_bytes + 1;
+  static_assert(rooms_max <= net::segment_slices_max);
 
   int descriptor;
   bool is_socket = false;
   bool readable = false;
+  bool writable = true;
   net::device_capabilities as;
   bool has_vnet_header;
   net::buffer_pool pool;
+  std::array<net::slice, rooms_max> rooms;
+  std::array<iovec, rooms_max + 2> vector{};
+  std::size_t rooms_used;
+  std::size_t rooms_ready = 0;
   wait_queue readers;
+  wait_queue writers;
   fd_device_counters counters;
 };
 
@@ -204,16 +245,9 @@ bool fd_device::receive_wait::await_ready() { return into_.empty() || (on_->read
 bool fd_device::receive_wait::attempt() {
   auto& on = *on_;
   while (on.readable && count_ < into_.size()) {
-    auto room = on.pool.take_slice(on.pool.buffer_bytes());
     vnet_header header{};
-    std::byte beyond{};              // a byte here: the frame was longer than a buffer
-    auto const memory = room.writable();
-    auto const header_bytes = on.has_vnet_header ? sizeof header : 0;
-    // Without a buffer the frame is read all the same, and lost.
-    iovec vector[] = {{.iov_base = &header, .iov_len = header_bytes},
-                      {.iov_base = memory.data(), .iov_len = memory.size()},
-                      {.iov_base = &beyond, .iov_len = 1}};
-    auto const count = on.read_message(vector);
+    std::byte beyond{};
+    auto const count = on.read_next(header, beyond);
     if (count < 0) {
       if (errno == EINTR) continue;
       on.readable = false;
@@ -226,16 +260,23 @@ bool fd_device::receive_wait::attempt() {
       if (count_ == 0) number_ = EPIPE;
       return true;
     }
+    auto const header_bytes = on.has_vnet_header ? sizeof header : 0;
     auto const bytes = static_cast<std::size_t>(count);
-    if (bytes < header_bytes + ethernet_bytes || bytes > header_bytes + memory.size()) {
+    // Without a buffer the frame was read all the same, and is lost.
+    if (bytes < header_bytes + ethernet_bytes || bytes > header_bytes + on.rooms_ready * on.pool.buffer_bytes()) {
       ++on.counters.dropped_received;
       continue;
     }
     auto& frame = into_[count_];
     frame.clear();
-    room.drop_back(memory.size() - (bytes - header_bytes));
-    auto const fits = frame.append(std::move(room));
-    if (!fits || !read_header(header, frame)) {
+    auto left = bytes - header_bytes;
+    for (std::size_t i = 0; left != 0; ++i) {
+      auto part = std::move(on.rooms[i]);
+      if (part.size() > left) part.drop_back(part.size() - left);
+      left -= part.size();
+      if (!frame.append(std::move(part))) break;
+    }
+    if (left != 0 || !read_header(header, frame)) {
       frame.clear();
       ++on.counters.dropped_received;
       continue;
@@ -279,6 +320,7 @@ result<std::size_t> fd_device::transmit(std::span<net::segment> from) {
     if (count >= 0) {
       ++on.counters.sent_frames;
     } else if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) {
+      on.writable = false;
       return i;
     } else if (errno == EPIPE || errno == ECONNRESET || errno == ENOTCONN || errno == ECONNREFUSED || errno == EBADFD) {
       return failure(core_error::closed, errno);
@@ -290,10 +332,24 @@ result<std::size_t> fd_device::transmit(std::span<net::segment> from) {
   return from.size();
 }
 
+bool fd_device::room_wait::await_ready() const { return on_->writable; }
+wait_queue& fd_device::room_wait::queue() { return on_->writers; }
+result<void> fd_device::room_wait::await_resume() const {
+  if (timed_out()) return failure(core_error::timed_out);
+  return {};
+}
+
 // ---- the device ---------------------------------------------------------------------------------------
 
 result<std::unique_ptr<fd_device>> fd_device::open(int descriptor, net::device_capabilities const& as,
                                                    bool has_vnet_header) {
+  auto state = open_state(descriptor, as, has_vnet_header);
+  if (!state) return failure(std::move(state.error()));
+  return std::unique_ptr<fd_device>(new fd_device(std::move(*state)));
+}
+
+result<std::unique_ptr<fd_device_state>> fd_device::open_state(int descriptor, net::device_capabilities const& as,
+                                                               bool has_vnet_header) {
   auto state = std::make_unique<fd_device_state>(descriptor, as, has_vnet_header);
   int type = 0;
   socklen_t size = sizeof type;
@@ -315,10 +371,10 @@ result<std::unique_ptr<fd_device>> fd_device::open(int descriptor, net::device_c
   state->as.segmentation_tcp_v4 = state->as.segmentation_tcp_v6 = has_vnet_header;
   state->as.segmentation_udp = false;
   ::fcntl(descriptor, F_SETFD, FD_CLOEXEC);
-  if (auto const number = reactor::of_process().watch(descriptor, *state, EPOLLIN | EPOLLRDHUP); number != 0) {
+  if (auto const number = reactor::of_process().watch(descriptor, *state, EPOLLIN | EPOLLOUT | EPOLLRDHUP); number != 0) {
     return failure(core_error::invalid_argument, number);
   }
-  return std::unique_ptr<fd_device>(new fd_device(std::move(state)));
+  return state;
 }
 
 task<result<std::unique_ptr<fd_device>>> fd_device::connect(context& in, device_name name) {

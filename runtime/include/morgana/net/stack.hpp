@@ -95,4 +95,11 @@ concept device = requires(D& link, std::span<segment> into, std::span<segment> f
   { link.transmit(from) } -> std::same_as<result<std::size_t>>;
 };
 
+/// A device that can say when it has room again after transmit() took less than it was offered. Others are asked
+/// again after a while.
+template <class D>
+concept device_with_room = device<D> && requires(D& link, instant deadline) {
+  { link.room(deadline) } -> awaitable_of<result<void>>;
+};
+
 }  // namespace morgana::net

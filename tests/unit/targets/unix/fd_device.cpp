@@ -15,7 +15,7 @@ using namespace morgana::hosted;
 using test::bytes;
 using test::text;
 
-static_assert(net::device<fd_device>);
+static_assert(net::device_with_room<fd_device>);
 
 namespace {
 
@@ -223,4 +223,53 @@ TEST_CASE("a network comes from the runner by its name, or the error says how to
   test_link stream(SOCK_STREAM);
   ::setenv("MORGANA_NETWORK_stream", ("fd:" + std::to_string(stream.ends[0]) + ",mac=,mtu=1500,vnet=0").c_str(), 1);
   CHECK(!connect("stream"));
+}
+
+TEST_CASE("a super-packet lies in as many buffers as it needs, and a small frame in one") {
+  test::guest guest;
+  test_link wire;
+  auto device = open(wire, true);
+  vnet_header header;
+  header.segmentation_kind = vnet_header::segments_tcp_v4;
+  header.segment_bytes = 1448;
+  std::string large(65'000, '\0');
+  for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<char>(i * 7);
+  std::string const head(reinterpret_cast<char const*>(&header), sizeof header);
+  wire.send(head + large);
+  wire.send(std::string(sizeof header, '\0') + frame_of('s', 60));
+  wire.send(head + large.substr(0, 4096));
+  guest.run([](fd_device& from, std::string const& expected) -> task<> {
+    std::array<net::segment, 4> frames;
+    auto const count = co_await from.receive(frames, (co_await this_context()).now() + 5s);
+    REQUIRE(count);
+    REQUIRE(*count == 3);
+    CHECK(whole(frames[0]) == expected);
+    CHECK(frames[0].gso_size == 1448);
+    CHECK(frames[0].slices().size() == 16);
+    CHECK(whole(frames[1]) == frame_of('s', 60));
+    CHECK(frames[1].slices().size() == 1);
+    CHECK(frames[1].gso_size == 0);
+    CHECK(whole(frames[2]) == expected.substr(0, 4096));
+    CHECK(frames[2].slices().size() == 1);
+  }(*device, large));
+}
+
+TEST_CASE("room() waits until a full link has room again") {
+  test::guest guest;
+  test_link wire;
+  auto device = open(wire);
+  net::buffer_pool pool(2048, 64u << 20);
+  std::vector<net::segment> frames(4000);
+  for (auto& one : frames) REQUIRE(one.append(pool.take_slice(1000)));
+  auto const taken = device->transmit(frames);
+  REQUIRE((taken && *taken < frames.size()));
+  guest.run([](fd_device& to, test_link& from) -> task<> {
+    auto& here = co_await this_context();
+    auto const full = co_await to.room(here.now() + 2ms);
+    REQUIRE(!full);
+    CHECK(full.error().is(core_error::timed_out));
+    while (!from.receive().empty()) {
+    }
+    CHECK(co_await to.room(here.now() + 5s));
+  }(*device, wire));
 }

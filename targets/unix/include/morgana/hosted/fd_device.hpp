@@ -31,7 +31,7 @@ struct fd_device_counters {
 
 class fd_device {
  public:
-  static constexpr std::size_t buffer_bytes_max = 8u << 20;
+  static constexpr std::size_t buffer_bytes_max = 32u << 20;
 
   /// Errors: core_error::device_missing (the runner gave no network of that name), core_error::invalid_argument
   /// (what it gave cannot be read, or is no such descriptor).
@@ -63,6 +63,22 @@ class fd_device {
     int number_ = 0;
   };
 
+  class room_wait final : public waiter {
+   public:
+    room_wait(fd_device_state& on, instant deadline) : on_(&on), deadline_(deadline) {}
+    bool await_ready() const;
+    template <std::derived_from<promise_base> Promise>
+    void await_suspend(std::coroutine_handle<Promise> waiting) {
+      wait(waiting, queue(), deadline_);
+    }
+    result<void> await_resume() const;
+
+   private:
+    wait_queue& queue();
+    fd_device_state* on_;
+    instant deadline_;
+  };
+
   [[nodiscard]] net::device_capabilities capabilities() const;
   /// Errors: core_error::timed_out, core_error::closed (the other side is gone).
   [[nodiscard]] receive_wait receive(std::span<net::segment> into, instant deadline) {
@@ -70,10 +86,17 @@ class fd_device {
   }
   /// Errors: core_error::closed.
   [[nodiscard]] result<std::size_t> transmit(std::span<net::segment> from);
+  /// Waits until there is room again after transmit() took less than it was offered. Errors: core_error::timed_out.
+  [[nodiscard]] room_wait room(instant deadline) { return {*state_, deadline}; }
   [[nodiscard]] fd_device_counters const& counters() const;
 
- private:
+ protected:
   explicit fd_device(std::unique_ptr<fd_device_state> state);
+  [[nodiscard]] static result<std::unique_ptr<fd_device_state>> open_state(int descriptor,
+                                                                           net::device_capabilities const& as,
+                                                                           bool has_vnet_header);
+
+ private:
   std::unique_ptr<fd_device_state> state_;
 };
 
