@@ -116,6 +116,15 @@ std::optional<engine::event> engine::poll_event() {
 engine_counters const& engine::counters() const {
   return self_->counters;
 }
+std::size_t engine::unfinished() const {
+  std::size_t count = 0;
+  for (auto const* one = self_->members.front(); one != nullptr; one = self_->members.next(*one)) {
+    auto const now = one->current;
+    bool const closes = now == state::fin_wait_1 || now == state::closing || now == state::last_ack;
+    if (one->in_table && (closes || one->send.size() != 0)) ++count;
+  }
+  return count;
+}
 std::size_t engine::connections() const {
   return self_->live + self_->time_waits.entries.used();
 }

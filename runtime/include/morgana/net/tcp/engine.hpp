@@ -100,6 +100,8 @@ class engine {
 
   [[nodiscard]] engine_counters const& counters() const;
   [[nodiscard]] std::size_t connections() const;       ///< in any state but closed, time_wait included
+  /// Connections with data or a FIN that the peer has not acknowledged. Looks at each.
+  [[nodiscard]] std::size_t unfinished() const;
 
  private:
   struct implementation;
