@@ -1,0 +1,374 @@
+#include "morgana/net/direct/host.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "morgana/core/boot_secret.hpp"
+
+namespace morgana::net {
+namespace {
+
+/// Each interface of a guest has keys of its own, all from the boot's secret.
+keyed_secrets secrets_for(mac_address const& interface, std::string_view address_secret) {
+  std::array<std::byte, 32> secret;
+  std::ranges::copy(boot_secret(), secret.begin());
+  for (std::size_t i = 0; i < interface.bytes.size(); ++i) secret[i] ^= std::byte{interface.bytes[i]};
+  auto keys = keyed_secrets::derive(secret);
+  if (!address_secret.empty()) {
+    // RFC 7217 5: a secret that outlives the boot. The text is hashed down to a key, whatever its length.
+    auto const text = std::as_bytes(std::span(address_secret));
+    keys.interface_identifiers = {siphash({1, 0}, text), siphash({2, 0}, text)};
+  }
+  return keys;
+}
+
+/// Without its addresses, which begin() adds: adding says whether they were good.
+core_configuration without_addresses(core_configuration one) {
+  one.addresses.clear();
+  return one;
+}
+
+/// fe80::/10 reaches the link alone (RFC 4291 2.5.6).
+bool is_link_local(ip_address const& address) {
+  if (address.is_v4()) return false;
+  auto const bytes = address.v6().bytes;
+  return bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
+}
+
+}  // namespace
+
+direct_host::direct_host(morgana::context& in, direct_stack_options const& options,
+                         core_configuration const& configuration)
+    : in_(&in),
+      log_(in.log(), "net"),
+      options_(options),
+      buffers_(buffer_bytes, std::size_t{options.buffers_mib} << 20),
+      core_(without_addresses(configuration),
+            secrets_for(configuration.device.address, options.address_secret), buffers_, in.now()),
+      ping_identifier_(static_cast<std::uint16_t>(
+          random_stream(secrets_for(configuration.device.address, {}).jitter).next())) {}
+
+direct_host::~direct_host() {
+  // The application has none of them any more (stack.hpp); what waits for an address or a ping is told.
+  lost_ = true;
+  direct_wait::abandon_all(address_waiters_);
+  direct_wait::abandon_all(senders_);
+  while (pings_ != nullptr) {
+    auto& one = *std::exchange(pings_, pings_->next_);
+    one.is_listed_ = false;
+    direct_wait::abandon_all(one.own_);
+  }
+}
+
+result<void> direct_host::begin(core_configuration const& configuration) {
+  if (options_.ipv4.how == ipv4_setting::mode::dhcp) {
+    log_.error("ipv4: this image has no DHCP client; write an address, such as --network.ipv4=10.0.0.2/24");
+    return failure(core_error::not_supported);
+  }
+  for (auto const& one : configuration.addresses) {
+    if (auto added = core_.add_address(one, now()); !added) {
+      log_.error("{}: {}", one, added.error());
+      return failure(std::move(added.error()));
+    }
+  }
+  fixed_text<256> what;
+  for (auto const& one : configuration.addresses) what.append("{}, ", one);
+  log_.info("{}{}, mtu {}", what.view(), configuration.device.address, configuration.device.mtu_bytes);
+  told_addresses_ = core_.addresses();
+  touch();
+  return {};
+}
+
+// ---- turns -------------------------------------------------------------------------------------------
+
+void direct_host::receive(std::span<segment> frames) {
+  if (lost_) return;
+  core_.input(frames, now());
+  dispatch();
+  touch();
+}
+
+void direct_host::run() {
+  if (lost_) return;
+  output();
+  if (lost_) return;
+  dispatch();
+  feed_starved();
+  if (!blocked_) direct_wait::try_all(senders_);
+  arm();
+}
+
+void direct_host::expired() {
+  if (lost_) return;
+  core_.on_deadline(now());
+  dispatch();
+  touch();
+}
+
+void direct_host::output() {
+  if (blocked_) return;
+  std::size_t sent = 0;
+  for (;;) {
+    if (first_frame_ == end_frame_) {
+      if (sent >= turn_frames_max) return touch();
+      first_frame_ = 0;
+      end_frame_ = core_.poll_transmit(frames_, now());
+      if (end_frame_ == 0) return;
+    }
+    auto const offered = end_frame_ - first_frame_;
+    auto const taken = transmit(std::span(frames_).subspan(first_frame_, offered));
+    if (!taken) return device_lost(taken.error());
+    first_frame_ += *taken;
+    sent += *taken;
+    if (*taken < offered) {
+      blocked_ = true;
+      return;
+    }
+  }
+}
+
+void direct_host::arm() {
+  auto const next = core_.next_deadline();
+  if (next != (is_armed() ? deadline() : never)) in_->executor().arm(*this, next);
+}
+
+void direct_host::dispatch() {
+  while (auto const told = core_.poll_event()) {
+    if (told->connection != nullptr) {
+      auto* const who = static_cast<direct_connection*>(told->connection->user);
+      if (who == nullptr) continue;
+      direct_wait::try_all(who->readers);
+      direct_wait::try_all(who->writers);
+    } else if (told->listener != nullptr) {
+      if (auto* const who = static_cast<direct_listening*>(told->listener->user))
+        direct_wait::try_all(who->acceptors);
+    } else if (told->port != nullptr) {
+      if (auto* const who = static_cast<direct_port*>(told->port->user)) direct_wait::try_all(who->readers);
+    } else if (told->echo_reply) {
+      for (auto* one = pings_; one != nullptr; one = one->next_) {
+        auto const& reply = *told->echo_reply;
+        if (reply.identifier != ping_identifier_ || reply.sequence != one->sequence_ || one->answered_)
+          continue;
+        one->answered_ = now();
+        direct_wait::try_all(one->own_);
+      }
+    } else if (told->addresses_changed) {
+      note_addresses();
+    }
+  }
+  if (!drainers_.is_empty() && core_.tcp().unfinished() == 0) drainers_.complete_all();
+}
+
+void direct_host::device_lost(error const& why) {
+  if (lost_) return;
+  lost_ = true;
+  log_.error("the network device is gone: {}", why);
+  disarm();
+  ready_node::unlink();
+  for (auto const& one : records_) {
+    direct_wait::try_all(one->readers);
+    direct_wait::try_all(one->writers);
+  }
+  for (auto* const one : listeners_) direct_wait::try_all(one->acceptors);
+  for (auto* const one : ports_) direct_wait::try_all(one->readers);
+  direct_wait::try_all(senders_);
+  direct_wait::abandon_all(address_waiters_);
+  for (auto* one = pings_; one != nullptr; one = one->next_) direct_wait::abandon_all(one->own_);
+  drainers_.complete_all();
+}
+
+task<void> direct_host::drain() {
+  // What was called last, a stream's destructor for one, may not have left yet.
+  output();
+  co_await drain_wait(*this, after(now(), drain_time));
+}
+
+// ---- records -----------------------------------------------------------------------------------------
+
+direct_connection& direct_host::take_record(tcp::connection& handle) {
+  if (free_records_ == nullptr) {
+    free_records_ = records_.emplace_back(std::make_unique<direct_connection>()).get();
+    free_records_->host = this;
+  }
+  auto& taken = *std::exchange(free_records_, free_records_->next_free);
+  taken.next_free = nullptr;
+  taken.handle = &handle;
+  handle.user = &taken;
+  return taken;
+}
+
+void direct_host::give_record(direct_connection& unused) noexcept {
+  if (unused.is_starved) {
+    auto** at = &starved_;
+    while (*at != &unused) at = &(*at)->next_starved;
+    *at = unused.next_starved;
+    unused.is_starved = false;
+  }
+  unused.handle = nullptr;
+  unused.next_free = free_records_;
+  free_records_ = &unused;
+}
+
+void direct_host::starve(direct_connection& who) {
+  if (who.is_starved) return;
+  who.is_starved = true;
+  who.next_starved = starved_;
+  starved_ = &who;
+}
+
+void direct_host::feed_starved() {
+  for (auto* first = std::exchange(starved_, nullptr); first != nullptr;) {
+    auto& who = *first;
+    first = who.next_starved;
+    who.is_starved = false;
+    direct_wait::try_all(who.writers);
+  }
+}
+
+// ---- what an application asks for --------------------------------------------------------------------
+
+result<direct_listener> direct_host::listen(listen_options const& where) {
+  if (lost_) return failure(net_error::unreachable);
+  bool const possible = where.address.is_unspecified() || where.address.is_loopback() ||
+                        std::ranges::any_of(core_.addresses(), [&](auto const& one) {
+                          return one.address.address == where.address;
+                        });
+  if (!possible) return failure(net_error::address_not_available);
+  auto const handle = core_.tcp().listen(where);
+  if (!handle) return failure(handle.error());
+  auto record = std::make_unique<direct_listening>(this, *handle);
+  (*handle)->user = record.get();
+  listeners_.push_back(record.get());
+  return direct_listener(std::move(record));
+}
+
+result<direct_datagrams> direct_host::bind(endpoint const& local) {
+  if (lost_) return failure(net_error::unreachable);
+  auto const handle = core_.bind(local);
+  if (!handle) return failure(handle.error());
+  auto record = std::make_unique<direct_port>(this, *handle);
+  (*handle)->user = record.get();
+  ports_.push_back(record.get());
+  return direct_datagrams(std::move(record));
+}
+
+bool direct_host::connect_wait::await_ready() {
+  auto& host = *host_;
+  if (host.lost_) return fail(net_error::unreachable);
+  auto const handle = host.core_.tcp().connect(peer_, with_, host.now());
+  if (!handle) return fail(handle.error());
+  record_ = &host.take_record(**handle);
+  stream_ = direct_stream(*record_);
+  queue_ = &record_->writers;
+  host.touch();
+  return attempt();
+}
+
+bool direct_host::connect_wait::attempt() {
+  if (host_->lost_) return fail(net_error::unreachable);
+  auto& handle = *record_->handle;
+  if (auto const why = handle.failure()) return fail(*why);
+  switch (handle.state()) {
+    case tcp::state::syn_sent:
+    case tcp::state::syn_received:
+      return false;
+    case tcp::state::closed:
+      return fail(net_error::not_connected);
+    default:
+      return true;
+  }
+}
+
+result<direct_stream> direct_host::connect_wait::await_resume() {
+  // A deadline that passed while the answer was on its way to us does not undo it.
+  if (record_ != nullptr && !failed_ && attempt() && !failed_) return std::move(stream_);
+  auto why = problem();
+  if (stream_.info().state != tcp::state::closed) stream_.abort();
+  stream_ = {};
+  return failure(why ? std::move(*why) : error(net_error::timed_out));
+}
+
+// ---- ping --------------------------------------------------------------------------------------------
+
+bool direct_host::ping_wait::await_ready() {
+  auto& host = *host_;
+  if (host.lost_) return fail(net_error::unreachable);
+  sequence_ = ++host.ping_sequence_;
+  sent_ = host.now();
+  if (auto sent = host.core_.ping(to_, host.ping_identifier_, sequence_, payload_bytes_, sent_); !sent) {
+    return fail(std::move(sent.error()));
+  }
+  next_ = host.pings_;
+  host.pings_ = this;
+  is_listed_ = true;
+  host.touch();
+  return false;
+}
+
+direct_host::ping_wait::~ping_wait() {
+  if (!is_listed_) return;
+  auto** at = &host_->pings_;
+  while (*at != this) at = &(*at)->next_;
+  *at = next_;
+}
+
+result<duration> direct_host::ping_wait::await_resume() {
+  if (answered_) return *answered_ - sent_;
+  return failure(problem().value_or(error(net_error::timed_out)));
+}
+
+// ---- addresses ---------------------------------------------------------------------------------------
+
+void direct_host::note_addresses() {
+  ++address_generation_;
+  auto const now_there = core_.addresses();
+  auto const find = [](std::vector<net::core::address_entry> const& in, ip_address const& address) {
+    auto const found =
+        std::ranges::find_if(in, [&](auto const& one) { return one.address.address == address; });
+    return found == in.end() ? nullptr : &*found;
+  };
+  for (auto const& one : now_there) {
+    auto const* const before = find(told_addresses_, one.address.address);
+    if (one.state == net::core::address_state::duplicated &&
+        (before == nullptr || before->state != net::core::address_state::duplicated)) {
+      log_.error("{} is in use by another host on this network: it is given up", one.address.address);
+    } else if (before == nullptr) {
+      log_.info("{} is ours", one.address);
+    }
+  }
+  for (auto const& one : told_addresses_) {
+    if (find(now_there, one.address.address) == nullptr) log_.warning("{} is not ours any more", one.address);
+  }
+  told_addresses_ = now_there;
+  direct_wait::try_all(address_waiters_);
+}
+
+bool direct_host::is_configured() const {
+  return std::ranges::any_of(core_.addresses(), [&](net::core::address_entry const& one) {
+    if (is_link_local(one.address.address)) return false;
+    return one.state == net::core::address_state::preferred ||
+           one.state == net::core::address_state::deprecated ||
+           one.state ==
+               net::core::address_state::tentative;  // used meanwhile: core_configuration::optimistic
+  });
+}
+
+task<result<void>> direct_host::wait_configured(instant deadline) {
+  for (;;) {
+    if (is_configured()) co_return {};
+    auto const changed = co_await addresses_changed(address_generation_, deadline);
+    if (!changed) co_return failure(changed.error());
+  }
+}
+
+bool direct_host::address_wait::attempt() {
+  if (host_->lost_) return fail(net_error::unreachable);
+  return host_->address_generation_ != since_;
+}
+
+result<std::uint64_t> direct_host::address_wait::await_resume() {
+  if (auto why = problem()) return failure(std::move(*why));
+  return host_->address_generation_;
+}
+
+}  // namespace morgana::net
