@@ -68,12 +68,13 @@ struct resolver_limits {
   std::uint16_t udp_bytes = 1'232;                ///< largest answer over UDP that we ask for (RFC 9715)
   std::uint32_t message_bytes = 16 * 1024;        ///< largest answer over TCP; a longer one fails the try
   std::uint32_t lookups = 64;                     ///< questions being asked at once; the next one waits
+  std::uint32_t connection_attempts = 8;          ///< of one name at once (RFC 8305); the next one waits for a failure
+  duration resolution_delay = 50ms;               ///< IPv6 addresses are waited for when IPv4 ones are there
+  duration attempt_delay = 250ms;                 ///< between attempts
 };
 
 struct dhcp_limits {
   std::uint32_t leases = 1'024;                   ///< a server's table; the one that ended longest ago goes, else no offer
-  std::uint32_t name_servers = 4;                 ///< of those a server names; further ones are not used
-  std::uint32_t routes = 16;                      ///< classless static routes (RFC 3442) used
   duration offer_held = 30s;                      ///< a server keeps an offered address for its client
   duration declined_for = 10min;                  ///< a server does not offer a declined address
   std::uint32_t requests_per_s = 200;             ///< a server answers; beyond them it is silent

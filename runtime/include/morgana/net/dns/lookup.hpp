@@ -32,7 +32,7 @@ struct counters {
   std::uint64_t malformed = 0;   ///< messages that are none
   std::uint64_t mismatched = 0;  ///< not the server, identifier or question that was asked: forged or late
   std::uint64_t case_mismatched = 0;  ///< the question in another spelling: asked again over TCP
-  std::uint64_t truncated = 0, without_edns = 0;
+  std::uint64_t truncated = 0, without_edns = 0, too_long = 0;
   std::uint64_t cname_limit = 0, tries_limit = 0, lookups_limit = 0;
   std::uint64_t cache_hits = 0, cache_misses = 0, cache_evicted = 0;
 };
@@ -55,6 +55,7 @@ class lookup {
   /// What to send now; comes once for each try. A new one means that answers to the last are no longer waited
   /// for.
   [[nodiscard]] std::optional<transmission> poll_transmit(instant now);
+  [[nodiscard]] bool wants_to_send() const { return wants_to_send_; }
 
   /// A message that came back over the transport of the last transmission.
   void input(std::span<std::byte const> message, endpoint const& from, instant now);
