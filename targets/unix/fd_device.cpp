@@ -69,15 +69,15 @@ bool parse_network(std::string_view text, given_network& into) {
   }
 }
 
-net::mac_address random_address() {
+}  // namespace
+
+net::mac_address random_interface_address() {
   net::mac_address address;
   if (::getrandom(address.bytes.data(), address.bytes.size(), 0) != ssize_t{6}) return {{2, 0, 0, 0, 0, 1}};
   // IEEE 802: locally administered, to one station.
   address.bytes[0] = static_cast<std::uint8_t>((address.bytes[0] & 0xfc) | 2);
   return address;
 }
-
-}  // namespace
 
 struct fd_device_state final : pollable {
   fd_device_state(int given, net::device_capabilities const& capabilities, bool with_vnet_header)
@@ -343,13 +343,6 @@ result<void> fd_device::room_wait::await_resume() const {
 
 result<std::unique_ptr<fd_device>> fd_device::open(int descriptor, net::device_capabilities const& as,
                                                    bool has_vnet_header) {
-  auto state = open_state(descriptor, as, has_vnet_header);
-  if (!state) return failure(std::move(state.error()));
-  return std::unique_ptr<fd_device>(new fd_device(std::move(*state)));
-}
-
-result<std::unique_ptr<fd_device_state>> fd_device::open_state(int descriptor, net::device_capabilities const& as,
-                                                               bool has_vnet_header) {
   auto state = std::make_unique<fd_device_state>(descriptor, as, has_vnet_header);
   int type = 0;
   socklen_t size = sizeof type;
@@ -363,7 +356,10 @@ result<std::unique_ptr<fd_device_state>> fd_device::open_state(int descriptor, n
     if (flags < 0 || ::fcntl(descriptor, F_SETFL, flags | O_NONBLOCK) != 0) {
       return failure(core_error::invalid_argument, errno);
     }
-    if (has_vnet_header && ::ioctl(descriptor, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) != 0) {
+    // What we take of the kernel's: super-packets of TCP, sums that are not finished, or neither. UDP's super-packets
+    // are not asked for: a datagram is one packet to us.
+    if (has_vnet_header && ::ioctl(descriptor, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) != 0 &&
+        ::ioctl(descriptor, TUNSETOFFLOAD, TUN_F_CSUM) != 0 && ::ioctl(descriptor, TUNSETOFFLOAD, 0) != 0) {
       return failure(core_error::invalid_argument, errno);
     }
   }
@@ -374,15 +370,16 @@ result<std::unique_ptr<fd_device_state>> fd_device::open_state(int descriptor, n
   if (auto const number = reactor::of_process().watch(descriptor, *state, EPOLLIN | EPOLLOUT | EPOLLRDHUP); number != 0) {
     return failure(core_error::invalid_argument, number);
   }
-  return state;
+  return std::unique_ptr<fd_device>(new fd_device(std::move(state)));
 }
 
 task<result<std::unique_ptr<fd_device>>> fd_device::connect(context& in, device_name name) {
   log_source const log(in.log(), "net");
   auto const variable = "MORGANA_NETWORK_" + std::string(name.text);
-  auto const text = environment(variable.c_str());
+  auto text = environment(variable.c_str());
+  if (text.empty()) text = environment("MORGANA_NETWORK");
   if (text.empty()) {
-    log.error("there is no network `{}`: attach one with `morgana run --network {}=tap:NAME`", name.text, name.text);
+    log.error("there is no network `{}`: attach one with `morgana run --network {}=tap`", name.text, name.text);
     co_return failure(core_error::device_missing);
   }
   given_network given;
@@ -394,11 +391,12 @@ task<result<std::unique_ptr<fd_device>>> fd_device::connect(context& in, device_
     log.error("{}: descriptor {} is not open", std::string_view(variable), given.descriptor);
     co_return failure(core_error::invalid_argument, given.descriptor);
   }
-  if (!given.has_address) given.as.address = random_address();
+  if (!given.has_address) given.as.address = random_interface_address();
   co_return open(given.descriptor, given.as, given.has_vnet_header);
 }
 
 fd_device::fd_device(std::unique_ptr<fd_device_state> state) : state_(std::move(state)) {}
+fd_device::fd_device(fd_device&& other) noexcept = default;
 fd_device::~fd_device() = default;
 net::device_capabilities fd_device::capabilities() const { return state_->as; }
 fd_device_counters const& fd_device::counters() const { return state_->counters; }

@@ -92,12 +92,13 @@ class fd_device {
 
  protected:
   explicit fd_device(std::unique_ptr<fd_device_state> state);
-  [[nodiscard]] static result<std::unique_ptr<fd_device_state>> open_state(int descriptor,
-                                                                           net::device_capabilities const& as,
-                                                                           bool has_vnet_header);
+  fd_device(fd_device&& other) noexcept;
 
  private:
   std::unique_ptr<fd_device_state> state_;
 };
+
+/// Locally administered, to one station (IEEE 802).
+[[nodiscard]] net::mac_address random_interface_address();
 
 }  // namespace morgana::hosted
