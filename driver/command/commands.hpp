@@ -45,7 +45,7 @@ struct run_arguments {
   std::string memory = {};
   std::string seed = {};                      ///< the target's setting of this name
   std::vector<std::string> disks = {};     ///< NAME=FILE[,ro]
-  std::vector<std::string> networks = {};  ///< NAME=fd:N or NAME=tap:INTERFACE
+  std::vector<std::string> networks = {};  ///< [NAME=]tap, [NAME=]tap:INTERFACE or [NAME=]fd:N
   double timeout_s = 0;                    ///< 0: none
 };
 int run_guest_command(output& out, run_arguments const& with);

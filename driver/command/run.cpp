@@ -88,26 +88,62 @@ outcome<machine_disk> parse_disk(std::string const& text) {
 }
 
 outcome<machine_network> parse_network(std::string const& text) {
-  auto const equals = text.find('=');
+  auto const bad = [&](std::string_view why) {
+    return wrong(fmt::format("`--network {}`: {}", text, why),
+                 "write --network [NAME=]tap, [NAME=]tap:INTERFACE or [NAME=]fd:NUMBER, and after commas "
+                 "host=10.0.0.1/24, mac=02:00:00:00:00:01, mtu=1500, offloads=no");
+  };
   machine_network out;
-  auto const what = equals != std::string::npos ? text.substr(equals + 1) : std::string();
-  if (equals != std::string::npos && equals != 0) {
-    out.name = text.substr(0, equals);
-    if (what.starts_with("tap:") && what.size() > 4) {
+  auto rest = std::string_view(text);
+  auto const first_end = std::min(rest.find(','), rest.size());
+  if (auto const equals = rest.substr(0, first_end).find('='); equals != std::string_view::npos) {
+    out.name = rest.substr(0, equals);
+    if (out.name.empty()) return bad("there is no name before the `=`");
+    rest.remove_prefix(equals + 1);
+  }
+  auto what = rest.substr(0, rest.find(','));
+  rest.remove_prefix(std::min(rest.size(), what.size() + 1));
+  auto const is_tap = what == "tap" || what.starts_with("tap:");
+  if (is_tap) {
+    out.vnet_header = true;
+    if (what == "tap") {
+      out.host_address = "10.0.0.1/24";
+    } else if (what.size() > 4) {
       out.tap = what.substr(4);
-      return out;
+    } else {
+      return bad("there is no interface after `tap:`");
     }
-    if (what.starts_with("fd:")) {
-      auto const [end, error] = std::from_chars(what.data() + 3, what.data() + what.size(), out.descriptor);
-      if (error == std::errc() && end == what.data() + what.size() && out.descriptor > 2) {
-        if (::fcntl(out.descriptor, F_GETFD) >= 0) return out;
-        return wrong(fmt::format("network `{}`: descriptor {} is not open", out.name, out.descriptor),
-                     "pass a socket of Ethernet frames to this process under that number");
+  } else if (what.starts_with("fd:")) {
+    auto const [end, error] = std::from_chars(what.data() + 3, what.data() + what.size(), out.descriptor);
+    if (error != std::errc() || end != what.data() + what.size() || out.descriptor <= 2) {
+      return bad("there is no descriptor of 3 or more after `fd:`");
+    }
+    if (::fcntl(out.descriptor, F_GETFD) < 0) {
+      return wrong(fmt::format("`--network {}`: descriptor {} is not open", text, out.descriptor),
+                   "pass a socket of Ethernet frames to this process under that number");
+    }
+  } else {
+    return bad("it is neither a tap nor a descriptor");
+  }
+  while (!rest.empty()) {
+    auto const part = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), part.size() + 1));
+    if (part.starts_with("host=") && what == "tap") {
+      out.host_address = part.substr(5);
+    } else if (part.starts_with("mac=")) {
+      out.mac = part.substr(4);
+    } else if (part.starts_with("mtu=")) {
+      auto const [end, error] = std::from_chars(part.data() + 4, part.data() + part.size(), out.mtu);
+      if (error != std::errc() || end != part.data() + part.size() || out.mtu < 68 || out.mtu > 65535) {
+        return bad("mtu is not between 68 and 65535");
       }
+    } else if (part == "offloads=yes" || part == "offloads=no") {
+      out.vnet_header = part == "offloads=yes";
+    } else {
+      return bad(fmt::format("`{}` is not known here", part));
     }
   }
-  return wrong(fmt::format("`--network {}` says no network", text),
-               "write --network NAME=tap:INTERFACE or NAME=fd:NUMBER");
+  return out;
 }
 
 outcome<machine_configuration> machine_for(workspace_state const& state, run_arguments const& with) {

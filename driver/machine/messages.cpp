@@ -163,6 +163,7 @@ outcome<json> start(target const& on, machine_configuration const& what) {
       one["descriptor"] = network.descriptor;
     } else {
       one["tap"] = network.tap;
+      if (network.tap.empty()) one["host_address"] = network.host_address;
     }
     message["networks"].push_back(std::move(one));
   }

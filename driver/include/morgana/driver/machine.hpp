@@ -25,10 +25,11 @@
 namespace morgana::driver {
 
 struct machine_network {
-  std::string name = {};                     ///< parameter of start() it serves
+  std::string name = {};                     ///< device it serves; empty: the one that has none of its own
   int descriptor = -1;                       ///< inherited socket of Ethernet frames (the caller's copy stays
                                              ///< the caller's to close), or
-  std::string tap = {};                      ///< name of a tap interface
+  std::string tap = {};                      ///< name of a tap interface, or
+  std::string host_address = {};             ///< "10.0.0.1/24": a tap made for the guest, the host's end of it
   std::string mac = {};                      ///< "02:..." ; empty: the runner's choice
   std::uint32_t mtu = 1500;
   bool vnet_header = false;

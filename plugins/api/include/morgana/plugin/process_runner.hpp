@@ -21,10 +21,7 @@
 #pragma once
 
 #include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
 #include <signal.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -34,6 +31,7 @@
 #include <cstring>
 
 #include "morgana/plugin/runner.hpp"
+#include "morgana/plugin/tap.hpp"
 
 namespace morgana::plugin {
 
@@ -53,36 +51,10 @@ struct process_end {
   std::string report = {};
 };
 
-/// Opens the tap interface as the guest's descriptor: one Ethernet frame per read and write.
-[[nodiscard]] inline std::expected<int, runner_error> open_tap(guest_network const& network) {
-  auto failed = [&](char const* what) {
-    return std::unexpected(
-        runner_error{"network `" + network.name + "`: cannot open tap interface `" + network.tap +
-                         "`: " + what + ": " + std::strerror(errno),
-                     {"create it for this user: ip tuntap add " + network.tap + " mode tap user $USER",
-                      "or run the guest with a network of descriptors, which needs no privileges"}});
-  };
-  ifreq request{};
-  if (network.tap.size() >= sizeof request.ifr_name) {
-    errno = ENAMETOOLONG;
-    return failed("name");
-  }
-  std::memcpy(request.ifr_name, network.tap.data(), network.tap.size());
-  auto const flags = IFF_TAP | IFF_NO_PI | (network.vnet_header ? IFF_VNET_HDR : 0);
-  request.ifr_flags = static_cast<short>(flags);
-  auto const tap = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-  if (tap < 0) return failed("/dev/net/tun");
-  if (::ioctl(tap, TUNSETIFF, &request) != 0) {
-    auto error = failed("TUNSETIFF");
-    ::close(tap);
-    return error;
-  }
-  return tap;
-}
-
 /// How a hosted guest is started. Besides `what.environment` it finds in its environment:
 ///   MORGANA_NAME=NAME, MORGANA_MEMORY_BYTES=N (when limited)
-///   MORGANA_NETWORK_<name>=fd:N,mac=02:...,mtu=1500,vnet=0      (mac is empty when it may choose)
+///   MORGANA_NETWORK_<name>=fd:N,mac=02:...,mtu=1500,vnet=0      (mac is empty when it may choose; MORGANA_NETWORK
+///                                                               is for whichever interface has none of its own)
 ///   MORGANA_DISK_<name>=PATH,ro|rw,SECTOR_BYTES                 (read it from the end: PATH may hold commas)
 /// The kernel's own limit stands `slack` above the guest's, for code that does not count (the C library).
 [[nodiscard]] inline std::expected<process_launch, runner_error> hosted_launch(start_request const& what) {
@@ -97,16 +69,16 @@ struct process_end {
     out.data_bytes_max = what.memory_bytes + slack < slack ? 0 : what.memory_bytes + slack;
   }
   for (auto const& network : what.networks) {
-    auto descriptor = network.descriptor;
-    if (descriptor < 0) {
-      auto const tap = open_tap(network);
-      if (!tap) return std::unexpected(tap.error());
-      descriptor = *tap;
+    open_tap_interface link{.descriptor = network.descriptor, .vnet_header = network.vnet_header, .mtu = network.mtu};
+    if (link.descriptor < 0) {
+      auto opened = open_tap(network);
+      if (!opened) return std::unexpected(opened.error());
+      link = std::move(*opened);
     }
-    out.descriptors.push_back(descriptor);
-    out.environment["MORGANA_NETWORK_" + network.name] =
-        "fd:" + std::to_string(descriptor) + ",mac=" + network.mac + ",mtu=" + std::to_string(network.mtu) +
-        ",vnet=" + (network.vnet_header ? "1" : "0");
+    out.descriptors.push_back(link.descriptor);
+    out.environment[network.name.empty() ? "MORGANA_NETWORK" : "MORGANA_NETWORK_" + network.name] =
+        "fd:" + std::to_string(link.descriptor) + ",mac=" + network.mac + ",mtu=" + std::to_string(link.mtu) +
+        ",vnet=" + (link.vnet_header ? "1" : "0");
   }
   for (auto const& disk : what.disks) {
     out.environment["MORGANA_DISK_" + disk.name] =

@@ -35,9 +35,10 @@ struct runner_error {
 };
 
 struct guest_network {
-  std::string name = {};
+  std::string name = {};  ///< empty: for the guest's one interface
   int descriptor = -1;  ///< -1: use `tap`
   std::string tap = {};
+  std::string host_address = {};  ///< without a `tap`: make one, with this address on the host's side
   std::string mac = {};
   std::uint32_t mtu = 1500;
   bool vnet_header = false;
@@ -129,13 +130,13 @@ inline std::string json_text(nlohmann::json const& value) {
       if (!one.is_object()) return wrong("`networks` holds something that is not a table");
       guest_network network{.name = text_member(one, "name"),
                             .tap = text_member(one, "tap"),
+                            .host_address = text_member(one, "host_address"),
                             .mac = text_member(one, "mac"),
                             .mtu = static_cast<std::uint32_t>(number_member(one, "mtu", 1500)),
                             .vnet_header = flag_member(one, "vnet_header")};
       auto const descriptor = number_member(one, "descriptor", UINT64_MAX);
       if (descriptor <= INT32_MAX) network.descriptor = static_cast<int>(descriptor);
-      if (network.name.empty()) return wrong("a network has no name");
-      if (network.descriptor < 0 && network.tap.empty()) {
+      if (network.descriptor < 0 && network.tap.empty() && network.host_address.empty()) {
         return wrong("network `" + network.name + "` has neither a descriptor nor a tap interface");
       }
       out.networks.push_back(std::move(network));
