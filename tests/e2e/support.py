@@ -119,12 +119,12 @@ def morgana(*arguments, seconds=BUILD_SECONDS, cwd=None, **environment):
 class Application:
     """An application configured for a target and built, in a folder of the session's own."""
 
-    def __init__(self, source, folder, target="unix"):
+    def __init__(self, source, folder, target="unix", choices=()):
         # A copy: configuring writes morgana.lock beside unikernel.toml, and tests leave no trace.
         self.source = folder / "app"
         self.build_folder = folder / "build"
         shutil.copytree(source, self.source, ignore=shutil.ignore_patterns("build"))
-        morgana("configure", "-t", target, self.source, "-o", self.build_folder).expect()
+        morgana("configure", "-t", target, self.source, "-o", self.build_folder, *choices).expect()
         morgana("build", self.source, "-o", self.build_folder).expect()
 
     def _command(self, arguments, driver_arguments):
@@ -142,18 +142,18 @@ _session = None
 _built = {}
 
 
-def built(source, target="unix"):
-    """The application of that folder, built on first use; a build that failed fails again at once."""
+def built(source, target="unix", choices=()):
+    """The application of that folder, configured with `choices` and built on first use; a build that failed fails again at once."""
     global _session
     source = pathlib.Path(source)
-    key = source, target
+    key = source, target, tuple(choices)
     if key not in _built:
         if _session is None:
             _session = tempfile.TemporaryDirectory(prefix="morgana-e2e-")
-        folder = pathlib.Path(_session.name) / f"{source.name}-{target}"
+        folder = pathlib.Path(_session.name) / f"{source.name}-{target}-{len(_built)}"
         folder.mkdir()
         try:
-            _built[key] = Application(source, folder, target)
+            _built[key] = Application(source, folder, target, choices)
         except AssertionError as failure:
             _built[key] = failure
     if isinstance(_built[key], AssertionError):

@@ -1,18 +1,15 @@
 """Networks that the runner attaches: an inherited descriptor, and a tap interface in a namespace of the test's own."""
-import ctypes
 import os
 import re
 import socket
-import subprocess
-import threading
 
 import pytest
+from namespaces import OwnNamespace, ip
 from support import ROOT, RUN_SECONDS, built
 
 APP = ROOT / "tests/e2e/apps/frames"
 ETHERTYPE = 0x88B5              # IEEE 802, for local experiments: nobody else sends it
 MINE = bytes.fromhex("020000000001")
-CLONE_NEWNET = 0x40000000
 
 
 def frame(to, payload):
@@ -79,35 +76,6 @@ def test_a_descriptor_that_is_not_open_is_refused_before_the_guest_starts():
 def test_a_network_nobody_attached_is_named():
     ended = built(APP).run().expect(65)
     assert "start → link" in ended.output and "--network link=" in ended.output
-
-
-class OwnNamespace(threading.Thread):
-    """Runs `work` in a thread with a network namespace of its own, which what it starts inherits, and which goes
-    with them: nothing of the machine's network is touched."""
-
-    def __init__(self, work):
-        super().__init__()
-        self.work, self.failure = work, None
-        self.start()
-        self.join()
-        if self.failure:
-            raise self.failure
-
-    def run(self):
-        try:
-            libc = ctypes.CDLL(None, use_errno=True)
-            if libc.unshare(CLONE_NEWNET) != 0:
-                number = ctypes.get_errno()
-                raise AssertionError(f"this test makes a network namespace, and the kernel refuses: {os.strerror(number)}; "
-                                     "run it as root")
-            self.work()
-        except BaseException as failure:   # whatever it was, it is the test's failure
-            self.failure = failure
-
-
-def ip(*words):
-    done = subprocess.run(["ip", *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=RUN_SECONDS)
-    assert done.returncode == 0, f"ip {' '.join(words)}: {done.stdout}"
 
 
 def test_frames_pass_both_ways_over_a_tap_interface():
