@@ -326,3 +326,22 @@ def test_addresses_that_cannot_be_end_the_guest_with_one_line():
             assert why in ended.output and "start → network" in ended.output
 
     OwnNamespace(work)
+
+
+def test_a_download_arrives_whole_through_faults_around_the_device():
+    app = built(STREAMS, choices=["--network_device.wrap=faults"])
+    size = 3 * MEGABYTE
+    expected = (BLOCK * (size // len(BLOCK) + 1))[:size]
+
+    def work():
+        linux_side()
+        faults = [f"--network_device_faults.{kind}-ppm=5000" for kind in ("loss", "duplicate", "swap", "damage")]
+        with app.start(*faults, driver=("--network", "network_device=tap:guest0")) as guest:
+            guest.wait_for("ready")
+            with connect(V4, 19) as down:
+                down.sendall(b"%d\n" % size)
+                got = receive_all(down)
+                assert len(got) == size and zlib.crc32(got) == zlib.crc32(expected)
+            guest.stop().expect(0)
+
+    OwnNamespace(work)
