@@ -458,3 +458,32 @@ TEST_CASE("address options are read and written as people write them") {
     CHECK_FALSE(ipv6_setting::parse(text));
   }
 }
+
+TEST_CASE("writers that find no buffer wait for one, and all streams arrive whole") {
+  world w;
+  cable_end one(capabilities(1, true)), two(capabilities(2, true));
+  one.join(two);
+  auto small = host(1);
+  small.buffers_mib = 1;
+  auto first = std::move(**w.run(network::connect(w.context(), one, small)));
+  auto second = std::move(**w.run(network::connect(w.context(), two, host(2))));
+  auto const serve = [](network& on, std::uint16_t port) -> task<result<std::size_t>> {
+    auto listening = on.listen({.port = port});
+    auto stream = co_await listening->accept(never);
+    if (!stream) co_return failure(stream.error());
+    co_return co_await take_pattern(*stream, 20'000);
+  };
+  auto const send = [](network& on, std::uint16_t port) -> task<result<void>> {
+    auto stream = co_await on.connect(endpoint{second_v4, port}, never);
+    if (!stream) co_return failure(stream.error());
+    co_return co_await send_pattern(*stream, 2'000'000, 100'000);
+  };
+  auto done = w.run(all(serve(*second, 1), serve(*second, 2), serve(*second, 3), send(*first, 1),
+                        send(*first, 2), send(*first, 3)));
+  REQUIRE(done.has_value());
+  for (auto const* got : {&std::get<0>(*done), &std::get<1>(*done), &std::get<2>(*done)}) {
+    REQUIRE(got->has_value());
+    CHECK(**got == 2'000'000);
+  }
+  CHECK(first->buffers().refused() > 0);
+}
