@@ -93,7 +93,6 @@ void direct_host::run() {
   output();
   if (lost_) return;
   dispatch();
-  feed_starved();
   if (!blocked_) direct_wait::try_all(senders_);
   arm();
 }
@@ -198,31 +197,9 @@ direct_connection& direct_host::take_record(tcp::connection& handle) {
 }
 
 void direct_host::give_record(direct_connection& unused) noexcept {
-  if (unused.is_starved) {
-    auto** at = &starved_;
-    while (*at != &unused) at = &(*at)->next_starved;
-    *at = unused.next_starved;
-    unused.is_starved = false;
-  }
   unused.handle = nullptr;
   unused.next_free = free_records_;
   free_records_ = &unused;
-}
-
-void direct_host::starve(direct_connection& who) {
-  if (who.is_starved) return;
-  who.is_starved = true;
-  who.next_starved = starved_;
-  starved_ = &who;
-}
-
-void direct_host::feed_starved() {
-  for (auto* first = std::exchange(starved_, nullptr); first != nullptr;) {
-    auto& who = *first;
-    first = who.next_starved;
-    who.is_starved = false;
-    direct_wait::try_all(who.writers);
-  }
 }
 
 // ---- what an application asks for --------------------------------------------------------------------

@@ -95,14 +95,11 @@ bool direct_stream::write_wait::attempt() {
   if (host.is_lost()) return fail(net_error::unreachable);
   for (; !parts_.empty(); parts_ = parts_.subspan(1), offset_ = 0) {
     while (offset_ < parts_.front().size()) {
-      auto const refused = host.buffers().refused();
       auto const taken = on_->handle->write(parts_.front().subspan(offset_), host.now());
       if (!taken) return fail(taken.error());
       if (*taken != 0) host.touch();
       offset_ += *taken;
-      if (*taken != 0) continue;
-      if (host.buffers().refused() != refused) host.starve(*on_);
-      return false;
+      if (*taken == 0) return false;
     }
   }
   return true;

@@ -134,9 +134,6 @@ class direct_host : private ready_node, private timer_node {
   void arm();
   [[nodiscard]] direct_connection& take_record(tcp::connection& handle);
   void give_record(direct_connection& unused) noexcept;
-  /// Tried again when buffers came back to the pool.
-  void starve(direct_connection& who);
-  void feed_starved();
 
   morgana::context* in_;
   log_source log_;
@@ -149,7 +146,6 @@ class direct_host : private ready_node, private timer_node {
   bool lost_ = false;
   std::vector<std::unique_ptr<direct_connection>> records_;
   direct_connection* free_records_ = nullptr;
-  direct_connection* starved_ = nullptr;
   std::vector<direct_listening*> listeners_;
   std::vector<direct_port*> ports_;
   wait_queue senders_;  ///< of datagrams

@@ -71,8 +71,6 @@ class direct_connection {
   wait_queue readers;
   wait_queue writers;
   direct_connection* next_free = nullptr;
-  direct_connection* next_starved = nullptr;
-  bool is_starved = false;  ///< in the host's list: the pool had no buffer for what it writes
 };
 
 class direct_stream {
