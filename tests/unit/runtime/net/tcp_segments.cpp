@@ -244,3 +244,48 @@ TEST_CASE("Releasing a connection with unread data resets it") {
   CHECK(reset);
   CHECK(s.mine.engine.connections() == 0);
 }
+
+TEST_CASE("the window of a SYN-ACK that ends a simultaneous open is not scaled") {
+  scripted peer;
+  peer.connect(false);
+  peer.send(peer.syn());
+  (void)peer.receive_all();
+  auto h = peer.syn();
+  h.flags = wire::tcp_syn | wire::tcp_ack;
+  h.acknowledgment = {peer.my_next};
+  h.window = 1'000;  // scaled by 7 it would be more than the first flight
+  peer.send(h);
+  ++peer.their_next;
+  REQUIRE(peer.c->state() == tcp::state::established);
+  peer.write(20'000);
+  std::size_t sent = 0;
+  for (auto const& one : peer.receive_all()) sent += one.payload;
+  CHECK(sent == 1'000);
+}
+
+TEST_CASE("a retransmission that acknowledges more tells the window, too") {
+  scripted peer;
+  peer.accept();
+  auto const first = peer.their_next;
+  for (int i = 0; i < 2; ++i) {
+    auto h = peer.header(wire::tcp_ack);
+    h.window = 40;  // scaled by 7: 5,120 bytes
+    peer.send(h, 100);
+    peer.their_next += 100;
+  }
+  (void)peer.receive_all();
+  peer.write(20'000);
+  std::uint32_t sent = 0;
+  for (auto const& one : peer.receive_all()) sent += static_cast<std::uint32_t>(one.payload);
+  REQUIRE(sent == 4'380);  // whole segments of it
+  // The first of both again: it acknowledges everything, and there is no room for more.
+  auto h = peer.header(wire::tcp_ack);
+  h.sequence = {first};
+  h.acknowledgment = {peer.my_next + sent};
+  h.window = 0;
+  peer.send(h, 100);
+  sent = 0;
+  for (auto const& one : peer.receive_all()) sent += static_cast<std::uint32_t>(one.payload);
+  CHECK(sent == 0);
+  CHECK(peer.c->info().send_window_bytes == 0);
+}
