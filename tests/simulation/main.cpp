@@ -3,6 +3,7 @@
 //   morgana-simulate --seeds 1..2000          every seed of the range; stops at none, reports each that fails
 //   morgana-simulate --seed 17 --verbose      one, with its plan
 //   morgana-simulate --seed 17 --without f0,c2 --pcap 17.pcap
+//   morgana-simulate --goodput                goodput by congestion control, loss, round trip and buffer
 //   morgana-simulate --seed 17 --minimise     leaves out what is not needed for the failure
 #include <charconv>
 #include <chrono>
@@ -14,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "goodput.hpp"
 #include "plan.hpp"
 #include "scenario.hpp"
 
@@ -33,7 +35,7 @@ struct arguments {
       stderr,
       "morgana-simulate: %.*s\n"
       "usage: morgana-simulate [--seeds A..B | --seed N | --file SEEDS] [--without ITEM,...] [--verbose]\n"
-      "                        [--pcap FILE] [--minimise]\n",
+      "                        [--pcap FILE] [--minimise] [--goodput]\n",
       static_cast<int>(what.size()), what.data());
   std::exit(2);
 }
@@ -86,6 +88,9 @@ arguments parse(int count, char** values) {
       all.pcap = value();
     } else if (name == "--verbose") {
       all.is_verbose = true;
+    } else if (name == "--goodput") {
+      std::fputs(goodput_table().c_str(), stdout);
+      std::exit(0);
     } else if (name == "--minimise") {
       all.minimises = true;
     } else {

@@ -12,6 +12,10 @@ constexpr std::array<std::string_view, fault_kinds> kind_names = {
     "loss",  "bursts", "duplication", "reordering", "corruption",  "jitter", "slow", "thin", "tiny_queue",
     "marks", "codel",  "black_hole",  "cut",        "cut_one_way", "flap",   "hold", "jump"};
 
+constexpr std::array<std::string_view, box_kinds> box_names = {
+    "option stripper", "window-scale bleacher", "MSS clamper",  "ECN bleacher",    "segment splitter",
+    "coalescer",       "reset injector",        "blind resets", "port translator", "SYN proxy"};
+
 template <class Value>
 Value one_of(sim::random_source& random, std::initializer_list<Value> values) {
   return values.begin()[random.below(values.size())];
@@ -207,6 +211,41 @@ fault_plan draw_fault(sim::random_source random, std::uint32_t number, std::vect
   return made;
 }
 
+box_plan draw_box(sim::random_source random, std::uint32_t number, std::size_t hosts, duration chaos) {
+  box_plan made;
+  made.number = number;
+  made.kind = static_cast<box_kind>(random.below(box_kinds));
+  made.host = static_cast<std::uint32_t>(random.below(hosts));
+  switch (made.kind) {
+    case box_kind::mss_clamper:
+      made.amount = static_cast<std::uint32_t>(random.between(100, 1'400));
+      break;
+    case box_kind::splitter:
+      made.amount = static_cast<std::uint32_t>(random.between(50, 1'000));
+      break;
+    case box_kind::coalescer:
+      made.amount = static_cast<std::uint32_t>(random.between(500, 1'400));
+      break;
+    case box_kind::resets:
+      made.amount = static_cast<std::uint32_t>(random.between(500, 20'000));
+      break;
+    case box_kind::blind_resets:
+      made.amount = static_cast<std::uint32_t>(random.between(5'000, 200'000));
+      break;
+    case box_kind::translator:
+      if (random.chance(500'000)) made.rebinds_at = random.between(1ns, chaos);
+      break;
+    case box_kind::option_stripper:
+      made.amount = static_cast<std::uint32_t>(random.between(1, 7));
+      break;
+    case box_kind::window_scale_bleacher:
+    case box_kind::ecn_bleacher:
+    case box_kind::syn_proxy:
+      break;
+  }
+  return made;
+}
+
 bool is_omitted(omissions const& without, char kind, std::uint32_t number) {
   return std::ranges::find(without, kind + std::to_string(number)) != without.end();
 }
@@ -219,6 +258,14 @@ std::string in_ms(duration time) {
 
 bool plan::has(fault_kind kind) const {
   return std::ranges::any_of(faults, [&](auto const& fault) { return fault.kind == kind; });
+}
+
+bool plan::has(box_kind kind) const {
+  return std::ranges::any_of(boxes, [&](auto const& box) { return box.kind == kind; });
+}
+
+bool plan::has(box_kind kind, std::uint32_t host) const {
+  return std::ranges::any_of(boxes, [&](auto const& box) { return box.kind == kind && box.host == host; });
 }
 
 bool plan::has_cuts() const {
@@ -240,6 +287,8 @@ plan make_plan(std::uint64_t seed, omissions const& without) {
   auto const conversations = random.between(1, 8);
   auto const datagrams = random.below(3);
   auto const faults = random.chance(100'000) ? 0 : random.between(1, 10);
+  auto of_boxes = root.fork("boxes");
+  auto const boxes = of_boxes.chance(400'000) ? of_boxes.between(1, 3) : 0;
   std::vector<fault_kind> kinds;  // swarm testing: each seed has a few kinds only
   for (std::size_t i = 0; i < fault_kinds; ++i) {
     if (random.chance(400'000)) kinds.push_back(static_cast<fault_kind>(i));
@@ -256,6 +305,17 @@ plan make_plan(std::uint64_t seed, omissions const& without) {
   for (std::uint32_t i = 0; i < faults; ++i) {
     if (is_omitted(without, 'f', i)) continue;
     all.faults.push_back(draw_fault(root.fork("fault", i), i, kinds, hosts, all.chaos));
+  }
+  for (std::uint32_t i = 0; i < boxes; ++i) {
+    if (is_omitted(without, 'b', i)) continue;
+    all.boxes.push_back(draw_box(root.fork("box", i), i, hosts, all.chaos));
+  }
+  // Neither knows what to do with two SYNs that cross.
+  for (auto& one : all.conversations) {
+    for (auto const host : one.hosts) {
+      if (all.has(box_kind::translator, host) || all.has(box_kind::syn_proxy, host))
+        one.is_simultaneous = false;
+    }
   }
   return all;
 }
@@ -323,6 +383,7 @@ void apply(fault_plan const& fault, sim::link_settings& to) {
 std::vector<std::string> items(plan const& all) {
   std::vector<std::string> names;
   for (auto const& one : all.faults) names.push_back("f" + std::to_string(one.number));
+  for (auto const& one : all.boxes) names.push_back("b" + std::to_string(one.number));
   for (auto const& one : all.conversations) names.push_back("c" + std::to_string(one.number));
   for (auto const& one : all.datagrams) names.push_back("d" + std::to_string(one.number));
   return names;
@@ -358,6 +419,12 @@ std::string describe(plan const& all) {
     text += "  d" + std::to_string(d.number) + " h" + std::to_string(d.hosts[0]) + " to h" +
             std::to_string(d.hosts[1]) + ": " + std::to_string(d.count) + " datagrams of " +
             std::to_string(d.bytes) + " bytes\n";
+  }
+  for (auto const& b : all.boxes) {
+    text += "  b" + std::to_string(b.number) + " " +
+            std::string(box_names[static_cast<std::size_t>(b.kind)]) + " at h" + std::to_string(b.host) +
+            ", " + std::to_string(b.amount) +
+            (b.rebinds_at != 0ns ? ", rebinds at " + in_ms(b.rebinds_at) : "") + "\n";
   }
   for (auto const& f : all.faults) {
     text += "  f" + std::to_string(f.number) + " " +

@@ -93,6 +93,29 @@ struct fault_plan {
   duration time{};           ///< delay, or up and down times
 };
 
+enum class box_kind : std::uint8_t {
+  option_stripper,
+  window_scale_bleacher,
+  mss_clamper,
+  ecn_bleacher,
+  splitter,
+  coalescer,
+  resets,
+  blind_resets,
+  translator,
+  syn_proxy,
+};
+inline constexpr std::size_t box_kinds = 10;
+
+/// A middlebox in a host's cable.
+struct box_plan {
+  std::uint32_t number = 0;
+  box_kind kind{};
+  std::uint32_t host = 0;
+  std::uint32_t amount = 0;  ///< bytes or millionths, by kind
+  duration rebinds_at{};     ///< of a translator; 0: never
+};
+
 struct plan {
   std::uint64_t seed = 0;
   duration chaos{};  ///< then everything is healed
@@ -101,12 +124,16 @@ struct plan {
   std::vector<conversation_plan> conversations;
   std::vector<datagrams_plan> datagrams;
   std::vector<fault_plan> faults;
+  std::vector<box_plan> boxes;
 
+  [[nodiscard]] bool has(box_kind kind) const;
+  /// Whether such a box stands before this host.
+  [[nodiscard]] bool has(box_kind kind, std::uint32_t host) const;
   [[nodiscard]] bool has(fault_kind kind) const;
   [[nodiscard]] bool has_cuts() const;  ///< times without any passage
 };
 
-/// Items that are left out: "f3" a fault, "c2" a conversation, "d0" datagrams.
+/// Items that are left out: "f3" a fault, "c2" a conversation, "d0" datagrams, "b1" a middlebox.
 using omissions = std::vector<std::string>;
 
 [[nodiscard]] plan make_plan(std::uint64_t seed, omissions const& without = {});

@@ -6,6 +6,7 @@
 
 #include "morgana/sim/capture.hpp"
 #include "morgana/sim/ethernet_switch.hpp"
+#include "morgana/sim/middlebox.hpp"
 #include "script.hpp"
 
 namespace morgana::simulation {
@@ -31,6 +32,7 @@ class running : public sim::observer {
 
  private:
   void build();
+  void add_box(box_plan const& box);
   void schedule();
   void refresh(std::uint32_t host);
   [[nodiscard]] std::string judge_ends() const;
@@ -44,7 +46,8 @@ class running : public sim::observer {
   registry registry_;
   std::vector<sim::core_host*> hosts_;
   std::vector<std::unique_ptr<script>> scripts_;
-  std::vector<bool> active_;  ///< faults
+  std::vector<sim::link_id> links_;  ///< of each host, with its faults
+  std::vector<bool> active_;         ///< faults
 };
 
 running::running(plan const& chosen)
@@ -80,9 +83,71 @@ void running::build() {
   }
   auto const middle = world_.add("switch", std::make_unique<sim::ethernet_switch>(hosts_.size()));
   for (std::uint32_t i = 0; i < hosts_.size(); ++i) {
-    (void)world_.join({i, 0}, {middle, i}, planned_.links[i].from_host, planned_.links[i].to_host);
+    // The link with the faults is the first of all links of its host; boxes stand behind it.
+    auto const id = static_cast<std::uint32_t>(world_.nodes());
+    auto const boxes = std::ranges::count(planned_.boxes, i, &box_plan::host);
+    for (auto const& box : planned_.boxes) {
+      if (box.host == i) add_box(box);
+    }
+    auto next = boxes == 0 ? sim::port_id{middle, i} : sim::port_id{id, 0};
+    links_.push_back(world_.join({i, 0}, next, planned_.links[i].from_host, planned_.links[i].to_host));
+    for (std::uint32_t k = 0; k < boxes; ++k) {
+      next = k + 1 == boxes ? sim::port_id{middle, i} : sim::port_id{id + k + 1, 0};
+      (void)world_.join({id + k, 1}, next);
+    }
   }
   world_.watch(*this);
+}
+
+void running::add_box(box_plan const& box) {
+  auto const name = "b" + std::to_string(box.number);
+  auto const random = world_.random("box " + name);
+  std::unique_ptr<sim::node> made;
+  switch (box.kind) {
+    case box_kind::option_stripper:
+      if (box.amount % 3 == 0) {
+        made = std::make_unique<sim::option_stripper>(std::initializer_list<std::uint8_t>{4, 5});
+      } else if (box.amount % 3 == 1) {
+        made = std::make_unique<sim::option_stripper>(std::initializer_list<std::uint8_t>{8});
+      } else {
+        made = std::make_unique<sim::option_stripper>(std::initializer_list<std::uint8_t>{2, 3, 4, 5, 8});
+      }
+      break;
+    case box_kind::window_scale_bleacher:
+      made = std::make_unique<sim::option_stripper>(std::initializer_list<std::uint8_t>{3});
+      break;
+    case box_kind::mss_clamper:
+      made = std::make_unique<sim::mss_clamper>(static_cast<std::uint16_t>(box.amount));
+      break;
+    case box_kind::ecn_bleacher:
+      made = std::make_unique<sim::ecn_bleacher>();
+      break;
+    case box_kind::splitter:
+      made = std::make_unique<sim::segment_splitter>(static_cast<std::uint16_t>(box.amount));
+      break;
+    case box_kind::coalescer:
+      made = std::make_unique<sim::segment_coalescer>(box.amount, 1ms);
+      break;
+    case box_kind::resets:
+      made = std::make_unique<sim::reset_injector>(box.amount, sim::reset_injector::aim::exact, random);
+      break;
+    case box_kind::blind_resets:
+      made =
+          std::make_unique<sim::reset_injector>(box.amount, sim::reset_injector::aim::within_window, random);
+      break;
+    case box_kind::translator: {
+      auto translator = std::make_unique<sim::port_translator>();
+      if (box.rebinds_at != 0ns) {
+        world_.at(sim::start + box.rebinds_at, [which = translator.get()] { which->rebind(); });
+      }
+      made = std::move(translator);
+      break;
+    }
+    case box_kind::syn_proxy:
+      made = std::make_unique<sim::syn_proxy>(random);
+      break;
+  }
+  (void)world_.add(name, std::move(made));
 }
 
 /// The link's settings from its plan and the faults that are active now.
@@ -93,7 +158,7 @@ void running::refresh(std::uint32_t host) {
       auto const& fault = planned_.faults[i];
       if (active_[i] && fault.host == host && fault.sides[side]) apply(fault, settings);
     }
-    world_.set(host, side, settings);
+    world_.set(links_[host], side, settings);
   }
 }
 
@@ -145,6 +210,13 @@ std::string running::judge_side(conversation const& which, std::size_t side) con
   bool const gives_up = plan.settings.keepalive || plan.settings.user_timeout != 0s || accepted.keepalive ||
                         accepted.user_timeout != 0s;
   if (here.outcome == outcome::complete || here.outcome == outcome::aborted) return {};
+  // A translator that forgot its ports cuts a connection in two, and neither end need notice.
+  bool const is_shot_at = planned_.has(box_kind::resets);
+  bool const is_rebound = std::ranges::any_of(planned_.boxes, [&](auto const& box) {
+    return box.kind == box_kind::translator && box.rebinds_at != 0ns &&
+           (box.host == plan.hosts[0] || box.host == plan.hosts[1]);
+  });
+  if (is_shot_at || is_rebound) return {};
   if (here.outcome == outcome::absent || here.outcome == outcome::talking) {
     // The other end failed or left, which is judged there; its reset may be lost, and who has nothing to send
     // does not notice without keepalives (RFC 9293 3.5.1).
@@ -205,9 +277,9 @@ std::string running::judge_memory() const {
 
 std::string running::judge_retransmissions() const {
   std::uint64_t causes = 0;
-  for (sim::link_id i = 0; i < hosts_.size(); ++i) {
+  for (auto const link : links_) {
     for (std::size_t side = 0; side < 2; ++side) {
-      auto const& seen = world_.counters(i, side);
+      auto const& seen = world_.counters(link, side);
       causes += seen.dropped() + seen.corrupted + seen.reordered + seen.duplicated;
     }
   }
@@ -285,8 +357,7 @@ run_report running::run(run_options const& options) {
                     std::to_string(ip.neighbor_queue_dropped) + ", segments again " +
                     std::to_string(tcp.segments_retransmitted) + ", old " + std::to_string(tcp.paws_dropped) +
                     ", beyond a gap dropped " + std::to_string(tcp.out_of_order_dropped) + ", malformed " +
-                    std::to_string(tcp.malformed) + ", buffers " +
-                    std::to_string(host.used_buffers()) + "\n";
+                    std::to_string(tcp.malformed) + ", buffers " + std::to_string(host.used_buffers()) + "\n";
   }
   if (!report.violation.empty()) {
     report.violation = "at " + std::to_string((world_.now() - sim::start) / 1us) + " us, " + report.violation;

@@ -93,10 +93,12 @@ std::string connection_oracle::check(net::tcp::information const& facts, net::tc
   }
   if (facts.bytes_in_flight > outstanding) return "more in flight than outstanding";
   if (facts.bytes_sent > before.bytes_sent && !was_first && before.state >= state::established) {
-    // One segment may overshoot, two ride on limited transmit (RFC 3042), one is a probe.
+    // One segment may overshoot, two ride on limited transmit (RFC 3042). A loss probe of new data asks no window
+    // (RFC 8985 7.3), be it one that a congestion mark has just halved.
+    bool const is_probe = facts.bytes_sent - before.bytes_sent <= facts.maximum_segment_size;
     auto const window = std::max(before.congestion_window_bytes, facts.congestion_window_bytes);
     auto const allowance = 4 * std::max(facts.maximum_segment_size, before.maximum_segment_size);
-    if (facts.bytes_in_flight > window + allowance) {
+    if (facts.bytes_in_flight > window + allowance && !is_probe) {
       return std::to_string(facts.bytes_in_flight) + " bytes in flight, the congestion window is " +
              std::to_string(window);
     }

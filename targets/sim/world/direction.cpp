@@ -150,7 +150,8 @@ link_direction::verdict link_direction::pass(frame& sent, instant now) {
     ++counters.lost;
     return all;
   }
-  if (random_.chance(settings.corrupt_millionths)) {
+  if (random_.chance(settings.corrupt_millionths) && !sent.is_corrupted) {
+    sent.is_corrupted = true;
     ++counters.corrupted;
     corrupt(sent);
   }

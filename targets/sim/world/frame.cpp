@@ -12,6 +12,7 @@ void copy_from(frame& into, net::segment const& packet) {
   into.checksum = packet.checksum;
   into.checksum_start = packet.checksum_start;
   into.checksum_offset = packet.checksum_offset;
+  into.is_corrupted = false;
 }
 
 bool copy_to(net::segment& into, frame const& from, net::buffer_pool& buffers) {

@@ -25,9 +25,10 @@ class user {
 
 class core_host : public node {
  public:
-  /// Two pools of at most `buffer_bytes`: the stack's, and the device's for what it receives (what finds no buffer
-  /// is dropped and counted). They are apart as with a real device: were they one, data that waits to be sent could
-  /// leave no buffer for the acknowledgments that would free it. `seed` makes the host's secret.
+  /// Two pools of at most `buffer_bytes`: the stack's, and the device's for what it receives (what finds no
+  /// buffer is dropped and counted). They are apart as with a real device: were they one, data that waits to
+  /// be sent could leave no buffer for the acknowledgments that would free it. `seed` makes the host's
+  /// secret.
   core_host(net::core_configuration const& configuration, std::uint64_t seed, std::size_t buffer_bytes,
             instant now);
 

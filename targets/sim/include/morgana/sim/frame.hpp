@@ -22,6 +22,7 @@ struct frame {
   net::checksum_state checksum = net::checksum_state::unchecked;
   std::uint16_t checksum_start = 0;
   std::uint16_t checksum_offset = 0;
+  bool is_corrupted = false;  ///< a link changed it; no other will, for two changes might hide from a checksum
 
   [[nodiscard]] std::size_t size() const { return bytes.size(); }
   void clear() { *this = frame(); }
