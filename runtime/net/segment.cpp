@@ -44,7 +44,7 @@ void segment::drop_back(std::size_t bytes) {
   header_begin_ = static_cast<std::uint8_t>(segment_headroom_bytes - left);
 }
 
-bool segment::copy_out(std::size_t offset, std::span<std::byte> into) const {
+bool segment::copy_out_pieces(std::size_t offset, std::span<std::byte> into) const {
   if (offset > size() || into.size() > size() - offset) return false;
   auto const copy_from = [&](std::span<std::byte const> bytes) {
     auto const skipped = std::min(offset, bytes.size());

@@ -195,6 +195,8 @@ struct core::implementation final : tcp::routing,
   void udp_input(host::received_packet const& in);
   [[nodiscard]] result<void> send_datagram(endpoint const& from, std::span<std::byte const> bytes, endpoint const& to,
                                            instant at) override;
+  /// A small one by the way that the last one went; false, and nothing done, for all others.
+  [[nodiscard]] bool send_expected_datagram(endpoint const& from, std::span<std::byte const> bytes, endpoint const& to);
   [[nodiscard]] result<void> send_large_datagram(host::ip_output const& out, host::hop const& to,
                                                  std::span<std::byte const> head, std::span<std::byte const> bytes);
 

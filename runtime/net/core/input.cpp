@@ -32,6 +32,7 @@ std::span<std::byte const> leading_copied(segment const& packet, std::size_t wan
 }
 
 void add_to_checksum(wire::checksum& sum, segment const& packet, std::size_t offset) {
+  if (packet.slices().empty() && offset <= packet.header_size()) return sum.add(packet.header().subspan(offset));
   auto const add = [&](std::span<std::byte const> bytes) {
     auto const skipped = std::min(offset, bytes.size());
     offset -= skipped;

@@ -342,7 +342,6 @@ std::size_t core::implementation::poll_transmit(std::span<segment> into) {
     }
     tcp::addressing between;
     while (count < into.size() && pool.used() < configuration.limits.transmit_queue_packets) {
-      into[count].clear();
       if (!tcp_engine.poll_transmit(between, into[count], now)) break;
       if (finish_tcp(into[count], between)) ++count;
     }

@@ -99,7 +99,11 @@ void machine::finish(tcb& c, wire::tcp_header& h, addressing& between, segment& 
   }
   between.source = c.key.local;
   between.destination = c.key.peer;
-  h.emit(packet.push_header(h.encoded_bytes()));
+  if (h.options.timestamps && h.options.sack_count == 0 && !h.has(wire::tcp_syn)) {
+    h.emit_with_timestamps(packet.push_header(wire::tcp_header::size_bytes + timestamps_bytes));
+  } else {
+    h.emit(packet.push_header(h.encoded_bytes()));
+  }
   put_checksum(packet, between, c.partial_checksum);
   ++counters.segments_out;
   ++c.segments_sent;
@@ -163,9 +167,10 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, bo
   if (c.phase == recovery_phase::fast_recovery) c.sent_in_recovery += covered;
   c.last_sent_at = now;
   finish(c, h, between, packet, now);
-  if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe ||
-      (c.timer == timer_kind::loss_probe && !is_retransmission)) {
+  if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe) {
     arm_loss_timer(c, now);
+  } else if (c.timer == timer_kind::loss_probe && !is_retransmission) {
+    c.probe_moves = true;  // with the last segment of this pass, by arm()
   }
   return covered;
 }
@@ -334,7 +339,12 @@ bool machine::poll_transmit(addressing& between, segment& packet, instant now) {
   }
   while (auto* const c = output.front()) {
     if (build(*c, between, packet, now)) {
-      if (++turn >= segments_per_turn) {
+      if (c->has_said_all()) {
+        turn = 0;
+        c->window_limited = false;
+        static_cast<hook<output_tag>&>(*c).unlink();
+        arm(*c, now);
+      } else if (++turn >= segments_per_turn) {
         // Others have their turn.
         turn = 0;
         static_cast<hook<output_tag>&>(*c).unlink();

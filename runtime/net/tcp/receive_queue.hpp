@@ -41,7 +41,8 @@ class receive_queue {
       if (ready_.append(packet.header()) != packet.header_size()) return appended(before);
     }
     for (auto& one : packet.owned_slices()) {
-      if (is_small(one.size())) {
+      // With nothing to stand behind, the copy would take a buffer, too.
+      if (is_small(one.size()) && !ready_.empty()) {
         auto const copied = ready_.append(one.bytes());
         if (copied == one.size()) continue;
         one.drop_front(copied);

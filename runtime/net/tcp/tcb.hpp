@@ -80,6 +80,11 @@ class tcb final : public connection,
   [[nodiscard]] std::uint32_t outstanding() const { return send_next.value - send_una.value; }
   [[nodiscard]] std::uint32_t in_flight() const;
   [[nodiscard]] std::uint32_t receive_space() const;
+  /// The output pass has nothing more for it.
+  [[nodiscard]] bool has_said_all() const {
+    return send_next == send.end() && !fin_queued && !want_syn && !acknowledge_now && !want_loss_probe &&
+           !want_window_probe && flight.lost_bytes() == 0;
+  }
   [[nodiscard]] bool may_send_data() const {
     return current == tcp::state::established || current == tcp::state::close_wait;
   }
@@ -161,6 +166,7 @@ class tcb final : public connection,
   // Wishes of the output pass.
   bool want_syn : 1 = false;
   bool acknowledge_now : 1 = false;
+  bool probe_moves : 1 = false;    ///< new data went out: the loss probe's time begins anew
   bool want_loss_probe : 1 = false;
   bool want_window_probe : 1 = false;
   // Flags

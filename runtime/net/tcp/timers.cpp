@@ -50,6 +50,10 @@ void machine::arm_loss_timer(tcb& c, instant now) {
 
 void machine::arm(tcb& c, instant now) {
   if (!c.in_table) return;
+  if (c.probe_moves) {
+    c.probe_moves = false;
+    if (c.timer == timer_kind::loss_probe) arm_loss_timer(c, now);
+  }
   auto const wants_probe =
       c.flight.empty() && c.synchronized() && (c.send.end() > c.send_next || (c.fin_queued && !c.fin_sent()));
   if ((c.timer == timer_kind::none && !c.want_loss_probe &&

@@ -13,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <utility>
 
@@ -179,7 +180,12 @@ class segment {
   }
 
   /// Copies `into.size()` bytes from `offset` on; false when there are not as many.
-  [[nodiscard]] bool copy_out(std::size_t offset, std::span<std::byte> into) const;
+  [[nodiscard]] bool copy_out(std::size_t offset, std::span<std::byte> into) const {
+    auto const front = front_piece();
+    if (offset + into.size() > front.size() || into.empty()) return copy_out_pieces(offset, into);
+    std::memcpy(into.data(), front.data() + offset, into.size());
+    return true;
+  }
 
   std::uint16_t gso_size = 0;                        ///< payload bytes of each part; 0: not a super-packet
   segmentation gso_kind = segmentation::none;
@@ -205,6 +211,7 @@ class segment {
     other.clear();
   }
   void drop_front_pieces(std::size_t bytes);
+  [[nodiscard]] bool copy_out_pieces(std::size_t offset, std::span<std::byte> into) const;
 
   std::array<std::byte, segment_headroom_bytes> headroom_;
   std::array<slice, segment_slices_max> slices_;

@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 
+#include "morgana/net/wire/bytes.hpp"
 #include "morgana/net/wire/error.hpp"
 
 namespace morgana::net::wire {
@@ -90,6 +91,17 @@ struct tcp_header {
   /// Header with options, a multiple of 4.
   [[nodiscard]] std::size_t encoded_bytes() const;
   void emit(std::span<std::byte> into) const;
+  /// The same when timestamps are all the options there are, as nearly always.
+  void emit_with_timestamps(std::span<std::byte> into) const {
+    store32(into, 0, std::uint32_t{source_port} << 16 | destination_port);
+    store32(into, 4, sequence.value);
+    store32(into, 8, acknowledgment.value);
+    store32(into, 12, 0x8000'0000u | std::uint32_t{flags} << 16 | window);
+    store32(into, 16, std::uint32_t{checksum} << 16 | urgent);
+    store32(into, 20, 0x0101'080au);
+    store32(into, 24, options.timestamps->value);
+    store32(into, 28, options.timestamps->echo);
+  }
   /// `available` bytes are header and payload. Unknown options are skipped; one whose length is wrong ends
   /// option parsing with wrong_option. Errors: too_short, wrong_header_length, wrong_option.
   [[nodiscard]] static parsed<tcp_header> parse(std::span<std::byte const> segment, std::size_t available);
