@@ -33,7 +33,8 @@ struct network_device_state final : pollable {
              network_device::buffer_bytes_max) {}
 
   void deliver() override {
-    readable = true;
+    writable = readable = true;
+    writers.complete_all();
     while (auto* const first = static_cast<network_device::receive_wait*>(readers.first())) {
       if (!first->attempt()) return;
       first->complete();
@@ -42,9 +43,11 @@ struct network_device_state final : pollable {
 
   int network;
   bool readable = true;
+  bool writable = true;
   net::device_capabilities as;
   net::buffer_pool pool;
   wait_queue readers;
+  wait_queue writers;
   network_device_counters counters;
 };
 
@@ -165,11 +168,25 @@ result<std::size_t> network_device::transmit(std::span<net::segment> from) {
     auto const about = state_of(frame);
     auto const taken = simulator->transmit(simulator->self, on.network, parts, count, &about);
     if (taken < 0) return failure(core_error::closed);
-    if (taken == 0) return i;
+    if (taken == 0) {
+      on.writable = false;
+      return i;
+    }
     ++on.counters.sent_frames;
     frame.clear();
   }
   return from.size();
+}
+
+bool network_device::room_wait::await_ready() const {
+  return on_->writable;
+}
+wait_queue& network_device::room_wait::queue() {
+  return on_->writers;
+}
+result<void> network_device::room_wait::await_resume() const {
+  if (timed_out()) return failure(core_error::timed_out);
+  return {};
 }
 
 // ---- the device ---------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #define MORGANA_SIM_FIBERS 1
 #endif
@@ -26,7 +27,12 @@ inline void arrive(void* kept, void const** begin, std::size_t* bytes) {
 inline void abandon(void const* begin, std::size_t bytes) {
   __sanitizer_start_switch_fiber(nullptr, begin, bytes);
 }
+/// A stack that nobody runs on any more: what stood on it says nothing about what will be at its addresses.
+inline void forget(void const* begin, std::size_t bytes) {
+  __asan_unpoison_memory_region(begin, bytes);
+}
 #else
+inline void forget(void const*, std::size_t) {}
 inline void leave(void**, void const*, std::size_t) {}
 inline void arrive(void*, void const**, std::size_t*) {}
 inline void abandon(void const*, std::size_t) {}

@@ -235,6 +235,7 @@ std::expected<void, std::string> guest::map() {
 
 guest::~guest() {
   if (region_ == nullptr) return;
+  if (stack_ != nullptr) fibers::forget(stack_, settings_.stack_bytes);
   ::munmap(region_, region_bytes_);
   slots()[slot_] = false;
 }

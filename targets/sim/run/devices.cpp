@@ -166,6 +166,7 @@ int process::find_network(std::string_view name, morgana_sim_network& about) {
   auto const at = std::ranges::find(networks_, name, &network::name);
   if (at == networks_.end()) return -1;
   about = at->about;
+  at->is_used = true;
   return static_cast<int>(at - networks_.begin());
 }
 
@@ -192,7 +193,10 @@ int process::transmit(int number, std::span<morgana_sim_part const> parts,
                                    : ::writev(on.descriptor, vector, static_cast<int>(count));
     if (sent >= 0) return 1;
     if (errno == EINTR) continue;
-    if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) return 0;
+    if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM) {
+      on.is_full = true;
+      return 0;
+    }
     if (errno == EMSGSIZE || errno == EINVAL) return 1;  // this frame is what is wrong: it is lost
     on.is_gone = true;
     return -1;
@@ -202,6 +206,7 @@ int process::transmit(int number, std::span<morgana_sim_part const> parts,
 std::ptrdiff_t process::receive(int number, std::span<std::byte> into, morgana_sim_frame_state& state) {
   auto& on = networks_[static_cast<std::size_t>(number)];
   if (on.is_gone) return -1;
+  on.has_unread = false;
   vnet_header header{};
   std::byte beyond{};  // a byte here: the frame was longer than the buffer
   auto const header_bytes = on.has_vnet_header ? sizeof header : 0;

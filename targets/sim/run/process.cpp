@@ -109,8 +109,12 @@ void process::take_signals() {
 void process::wait(instant deadline) {
   std::vector<pollfd> watched{{.fd = signals_, .events = POLLIN, .revents = 0}};
   if (wants_input_ && !input_ended_) watched.push_back({.fd = input, .events = POLLIN, .revents = 0});
+  auto const first_network = watched.size();
   for (auto const& one : networks_) {
-    if (!one.is_gone) watched.push_back({.fd = one.descriptor, .events = POLLIN, .revents = 0});
+    auto const events = (one.has_unread ? 0 : POLLIN) | (one.is_full ? POLLOUT : 0);
+    watched.push_back({.fd = one.is_used && !one.is_gone && events != 0 ? one.descriptor : -1,
+                       .events = static_cast<short>(events),
+                       .revents = 0});
   }
   timespec left{};
   auto const has_deadline = deadline != never;
@@ -118,7 +122,13 @@ void process::wait(instant deadline) {
     auto const ns = std::max<std::int64_t>(0, (deadline - real_now()).count());
     left = {.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
   }
-  ::ppoll(watched.data(), watched.size(), has_deadline ? &left : nullptr, nullptr);
+  if (::ppoll(watched.data(), watched.size(), has_deadline ? &left : nullptr, nullptr) > 0) {
+    for (std::size_t i = 0; i < networks_.size(); ++i) {
+      auto const happened = watched[first_network + i].revents;
+      if ((happened & ~POLLOUT) != 0) networks_[i].has_unread = true;
+      if (happened != 0) networks_[i].is_full = false;
+    }
+  }
   take_signals();
 }
 

@@ -57,6 +57,22 @@ class network_device {
     bool is_closed_ = false;
   };
 
+  class room_wait final : public waiter {
+   public:
+    room_wait(network_device_state& on, instant deadline) : on_(&on), deadline_(deadline) {}
+    bool await_ready() const;
+    template <std::derived_from<promise_base> Promise>
+    void await_suspend(std::coroutine_handle<Promise> waiting) {
+      wait(waiting, queue(), deadline_);
+    }
+    result<void> await_resume() const;
+
+   private:
+    wait_queue& queue();
+    network_device_state* on_;
+    instant deadline_;
+  };
+
   [[nodiscard]] net::device_capabilities capabilities() const;
   /// Errors: core_error::timed_out, core_error::closed (the other side is gone).
   [[nodiscard]] receive_wait receive(std::span<net::segment> into, instant deadline) {
@@ -64,6 +80,8 @@ class network_device {
   }
   /// Errors: core_error::closed.
   [[nodiscard]] result<std::size_t> transmit(std::span<net::segment> from);
+  /// Waits until there may be room again after transmit() took less than it was offered. Errors: core_error::timed_out.
+  [[nodiscard]] room_wait room(instant deadline) { return {*state_, deadline}; }
   [[nodiscard]] network_device_counters const& counters() const;
 
  private:
