@@ -131,7 +131,10 @@ void read_rest(toml_table& root, target& into) {
     into.c_flags = read_flags(*compile, "c_flags", into.settings);
     into.cxx_flags = read_flags(*compile, "cxx_flags", into.settings);
   }
-  if (auto link = root.table("link")) into.link_flags = read_flags(*link, "flags", into.settings);
+  if (auto link = root.table("link")) {
+    into.link_flags = read_flags(*link, "flags", into.settings);
+    into.undefined_help = link->plain_text("undefined_help");
+  }
   if (auto runner = root.table("runner")) {
     into.runner = runner->plain_texts("command");
     into.capabilities = runner->plain_texts("capabilities");

@@ -7,6 +7,7 @@
 #include "morgana/driver/workspace.hpp"
 #include "package/process.hpp"
 #include "workspace/compiler_output.hpp"
+#include "workspace/undefined_symbols.hpp"
 
 namespace morgana::driver {
 namespace {
@@ -19,8 +20,9 @@ constexpr std::string_view status_mark = "\x02";
 /// Sorts what Ninja prints: steps, tools' words, and its own talk.
 class ninja_reader {
  public:
-  ninja_reader(build_request const& request, fs::path const& build_folder)
-      : request_(request), filter_(request.application, build_folder, fs::current_path(ignored_)) {}
+  /// `explains_undefined`: the target has words of its own for undefined symbols.
+  ninja_reader(build_request const& request, fs::path const& build_folder, bool explains_undefined)
+      : request_(request), explains_undefined_(explains_undefined), filter_(request.application, build_folder, fs::current_path(ignored_)) {}
 
   void line(std::string_view text) {
     if (text.starts_with(status_mark)) {
@@ -39,11 +41,18 @@ class ninja_reader {
       if (text.starts_with("ninja: error: ")) error = text.substr(14);
       return;
     }
+    if (explains_undefined_ && !request_.verbose) {
+      if (undefined.take(text)) return;
+      if (undefined.is_explained() && text.find("linker command failed") != text.npos) return;
+    } else if (explains_undefined_) {
+      undefined.take(text);
+    }
     std::string shown;
     if (filter_.take(text, shown) && request_.events.output) request_.events.output(shown + '\n');
   }
 
   std::string error;
+  undefined_symbols undefined;
 
  private:
   void step(std::string_view text) {
@@ -59,6 +68,7 @@ class ninja_reader {
   }
 
   build_request const& request_;
+  bool explains_undefined_;
   std::error_code ignored_;
   compiler_output filter_;
   bool skip_command_ = false;
@@ -96,13 +106,17 @@ outcome<void> build(workspace_state const& state, build_request const& request) 
   if (request.verbose) call.arguments.emplace_back("-v");
   call.environment = {fmt::format("NINJA_STATUS={}%f/%t ", status_mark)};
   if (request.events.color) call.environment.emplace_back("CLICOLOR_FORCE=1");
-  ninja_reader reader(request, folder);
+  auto const on = find_target(state.target, request.application);
+  ninja_reader reader(request, folder, on && !on->undefined_help.empty());
   call.line = [&](std::string_view text) { reader.line(text); };
   auto const end = package_detail::run_process(call);
   if (!end.started) {
     return fail({.code = "missing-tool", .message = fmt::format("`ninja` does not start: {}", end.error)});
   }
   if (!end.good()) {
+    if (auto refused = on ? reader.undefined.explain(*on, request.application) : std::nullopt) {
+      return fail(*std::move(refused));
+    }
     diagnostic failed{.code = "build-failed", .message = fmt::format("{} was not built", state.name)};
     if (!reader.error.empty()) failed.notes.push_back({.message = reader.error});
     if (end.status >= 128 && end.status < 160) {

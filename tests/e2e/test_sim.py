@@ -121,6 +121,21 @@ def make_app(folder, body, sources=None):
     return folder
 
 
+@pytest.mark.parametrize("what,symbol", [
+    ("std::random_device device; int volatile kept = static_cast<int>(device()); static_cast<void>(kept);", "random_device"),
+    ("std::thread other([] {}); other.join();", "pthread_create"),
+    ('std::FILE* volatile file = std::fopen("/etc/passwd", "r"); static_cast<void>(file);', "fopen"),
+    ('int volatile kept = std::system("true"); static_cast<void>(kept);', "system"),
+], ids=["random_device", "thread", "file", "system"])
+def test_a_forbidden_symbol_is_one_error_that_names_it_and_who_needs_it(tmp_path, what, symbol):
+    app = make_app(tmp_path / "wrong", f"inline task<> start(console auto& out) {{ out.write(\"x\"); {what} co_return; }}\n")
+    said = morgana("build", "-t", "sim", app).expect(1).output
+    assert re.search(r"`\w+` cannot be used on the target `sim`", said), said
+    assert re.search(rf"(`{symbol}`|needed by .*{symbol})", said), said
+    assert said.count("error: ") == said.count("[forbidden-symbol]") == 1, said
+    assert "docs/targets/sim.md" in said
+
+
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
     return built(make_app(tmp_path_factory.mktemp("sim") / "odd", '''

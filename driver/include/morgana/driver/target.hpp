@@ -23,6 +23,7 @@
 //
 //   [compile]   flags = [], c_flags = [], cxx_flags = []
 //   [link]      flags = []                     # to clang++; {static?A:B} picks by a boolean setting
+//               undefined_help = "..."         # what to do about a symbol that nobody defines here
 //   [settings]  static = { type = "boolean", default = "false", help = "..." }
 //               memory = { type = "size", default = "256 MiB", help = "..." }
 //   [runner]    command = ["unix-runner"]      # relative to the plugin's folder, or found on PATH
@@ -72,6 +73,7 @@ struct target {
   std::optional<std::filesystem::path> link_script;  ///< folder / what the file says
 
   std::vector<std::string> flags, c_flags, cxx_flags, link_flags;
+  std::string undefined_help;                ///< said beside an undefined symbol; empty: the linker's words alone
   std::map<std::string, setting_declaration> settings;
   std::vector<std::string> runner;
   std::vector<std::string> capabilities;
