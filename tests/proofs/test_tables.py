@@ -51,3 +51,18 @@ def test_every_case_of_mirage_tcpip_has_a_test_of_ours():
             missing = unknown(case["tests"], known)
             assert not missing, f"{group['name']}: {case['name']}: no such test {missing}"
     assert sum(group["count"] for group in groups) == 427
+
+
+def test_every_requirement_of_the_ledger_has_a_test_or_a_reason():
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", (source / "docs/network/ledger.md").read_text(), re.MULTILINE)
+    assert len(rows) > 150
+    for ident, what, shown in rows:
+        named = [name for name in re.findall(r"`([^`]+)`", shown) if " " in name or "::" in name]
+        # What stands in backquotes and is one word is code.
+        named = [name for name in named if not re.fullmatch(r"\w+(::\w+)+", name) or name.startswith("tests/")]
+        missing = unknown(named, known)
+        assert not missing, f"{ident} ({what}): no such test {missing}"
+        assert named or re.match(r"(By design|Deviation|Omitted)", shown), f"{ident} ({what}): neither a test nor a reason"
+    listed = {ident for ident, _, _ in rows}
+    wanted = {f"MUST-{i}" for i in range(1, 70)} | {f"SHLD-{i}" for i in range(1, 32)}
+    assert wanted <= listed, f"not listed: {sorted(wanted - listed)}"

@@ -196,7 +196,7 @@ void core::leave_group(ip_address const& group, instant now) {
 
 std::optional<tcp::routing::path> core::path_to(ip_address const& destination, instant now) {
   self_->now = now;
-  return self_->find(destination);
+  return self_->way_to(destination);
 }
 
 std::vector<ip_address> core::advertised_name_servers() const { return self_->routers.name_servers(); }

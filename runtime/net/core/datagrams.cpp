@@ -125,7 +125,7 @@ result<void> core::implementation::send_datagram(endpoint const& from, std::span
     }
   }
   host::ip_output const out{source, to.address, wire::protocol::udp,
-                            to.address.is_multicast() ? std::uint8_t{1} : is_v6 ? routers.hop_limit() : std::uint8_t{64}};
+                            to.address.is_multicast() ? std::uint8_t{1} : default_hop_limit(is_v6)};
   ++counters.datagrams_out;
   if (!whole) {
     auto const copy = way;

@@ -73,6 +73,10 @@ void core::implementation::icmp_v6_input(host::received_packet const& in) {
   // RFC 4443 2.1: errors have the high bit clear, unknown ones are passed on to the upper layer.
   if (header->type < 128) return error_input(in, *header);
   if (header->type == v6(wire::icmp_v6_type::listener_query)) return listener_query_input(in);
+  // RFC 6980 5: in fragments they could hide from whoever guards the link.
+  bool const is_discovery = header->type >= v6(wire::icmp_v6_type::router_solicitation) &&
+                            header->type <= v6(wire::icmp_v6_type::redirect);
+  if (is_discovery && in.fragmented) return void(++counters.malformed);
   (void)discovery_input(in, header->type, header->code);
 }
 

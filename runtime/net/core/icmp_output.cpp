@@ -85,7 +85,7 @@ result<void> core::implementation::ping(ip_address const& to, std::uint16_t iden
   if (payload_bytes + wire::icmp_header::size_bytes + wire::ipv4_header::size_bytes > 65'535) {
     return failure(net_error::message_too_long, 65'535);
   }
-  auto const source = find(to);
+  auto const source = way_to(to);
   if (!source) return failure(net_error::unreachable);
   auto* const node = take_packet();
   if (node == nullptr) return failure(net_error::limit_reached, configuration.limits.transmit_queue_packets);

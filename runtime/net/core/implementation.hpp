@@ -70,6 +70,7 @@ struct received_packet {
   std::uint8_t hop_limit;
   bool to_group;                         ///< multicast or broadcast, by IP or by Ethernet
   bool looped;
+  bool fragmented = false;               ///< it had an IPv6 fragment header, even of a whole datagram
 };
 
 /// The first bytes of a packet in one piece: at least min(wanted, all), in place where they lie so.
@@ -139,6 +140,8 @@ struct core::implementation final : tcp::routing,
   // ---- tcp::routing
   [[nodiscard]] std::optional<path> find(ip_address const& destination) override;
   [[nodiscard]] bool is_local(ip_address const& address) const override;
+  /// The same for any destination, groups and broadcast too.
+  [[nodiscard]] std::optional<path> way_to(ip_address const& destination);
 
   // ---- in (input.cpp, ipv6_input.cpp)
   void frame_input(segment& frame);
@@ -231,6 +234,11 @@ struct core::implementation final : tcp::routing,
   [[nodiscard]] bool append_copy(segment& to, std::span<std::byte const> bytes);
   [[nodiscard]] host::queued_packet* take_packet();
   [[nodiscard]] std::uint32_t link_mtu(bool is_v6) const;
+  /// What is configured, else what a router said, else 64 (RFC 1122 3.2.1.7, RFC 4861 6.3.2).
+  [[nodiscard]] std::uint8_t default_hop_limit(bool is_v6) const {
+    if (configuration.hop_limit != 0) return configuration.hop_limit;
+    return is_v6 ? routers.hop_limit() : std::uint8_t{64};
+  }
   [[nodiscard]] std::size_t poll_transmit(std::span<segment> into);
   /// Finishes a segment of TCP's: whether it is a frame to send now; else it was moved from.
   [[nodiscard]] bool finish_tcp(segment& packet, tcp::addressing const& between);

@@ -92,6 +92,7 @@ void core::implementation::ipv6_input(segment& packet, bool link_group, bool loo
   }
   in.header_bytes += found->bytes;
   in.protocol = found->upper;
+  in.fragmented = found->fragment.has_value();
   // RFC 6946: a datagram in one fragment is nobody else's business.
   bool const is_atomic = found->fragment && found->fragment->offset_bytes == 0 && !found->fragment->more_fragments;
   if (!found->fragment || is_atomic) return deliver(in);

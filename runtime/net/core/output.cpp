@@ -88,6 +88,7 @@ bool core::implementation::resolve(host::hop& one) {
   header.source = one.source.v4();
   header.destination = one.destination.v4();
   header.do_not_fragment = true;
+  header.hop_limit = default_hop_limit(false);
   header.total_bytes = 0;
   auto const bytes = std::span(one.start).subspan(wire::ethernet_header::size_bytes);
   header.emit(bytes);
@@ -116,6 +117,13 @@ void core::implementation::push_start(segment& packet, host::hop const& to, wire
 }
 
 std::optional<tcp::routing::path> core::implementation::find(ip_address const& destination) {
+  // TCP is between two hosts (RFC 9293 3.9.2.3).
+  auto const kind = path_for(destination).kind;
+  if (kind == host::hop::kind::multicast || kind == host::hop::kind::broadcast) return std::nullopt;
+  return way_to(destination);
+}
+
+std::optional<tcp::routing::path> core::implementation::way_to(ip_address const& destination) {
   auto const& one = path_for(destination);
   if (one.kind == host::hop::kind::none) return std::nullopt;
   if (one.kind == host::hop::kind::local) return path{one.source, one.mtu_bytes, false, true};
@@ -313,7 +321,7 @@ bool core::implementation::finish_tcp(segment& packet, tcp::addressing const& be
     return false;
   }
   host::ip_output const out{between.source, between.destination, wire::protocol::tcp,
-                            between.source.is_v6() ? routers.hop_limit() : std::uint8_t{64}, between.traffic_class};
+                            default_hop_limit(between.source.is_v6()), between.traffic_class};
   push_ip(packet, out, to, 0, false);
   if (to.kind != host::hop::kind::local && is_resolved(to)) {
     push_ethernet(packet, to.link);

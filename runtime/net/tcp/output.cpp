@@ -97,6 +97,7 @@ void machine::finish(tcb& c, wire::tcp_header& h, addressing& between, segment& 
     c.acknowledge_at = never;
     c.segments_unacknowledged = 0;
   }
+  between.traffic_class = static_cast<std::uint8_t>(between.traffic_class | c.chosen.differentiated_services << 2);
   between.source = c.key.local;
   between.destination = c.key.peer;
   if (h.options.timestamps && h.options.sack_count == 0 && !h.has(wire::tcp_syn)) {

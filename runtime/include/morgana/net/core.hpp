@@ -47,6 +47,7 @@ struct core_configuration {
   /// guest answers at once instead of after five seconds. A conflict takes it away either way.
   bool optimistic = true;
   std::optional<std::uint16_t> vlan;
+  std::uint8_t hop_limit = 0;                   ///< of TCP and UDP to one host; 0: 64, or what routers advertise
   network_limits limits;
 };
 

@@ -182,3 +182,15 @@ TEST_CASE("Without buffers a host refuses to send, goes on receiving, and recove
   CHECK(under.pool.used_buffers() == 0);
   CHECK(port->send(pattern(1000), {under.peer, 53}, under.now));
 }
+
+TEST_CASE("The hop limit of what leaves is configured") {
+  auto configuration = quiet(1, "10.0.0.1/24");
+  configuration.hop_limit = 7;
+  bench under(configuration);
+  under.meet(under.peer);
+  REQUIRE(under->bind({under.mine, 4000}).value()->send(pattern(10), {under.peer, 53}, under.now));
+  REQUIRE(under->tcp().connect({under.peer, 80}, {}, under.now));
+  auto const sent = under.sent();
+  REQUIRE(sent.size() == 2);
+  for (auto const& one : sent) CHECK(one[14 + 8] == std::byte{7});
+}

@@ -32,6 +32,7 @@ struct settings {
   bool ecn = false;                           ///< ask for ECN when connecting (RFC 3168); a listener always agrees
   duration user_timeout = 0s;                 ///< RFC 5482; 0: by the number of retransmissions
   congestion_control control = congestion_control::cubic;
+  std::uint8_t differentiated_services = 0;   ///< RFC 2474: six bits; 46 is expedited forwarding
   std::uint32_t receive_buffer_bytes = 256 * 1024;
   std::uint32_t send_buffer_bytes = 1u << 20;
 };
