@@ -4,13 +4,18 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
+#include <source_location>
 #include <span>
 
 namespace fuzz {
 
-inline void require(bool holds) {
-  if (!holds) std::abort();
+/// Says where, since the optimiser joins the calls of abort.
+inline void require(bool holds, std::source_location where = std::source_location::current()) {
+  if (holds) return;
+  std::fprintf(stderr, "%s:%u: this does not hold\n", where.file_name(), where.line());
+  std::abort();
 }
 
 /// Zeros once it is used up.

@@ -49,7 +49,7 @@ struct side {
   tcp::connection* connection = nullptr;
   std::deque<frame> outgoing;             ///< on its way to the other
   std::uint64_t written = 0, read = 0;
-  bool shut = false, gone = false, saw_end = false;
+  bool shut = false, saw_end = false;
   std::uint32_t acknowledged = 0;         ///< the last number that it acknowledged
   bool has_acknowledged = false;
 };
@@ -127,7 +127,7 @@ struct world {
     deliver(to, one);
   }
   void read_some(side& by, std::size_t most) {
-    if (by.connection == nullptr || by.gone) return;
+    if (by.connection == nullptr) return;
     auto const& other = sides[by.index == 1 ? 1 : 0];
     std::array<std::byte, 700> into;
     while (most != 0) {
@@ -144,7 +144,7 @@ struct world {
     }
   }
   void write_some(side& by, std::size_t size) {
-    if (by.connection == nullptr || by.gone || by.shut) return;
+    if (by.connection == nullptr || by.shut) return;
     std::vector<std::byte> bytes(size);
     for (std::size_t i = 0; i < size; ++i) bytes[i] = content(by.written + i, by.index);
     auto const done = by.connection->write(bytes, now);
@@ -165,7 +165,7 @@ struct world {
   }
   void check() {
     for (auto& one : sides) {
-      if (one.connection == nullptr || one.gone) continue;
+      if (one.connection == nullptr || one.connection->state() < tcp::state::syn_sent) continue;
       // What is out has a timer that asks for it.
       if (one.connection->info().bytes_in_flight != 0) require(one.engine->next_deadline() != never);
     }
@@ -202,13 +202,13 @@ void step(world& w, fuzz::input& in) {
       w.pass(std::chrono::milliseconds(in.take16() % 3'000));
       break;
     case 12:
-      if (one.connection != nullptr && !one.gone && in.take() % 4 == 0) {
+      if (one.connection != nullptr && in.take() % 4 == 0) {
         one.connection->shutdown(w.now);
         one.shut = true;
       }
       break;
     case 13:
-      if (one.connection != nullptr && !one.gone) {
+      if (one.connection != nullptr) {
         auto& with = one.connection->options();
         with.no_delay = in.take() % 2 == 0;
         with.receive_buffer_bytes = 500u + in.take16();
@@ -216,7 +216,7 @@ void step(world& w, fuzz::input& in) {
       }
       break;
     case 14:
-      if (one.connection != nullptr && !one.gone && in.take() % 32 == 0) {
+      if (one.connection != nullptr && in.take() % 32 == 0) {
         one.connection->abort(w.now);
         w.aborted = true;
       }
