@@ -65,6 +65,11 @@ std::size_t core::poll_transmit(std::span<segment> into, instant now) {
   return self_->poll_transmit(into);
 }
 
+void core::set_device_mtu(std::uint32_t bytes) {
+  self_->configuration.device.mtu_bytes = bytes;
+  ++self_->generation;
+}
+
 instant core::next_deadline() const { return self_->next_deadline(); }
 
 void core::on_deadline(instant now) {

@@ -20,7 +20,7 @@ bool is_duplicate_report(wire::tcp_header const& h) {
 
 }  // namespace
 
-void machine::update_window(tcb& c, arrival const& a, instant now) {
+void machine::update_window(tcb& c, arrival const& a) {
   auto const& h = a.header;
   if (h.acknowledgment < c.send_una) return;
   // RFC 9293 3.10.7.4 lets a segment with an older sequence number say nothing about the window. But it may be a
@@ -37,10 +37,7 @@ void machine::update_window(tcb& c, arrival const& a, instant now) {
   if (window == c.send_window) return;
   bool const opened = c.send_window == 0;
   c.send_window = window;
-  if (opened) {
-    c.probes = 0;
-    c.last_sent_at = std::max(c.last_sent_at, now);  // waiting for room was not idleness
-  }
+  if (opened) c.probes = 0;
 }
 
 bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
@@ -48,13 +45,15 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
   auto const ack = h.acknowledgment;
   // RFC 5961, 5.2: beyond what was sent, or older than the largest window, is somebody guessing.
   if (ack > c.send_next || ack < c.send_una - std::max(c.send_window_largest, 65'535u)) {
-    challenge(c, now);
+    // Not at once after the handshake: until then more of those from before it arrive than from guessers.
+    if (now - c.syn_sent_at >= limits.challenge_ack_interval) challenge(c, now);
     return false;
   }
   bool const advanced = ack > c.send_una;
   bool const window_changed = a.window(c.terms.send_scale) != c.send_window;
   bool const was_outstanding = !c.flight.empty();
   acknowledged got;
+  got.ambiguous_after = now - c.trip.minimum;
   if (c.terms.sack && h.options.sack_count != 0) {
     std::size_t first = 0;
     if (is_duplicate_report(h)) {
@@ -64,7 +63,7 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
     for (auto i = first; i < h.options.sack_count; ++i) {
       auto const& block = h.options.sack[i];
       if (block.left < block.right && block.left >= c.send_una && block.right <= c.send_next) {
-        c.flight.sack(block.left, block.right, limits.sack_ranges, got);
+        c.flight.sack(block.left, block.right, c.segment_bytes(), limits.sack_ranges, got);
         if (got.ranges_full) ++counters.sack_ranges_full;
       }
     }
@@ -76,6 +75,8 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
     c.flight.acknowledge_to(ack, got);
     c.send.acknowledge_to(std::min(ack, c.send.end()));
     c.backoff = 0;
+    c.more_follows = false;
+    if (c.mtu_probe_out && ack >= c.mtu_probe_end) mtu_probe_arrived(c);
     c.stalled_since = c.send.size() != 0 || c.outstanding() != 0 ? now : never;
     if (c.writer_waits && c.send.size() * 3 <= std::uint64_t{c.chosen.send_buffer_bytes} * 2) {
       c.writer_waits = false;
@@ -85,13 +86,17 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
   c.probes = 0;
   if (got.has_sample) {
     c.trip.sample(now - got.sample_sent_at);
-    c.control.measure(c.trip.latest, c.send_una, c.send_next);
+    if (c.control.in_slow_start()) {
+      c.chosen.leave_slow_start_slowly ? c.control.measure(c.trip.latest, c.send_una, c.send_next)
+                                       : c.control.measure_at_once(c.trip.latest, c.trip.minimum, c.send_una,
+                                                                   c.send_next, c.segment_bytes());
+    }
   } else if (advanced && got.retransmission_delivered && c.terms.timestamps && h.options.timestamps) {
     // Which transmission it answers, the echo says (RFC 7323 4.1); good to a millisecond.
     auto const elapsed = timestamp(c.timestamp_offset, now) - h.options.timestamps->echo;
     if (elapsed < 1'000'000) c.trip.sample(std::max<duration>(1ms, elapsed * duration(1ms)));
   }
-  update_window(c, a, now);
+  update_window(c, a);
   bool const repeats =
       !advanced && a.length() == 0 && !window_changed && was_outstanding && ack == c.send_una;
   if (repeats && c.duplicate_acks < 255) ++c.duplicate_acks;

@@ -57,12 +57,31 @@ void congestion::measure(duration latest, wire::sequence una, wire::sequence nex
   }
 }
 
+void congestion::measure_at_once(duration latest, duration minimum, wire::sequence una, wire::sequence next,
+                                 std::uint32_t segment_bytes) {
+  constexpr std::uint32_t window_min_segments = 16;
+  if (window < window_min_segments * segment_bytes) return;
+  if (!round_known_ || una > round_end_) {
+    round_known_ = true;
+    round_end_ = next;
+    round_minimum_ = duration::max();
+    round_samples_ = 0;
+  }
+  round_minimum_ = std::min(round_minimum_, latest);
+  if (round_samples_ < samples_needed) {
+    ++round_samples_;
+  } else if (round_minimum_ > minimum + std::clamp<duration>(minimum / 8, rise_min, rise_max)) {
+    threshold = window;
+  }
+}
+
 void congestion::acknowledged(congestion_control how, std::uint32_t bytes, std::uint32_t segment_bytes,
                               duration smoothed, instant now) {
   if (window >= unlimited) return;
   if (in_slow_start()) {
-    // RFC 3465 with L of 8: one acknowledgment for many segments grows the window no faster than that.
-    auto growth = std::min(bytes, 8 * segment_bytes);
+    // All that was acknowledged counts (RFC 3465, without its L): receivers that merge acknowledge much at
+    // once, and bursts are bounded by the window's half.
+    auto growth = bytes;
     if (conservative_rounds_ > 0) growth /= conservative_growth_divisor;
     window = std::min(window + growth, std::max(threshold, window));
     return;

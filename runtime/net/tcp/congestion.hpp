@@ -27,6 +27,9 @@ class congestion {
                     duration smoothed, instant now);
   /// A round's samples for HyStart++; `next` is SND.NXT and `una` what is acknowledged up to.
   void measure(duration latest, wire::sequence una, wire::sequence next);
+  /// The same for HyStart, by which slow start ends at once.
+  void measure_at_once(duration latest, duration minimum, wire::sequence una, wire::sequence next,
+                       std::uint32_t segment_bytes);
   /// Remembers what undo() brings back, and lowers the threshold: a loss or a congestion mark.
   void reduce(congestion_control how, std::uint32_t in_flight_bytes, std::uint32_t segment_bytes,
               instant now);

@@ -12,7 +12,7 @@ void machine::notify(event_source& source, std::uint8_t bits) {
   if (!static_cast<hook<event_tag>&>(source).linked()) events.push_back(source);
 }
 
-void machine::send_reset(tcb& c) {
+void machine::send_reset(tcb& c, instant now) {
   auto* const out = replies.add();
   if (out == nullptr) return;
   *out = {};
@@ -25,6 +25,9 @@ void machine::send_reset(tcb& c) {
   if (c.current != state::syn_sent) {
     h.flags |= wire::tcp_ack;
     h.acknowledgment = c.receive_next();
+  }
+  if (c.terms.timestamps) {  // RFC 7323 3.2: in a reset, too
+    h.options.timestamps = wire::tcp_timestamps{timestamp(c.timestamp_offset, now), c.recent_timestamp};
   }
   ++counters.resets_sent;
 }

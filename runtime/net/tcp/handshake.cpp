@@ -16,10 +16,11 @@ constexpr std::uint32_t cookie_sack = 0x10;
 constexpr std::uint32_t cookie_ecn = 0x20;
 constexpr std::uint32_t cookie_bits = 0x3f;
 
-agreed read_terms(wire::tcp_header const& h, std::uint16_t segment_bytes, std::uint8_t scale) {
+agreed read_terms(wire::tcp_header const& h, port const& where, std::uint16_t segment_bytes,
+                  std::uint8_t scale) {
   agreed t;
   t.peer_segment_bytes = segment_bytes;
-  t.timestamps = h.options.timestamps.has_value();
+  t.timestamps = where.chosen.timestamps && h.options.timestamps.has_value();
   t.sack = h.options.sack_permitted;
   t.send_scale = h.options.window_scale.value_or(std::uint8_t{0});
   t.receive_scale = h.options.window_scale ? scale : std::uint8_t{0};
@@ -75,7 +76,7 @@ void machine::send_syn_ack(half_open& entry, instant now) {
   auto const path = below.find(entry.key.peer);
   auto const header = entry.key.local.is_v4() ? 40u : 60u;
   auto const mtu = std::max(path ? path->mtu_bytes : 1500u, header + limits.mss_bytes_min);
-  h.options.maximum_segment_size = static_cast<std::uint16_t>(std::min(mtu - header, 65'535u));
+  h.options.maximum_segment_size = advertised_segment_bytes(entry.where->chosen, mtu - header);
   h.options.sack_permitted = entry.terms.sack;
   if (entry.terms.timestamps) {
     h.options.timestamps =
@@ -87,7 +88,7 @@ void machine::send_syn_ack(half_open& entry, instant now) {
 void machine::send_cookie(port& where, arrival const& a, instant now) {
   half_open entry(a.key, where);
   auto const& h = a.header;
-  entry.terms = read_terms(h, peer_segment_bytes(h), receive_scale());
+  entry.terms = read_terms(h, where, peer_segment_bytes(h), receive_scale());
   entry.peer_initial = h.sequence;
   entry.initial = numbers.cookie(a.key, h.sequence, entry.terms.peer_segment_bytes, now);
   if (!entry.terms.timestamps) {
@@ -122,7 +123,7 @@ void machine::input_listening(port& where, arrival const& a, instant now) {
   }
   if (half_opens.entries.used() >= limits.syn_received) return send_cookie(where, a, now);
   auto* const entry = half_opens.entries.take(a.key, where);
-  entry->terms = read_terms(h, peer_segment_bytes(h), receive_scale());
+  entry->terms = read_terms(h, where, peer_segment_bytes(h), receive_scale());
   entry->initial = numbers.initial_sequence(a.key, now);
   entry->peer_initial = h.sequence;
   entry->timestamp_offset = numbers.timestamp_offset(a.key);

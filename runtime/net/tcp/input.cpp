@@ -181,7 +181,8 @@ bool machine::acceptable(tcb& c, arrival& a, segment& packet, instant now) {
       return false;
     }
   }
-  if (h.options.timestamps && c.terms.timestamps && h.sequence <= c.acknowledged_to) {
+  if (h.options.timestamps && c.terms.timestamps && h.sequence <= c.acknowledged_to &&
+      h.acknowledgment <= c.send_next) {  // what acknowledges the future is not believed in anything
     c.recent_timestamp = h.options.timestamps->value;  // RFC 7323 4.3
     c.recent_timestamp_at = now;
     c.has_recent_timestamp = true;
@@ -266,7 +267,7 @@ void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now)
   if (a.size != 0 && c.may_receive_data()) {
     if (c.released) {
       // Nobody will read it (RFC 1122, 4.2.2.13).
-      send_reset(c);
+      answer_stray(a);
       return fail(c, net_error::reset);
     }
     input_data(c, a, packet, now);
@@ -294,6 +295,10 @@ void machine::input_data(tcb& c, arrival const& a, segment& packet, instant now)
       c.acknowledge_now = true;
     }
   }
+  c.last_data_at = now;
+  auto const part = packet.gso_size != 0 ? std::uint32_t{packet.gso_size} : a.size;
+  if (part > c.received_segment_bytes)
+    c.received_segment_bytes = static_cast<std::uint16_t>(std::min(part, 65'535u));
   auto const before = c.receive_next();
   auto const what = c.receive.insert(a.header.sequence, packet, limits.out_of_order_ranges);
   received(c, what, a.size, static_cast<std::uint32_t>(c.receive_next() - before), now);
@@ -383,7 +388,7 @@ void machine::input_syn_sent(tcb& c, arrival& a, segment& packet, instant now) {
 void machine::apply_syn(tcb& c, wire::tcp_header const& h, bool is_answer, instant now) {
   auto& t = c.terms;
   t.peer_segment_bytes = peer_segment_bytes(h);
-  t.timestamps = h.options.timestamps.has_value();
+  t.timestamps = c.chosen.timestamps && h.options.timestamps.has_value();
   t.sack = h.options.sack_permitted;
   t.send_scale = h.options.window_scale.value_or(std::uint8_t{0});
   t.receive_scale = h.options.window_scale ? receive_scale() : std::uint8_t{0};
@@ -406,6 +411,8 @@ void machine::became_established(tcb& c, instant now) {
   refresh_path(c);
   c.send_window_largest = c.send_window;
   c.ecn_point = c.reorder_round_end = c.send_una;
+  c.pushed_to = c.small_until = c.flush_to = c.send_una;
+  c.push_point = c.send.end();
   // RFC 6298, 5.7: a handshake that needed the timer starts data with a timeout of three seconds.
   if (c.backoff != 0 && c.trip.smoothed == 0s) c.trip.variation = 0s;
   bool const was_lost = c.backoff > 1;

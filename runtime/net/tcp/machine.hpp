@@ -3,6 +3,7 @@
 // (handshake.cpp), endings (ending.cpp), ICMP (soft_errors.cpp).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -65,7 +66,7 @@ class machine {
 
   // acknowledgment.cpp
   bool input_acknowledgment(tcb& c, arrival const& a, instant now);
-  void update_window(tcb& c, arrival const& a, instant now);
+  void update_window(tcb& c, arrival const& a);
 
   // recovery.cpp
   void after_acknowledgment(tcb& c, acknowledged const& got, bool advanced, wire::tcp_header const& h,
@@ -80,6 +81,7 @@ class machine {
   void congestion_mark(tcb& c, instant now);
 
   // timers.cpp
+  [[nodiscard]] static bool is_blocked_here(tcb const& c);
   void arm(tcb& c, instant now);
   void arm_loss_timer(tcb& c, instant now);
   void wake(tcb& c, instant now);
@@ -98,9 +100,18 @@ class machine {
   [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now);
   [[nodiscard]] bool build(tcb& c, addressing& between, segment& packet, instant now);
   /// Sequence numbers covered by what was made; 0: nothing.
-  [[nodiscard]] std::uint32_t build_data(tcb& c, wire::sequence from, std::uint32_t count,
-                                         bool is_retransmission, addressing& between, segment& packet,
-                                         instant now);
+  [[nodiscard]] std::uint32_t build_data(tcb& c, wire::sequence from, std::uint32_t count, sent const* again,
+                                         addressing& between, segment& packet, instant now);
+  [[nodiscard]] static bool ends_a_write(tcb& c, wire::sequence from, wire::sequence end);
+  [[nodiscard]] static std::uint32_t super_segment_bytes(tcb const& c);
+  /// What a SYN says: `room` is what a packet of the path has room for.
+  [[nodiscard]] static std::uint16_t advertised_segment_bytes(settings const& chosen, std::uint32_t room) {
+    auto const most = std::min(room, 65'535u);
+    return static_cast<std::uint16_t>(chosen.maximum_segment_bytes == 0
+                                          ? most
+                                          : std::min<std::uint32_t>(most, chosen.maximum_segment_bytes));
+  }
+  [[nodiscard]] std::uint16_t advertised_segment_bytes(tcb const& c) const;
   [[nodiscard]] bool build_retransmission(tcb& c, sent& which, addressing& between, segment& packet,
                                           instant now);
   [[nodiscard]] bool build_new(tcb& c, std::uint32_t largest, addressing& between, segment& packet,
@@ -108,6 +119,14 @@ class machine {
   void build_syn(tcb& c, wire::tcp_header& header, instant now);
   void finish(tcb& c, wire::tcp_header& header, addressing& between, segment& packet, instant now);
   [[nodiscard]] std::uint16_t window_to_advertise(tcb& c);
+  static void pace(tcb& c, std::uint32_t bytes, instant now);
+  static void validate_window(tcb& c);
+  // mtu_probing.cpp
+  [[nodiscard]] bool build_mtu_probe(tcb& c, std::uint32_t pending, addressing& between, segment& packet,
+                                     instant now);
+  void mtu_probe_arrived(tcb& c);
+  /// Whether what is lost now is the probe alone: then it was too large, and says nothing of congestion.
+  [[nodiscard]] static bool mtu_probe_failed(tcb& c);
   void window_may_open(tcb& c);
   void refresh_path(tcb& c);
 
@@ -135,7 +154,7 @@ class machine {
   void close(tcb& c);
   void enter_time_wait(tcb& c, instant now);
   void destroy(tcb& c);
-  void send_reset(tcb& c);
+  void send_reset(tcb& c, instant now);
   void after_user_left(tcb& c, instant now);
 
   // soft_errors.cpp

@@ -36,6 +36,26 @@ void put_checksum(segment& packet, addressing const& between, bool partial) {
 
 }  // namespace
 
+/// How much may leave at once: what the path takes in a millisecond, but at least two segments and at most
+/// half of the window, so that acknowledgments keep coming; near by, as much as a super-segment holds.
+std::uint32_t machine::super_segment_bytes(tcb const& c) {
+  auto const bytes = c.segment_bytes();
+  auto const window_half = c.control.window / 2;
+  auto most = std::min<std::uint32_t>(window_half, super_segment_bytes_max);
+  if (c.trip.minimum >= 1ms || c.trip.smoothed >= 4ms) {
+    auto const a_millisecond =
+        std::uint64_t{c.control.window} * 2'000'000u / static_cast<std::uint64_t>(c.trip.smoothed.count());
+    auto const least = std::uint64_t{c.chosen.super_segment_min} * bytes;
+    most = static_cast<std::uint32_t>(std::min<std::uint64_t>(most, std::max(a_millisecond, least)));
+  }
+  return std::max(most / bytes, 1u) * bytes;
+}
+
+std::uint16_t machine::advertised_segment_bytes(tcb const& c) const {
+  auto const header = c.key.local.is_v4() ? 40u : 60u;
+  return advertised_segment_bytes(c.chosen, std::max(c.mtu_bytes, header + limits.mss_bytes_min) - header);
+}
+
 void machine::refresh_path(tcb& c) {
   auto const header = c.key.local.is_v4() ? 40u : 60u;
   if (auto const path = below.find(c.key.peer)) {
@@ -44,7 +64,8 @@ void machine::refresh_path(tcb& c) {
     c.partial_checksum = path->checksum;
   }
   auto const room = std::max(c.mtu_bytes, header + limits.mss_bytes_min) - header;
-  auto const whole = std::min<std::uint32_t>(room, c.terms.peer_segment_bytes);
+  auto const whole =
+      std::min<std::uint32_t>(advertised_segment_bytes(c.chosen, room), c.terms.peer_segment_bytes);
   c.segment_bytes_now = whole - (c.terms.timestamps ? timestamps_bytes : 0u);
 }
 
@@ -110,8 +131,21 @@ void machine::finish(tcb& c, wire::tcp_header& h, addressing& between, segment& 
   ++c.segments_sent;
 }
 
-std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, bool is_retransmission,
+/// Whether a PSH is due: the data of the user's last write ends here (RFC 9293 3.9.1.2 lets earlier ones
+/// merge), or so much went without one that the peer's user may want to hear of it.
+bool machine::ends_a_write(tcb& c, sequence from, sequence end) {
+  bool const ends = from < c.push_point && end >= c.push_point;
+  if (!ends &&
+      static_cast<std::uint32_t>(end - c.pushed_to) <= c.send_window_largest / 2 + c.segment_bytes()) {
+    return false;
+  }
+  c.pushed_to = end;
+  return true;
+}
+
+std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, sent const* again,
                                   addressing& between, segment& packet, instant now) {
+  bool const is_retransmission = again != nullptr;
   wire::tcp_header h;
   h.sequence = from;
   auto const end = from + count;
@@ -143,7 +177,10 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, bo
   auto const covered = taken + (has_fin && complete ? 1u : 0u);
   if (covered == 0) return 0;
   if (has_fin && complete) h.flags |= wire::tcp_fin;
-  if (taken != 0 && from + taken == c.send.end()) h.flags |= wire::tcp_psh;
+  bool const ends_write = is_retransmission ? again->has_push && from + taken >= again->end
+                                            : taken != 0 && ends_a_write(c, from, from + taken);
+  // A super-segment ends a burst: its receiver need not wait for what would be merged with it.
+  if (ends_write || taken > per_segment) h.flags |= wire::tcp_psh;
   if (taken > per_segment) {
     packet.gso_size = static_cast<std::uint16_t>(per_segment);
     packet.gso_kind = c.key.local.is_v4() ? segmentation::tcp_v4 : segmentation::tcp_v6;
@@ -161,12 +198,15 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, bo
     if (c.retransmitted_timestamp == 0) c.retransmitted_timestamp = timestamp(c.timestamp_offset, now);
   } else {
     if (c.stalled_since == never) c.stalled_since = now;
-    c.flight.add(from, from + covered, now);
+    c.flight.add(from, from + covered, now, ends_write);
     c.send_next = from + covered;
     c.bytes_sent += taken;
+    if (taken % per_segment != 0) c.small_until = from + taken;
   }
-  if (c.phase == recovery_phase::fast_recovery) c.sent_in_recovery += covered;
+  if (c.phase == recovery_phase::fast_recovery || c.phase == recovery_phase::reduced)
+    c.sent_in_recovery += covered;
   c.last_sent_at = now;
+  if (c.chosen.pacing) pace(c, covered, now);
   finish(c, h, between, packet, now);
   if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe) {
     arm_loss_timer(c, now);
@@ -174,6 +214,20 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, bo
     c.probe_moves = true;  // with the last segment of this pass, by arm()
   }
   return covered;
+}
+
+/// When the next may go, that a window is spread over the round trip: twice as fast in slow start, a fifth
+/// faster later, so that pacing is not what limits. Time that was not used counts for half of one segment's.
+[[gnu::cold]] void machine::pace(tcb& c, std::uint32_t bytes, instant now) {
+  constexpr std::uint32_t unpaced_segments = 10;
+  if (c.bytes_sent < std::uint64_t{unpaced_segments} * c.segment_bytes() || c.trip.smoothed == 0s) return;
+  auto const rate_percent = c.control.window < c.control.threshold / 2 ? 200u : 120u;
+  auto const window = std::uint64_t{std::max(c.control.window, c.outstanding())};
+  auto length = duration(static_cast<std::int64_t>(static_cast<std::uint64_t>(c.trip.smoothed / 1us) * bytes *
+                                                   100'000u / (window * rate_percent)));
+  if (c.paced_until < now)
+    length -= std::min(length / 2, c.paced_until == instant::min() ? length : now - c.paced_until);
+  c.paced_until = std::max(c.paced_until, now) + length;
 }
 
 bool machine::build(tcb& c, addressing& between, segment& packet, instant now) {
@@ -190,10 +244,10 @@ bool machine::build(tcb& c, addressing& between, segment& packet, instant now) {
   }
   if (!c.synchronized()) return false;
   auto const bytes = c.segment_bytes();
-  auto const largest =
-      c.super_segments ? std::max<std::uint32_t>(super_segment_bytes_max / bytes, 1u) * bytes : bytes;
+  auto const largest = c.super_segments ? super_segment_bytes(c) : bytes;
   auto const in_flight = c.in_flight();
-  if (c.flight.lost_bytes() != 0 && c.spurious_step != 2) {
+  c.pacing_waits = c.chosen.pacing && now < c.paced_until;
+  if (c.flight.lost_bytes() != 0 && c.spurious_step != 2 && !c.pacing_waits) {
     auto* const lost = c.flight.next_lost();
     if (lost != nullptr &&
         (in_flight == 0 || in_flight + std::min(lost->size(), bytes) <= c.control.window)) {
@@ -218,7 +272,7 @@ bool machine::build(tcb& c, addressing& between, segment& packet, instant now) {
       c.timer = timer_kind::retransmission;
       c.timer_at = now + c.trip.timeout();
       if (c.loss_probe_was_new) {
-        auto const made = build_data(c, c.send_next, fresh, false, between, packet, now);
+        auto const made = build_data(c, c.send_next, fresh, nullptr, between, packet, now);
         c.loss_probe_end = c.send_next;
         if (made != 0) return true;
       } else {
@@ -230,7 +284,7 @@ bool machine::build(tcb& c, addressing& between, segment& packet, instant now) {
       }
     }
   }
-  if (build_new(c, largest, between, packet, now)) return true;
+  if (!c.pacing_waits && build_new(c, largest, between, packet, now)) return true;
   if (c.want_window_probe) {
     c.want_window_probe = false;
     // One number below what it expects: acknowledged with the window whatever that is (RFC
@@ -252,7 +306,7 @@ bool machine::build(tcb& c, addressing& between, segment& packet, instant now) {
 bool machine::build_retransmission(tcb& c, sent& which, addressing& between, segment& packet, instant now) {
   bool const is_first = &which == c.flight.front();
   if (is_first && c.timer != timer_kind::retransmission) c.timer = timer_kind::none;
-  auto const covered = build_data(c, which.begin, which.size(), true, between, packet, now);
+  auto const covered = build_data(c, which.begin, which.size(), &which, between, packet, now);
   if (covered == 0) return false;
   if (covered < which.size()) c.flight.split(which, which.begin + covered);
   c.flight.retransmitted(which, now);
@@ -263,18 +317,20 @@ bool machine::build_retransmission(tcb& c, sent& which, addressing& between, seg
 bool machine::build_new(tcb& c, std::uint32_t largest, addressing& between, segment& packet, instant now) {
   auto const pending = static_cast<std::uint32_t>(std::max(c.send.end() - c.send_next, 0));
   bool const fin_waits = c.fin_queued && !c.fin_sent();
-  if (pending == 0 && !fin_waits) {
-    c.window_limited = false;
-    return false;
-  }
+  c.window_blocked = false;
+  if (pending == 0 && !fin_waits) return false;
   auto const bytes = c.segment_bytes();
-  if (c.flight.empty() && now - c.last_sent_at > c.trip.timeout() && c.control.window != 0)
-    c.control.restart(bytes);
-  auto const in_flight = c.in_flight();
+  if (c.chosen.probe_mtu_from != 0 && build_mtu_probe(c, pending, between, packet, now)) return true;
   auto const window_room = (c.send_una + c.send_window) - c.send_next;
+  if (c.flight.empty() && now - c.last_sent_at > c.trip.timeout() && c.chosen.restart_after_idle &&
+      window_room > 0) {
+    c.control.restart(bytes);
+    if (c.super_segments) largest = super_segment_bytes(c);
+  }
+  auto const in_flight = c.in_flight();
   auto const congestion_room = c.control.window > in_flight ? c.control.window - in_flight : 0u;
   if (congestion_room == 0 || (congestion_room < std::min(bytes, pending) && in_flight != 0)) {
-    c.window_limited = true;
+    c.window_blocked = true;
     return false;
   }
   auto count = std::min(pending, largest);
@@ -285,18 +341,25 @@ bool machine::build_new(tcb& c, std::uint32_t largest, addressing& between, segm
     // The override of RFC 9293 3.8.6.2.1: a window that stays small is used when the probe's time has come.
     forced = c.want_window_probe && count != 0;
   }
-  if (count > bytes) count -= count % bytes == 0 || count == pending ? 0 : count % bytes;
+  // What was held back for more of it has waited long enough, too.
+  bool const held = (c.chosen.hold_partial || c.more_follows) && c.send.end() > c.flush_to && !c.fin_queued;
+  if (held && c.want_window_probe && count == pending && count < bytes) {
+    forced = true;
+    c.push_point = c.send.end();
+  }
+  // Nagle's algorithm as Minshall has it: one segment that is not full may be out, not only none at all.
+  bool const nagle = !c.chosen.no_delay && !c.fin_queued && c.small_until > c.send_una;
+  if (count > bytes && (count != pending || held || nagle)) count -= count % bytes;
   bool const all = count == pending;
   if (count < bytes && !forced) {
     bool const half = count != 0 && count >= c.send_window_largest / 2;
-    bool const nagle = !c.chosen.no_delay && !c.flight.empty() && !c.fin_queued;
-    if (!half && !(all && (count != 0 || fin_waits) && !nagle)) return false;
+    if (!(half && !held) && !(all && (count != 0 || fin_waits) && !nagle && !held)) return false;
   }
   c.want_window_probe = c.want_window_probe && !forced;
   auto const fin = all && fin_waits && window_room > static_cast<std::int32_t>(count) ? 1u : 0u;
   if (count + fin == 0) return false;
   if (fin == 0 && all && fin_waits && count == 0) return false;
-  return build_data(c, c.send_next, count + fin, false, between, packet, now) != 0;
+  return build_data(c, c.send_next, count + fin, nullptr, between, packet, now) != 0;
 }
 
 void machine::build_syn(tcb& c, wire::tcp_header& h, instant now) {
@@ -306,11 +369,10 @@ void machine::build_syn(tcb& c, wire::tcp_header& h, instant now) {
   c.timer = timer_kind::none;
   h.sequence = c.send_initial;
   h.flags = wire::tcp_syn;
-  auto const header = c.key.local.is_v4() ? 40u : 60u;
-  h.options.maximum_segment_size = static_cast<std::uint16_t>(std::min(c.mtu_bytes - header, 65'535u));
+  h.options.maximum_segment_size = advertised_segment_bytes(c);
   c.receive_edge = c.receive_next() + std::min(c.receive_space(), 65'535u);
   h.window = static_cast<std::uint16_t>(std::min(c.receive_space(), 65'535u));
-  if (!answers || c.terms.timestamps) {
+  if (answers ? c.terms.timestamps : c.chosen.timestamps) {
     h.options.timestamps =
         wire::tcp_timestamps{timestamp(c.timestamp_offset, now), answers ? c.recent_timestamp : 0u};
   }
@@ -325,6 +387,18 @@ void machine::build_syn(tcb& c, wire::tcp_header& h, instant now) {
   if (c.backoff != 0) {
     ++c.segments_retransmitted;
     ++counters.segments_retransmitted;
+  }
+}
+
+/// Only a window that is used is known to be too small (RFC 7661): what was the most in flight, of a round?
+void machine::validate_window(tcb& c) {
+  auto const outstanding = c.outstanding();
+  if (outstanding == 0) return;
+  bool const limited = c.window_blocked || c.in_flight() >= c.control.window;
+  if (c.send_una >= c.flight_round_end || limited || (!c.window_limited && outstanding > c.flight_largest)) {
+    c.window_limited = limited;
+    c.flight_largest = outstanding;
+    c.flight_round_end = c.send_next;
   }
 }
 
@@ -355,6 +429,7 @@ bool machine::poll_transmit(addressing& between, segment& packet, instant now) {
     }
     turn = 0;
     static_cast<hook<output_tag>&>(*c).unlink();
+    validate_window(*c);
     arm(*c, now);
   }
   return false;

@@ -19,12 +19,13 @@ void machine::rack_update(tcb& c, acknowledged const& got, instant now) {
     c.reorder_rounds = reorder_rounds_kept;
     c.reorder_quarters = static_cast<std::uint8_t>(std::min(c.reorder_quarters + 1, 16));
   }
-  if (got.reordered) c.reordering_seen = true;
+  if (got.reordered) {
+    c.reordering_seen = true;
+    ++c.reorderings;
+    c.reordering_bytes = std::max(c.reordering_bytes, got.reordering_bytes);
+  }
   if (got.rack_sent_at == instant::min()) return;
-  auto const elapsed = now - got.rack_sent_at;
-  // An answer sooner than any round trip is to the first transmission, not to the one just made.
-  if (got.rack_was_retransmitted && elapsed < c.trip.minimum) return;
-  c.rack_trip = elapsed;
+  c.rack_trip = now - got.rack_last_sent_at;
   if (got.rack_sent_at > c.rack_sent_at ||
       (got.rack_sent_at == c.rack_sent_at && got.rack_end > c.rack_end)) {
     c.rack_sent_at = got.rack_sent_at;
@@ -57,6 +58,11 @@ duration machine::rack_detect(tcb& c, instant now) {
 }
 
 void machine::enter_recovery(tcb& c, instant now) {
+  if (c.mtu_probe_out && mtu_probe_failed(c)) {
+    c.phase = recovery_phase::mtu;
+    c.recovery_point = c.send_next;
+    return;
+  }
   c.control.reduce(c.chosen.control, c.outstanding() - c.flight.sacked_bytes(), c.segment_bytes(), now);
   c.phase = recovery_phase::fast_recovery;
   c.recovery_point = c.send_next;
@@ -83,8 +89,11 @@ void machine::congestion_mark(tcb& c, instant now) {
   if (c.phase != recovery_phase::open || c.send_una < c.ecn_point)
     return;  // once per window (RFC 3168, 6.1.2)
   c.control.reduce(c.chosen.control, c.in_flight(), c.segment_bytes(), now);
-  c.control.window = std::min(c.control.window, c.control.threshold);
-  c.ecn_point = c.send_next;
+  c.phase = recovery_phase::reduced;
+  c.recovery_point = c.ecn_point = c.send_next;
+  c.flight_at_recovery = std::max(c.in_flight(), c.segment_bytes());
+  c.delivered_in_recovery = c.sent_in_recovery = 0;
+  c.undo_possible = false;
   c.ecn_reduced = true;
 }
 
@@ -133,7 +142,12 @@ void machine::detect_losses(tcb& c, acknowledged const& got, bool advanced, inst
 
 void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advanced, wire::tcp_header const& h,
                                    instant now) {
-  auto const delivered = got.cumulative_bytes + got.sacked_bytes;
+  auto delivered = got.cumulative_bytes + got.sacked_bytes;
+  if (!c.terms.sack && advanced && c.duplicate_acks != 0) {
+    // The duplicates stood for some of it; the hole that is filled now was not among them.
+    auto const whole = c.segment_bytes();
+    delivered -= std::min(delivered - std::min(delivered, whole), c.duplicate_acks * whole);
+  }
   if (got.duplicate_reported && c.retransmissions_to_undo != 0) {
     if (--c.retransmissions_to_undo == 0 && c.undo_possible) undo_reduction(c);
   }
@@ -152,7 +166,9 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
     undo_reduction(c);
   }
   if (c.phase == recovery_phase::timeout && c.spurious_step != 0) {
-    if (c.spurious_step == 1 && advanced && c.send_una < c.recovery_point) {
+    // Only new data can tell (RFC 5682, 2.1 step 2b); without any, what is lost is sent again at once.
+    bool const has_new = c.send.end() > c.send_next && c.send_una + c.send_window > c.send_next;
+    if (c.spurious_step == 1 && advanced && c.send_una < c.recovery_point && has_new) {
       c.spurious_step = 2;
       c.control.window = c.in_flight() + 2 * c.segment_bytes();
     } else if (c.spurious_step == 2 && advanced && got.original_delivered) {
@@ -166,7 +182,8 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
     bool const done =
         c.terms.sack || c.flight.empty() ? c.send_una >= c.recovery_point : c.send_una > c.recovery_point;
     if (done) {
-      if (c.phase == recovery_phase::fast_recovery) c.control.window = c.control.threshold;
+      if (c.phase == recovery_phase::fast_recovery || c.phase == recovery_phase::reduced)
+        c.control.window = c.control.threshold;
       c.phase = recovery_phase::open;
       c.undo_possible = c.undo_possible && c.retransmissions_to_undo != 0;
       c.duplicate_acks = 0;
@@ -175,9 +192,15 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
   }
   detect_losses(c, got, advanced, now);
   if (c.phase == recovery_phase::open && c.flight.lost_bytes() != 0) enter_recovery(c, now);
+  // One reduction per window: the mark's serves the loss, too.
+  if (c.phase == recovery_phase::reduced && c.flight.lost_bytes() != 0)
+    c.phase = recovery_phase::fast_recovery;
   switch (c.phase) {
     case recovery_phase::fast_recovery:
       proportional_reduction(c, delivered, advanced);
+      break;
+    case recovery_phase::reduced:
+      proportional_reduction(c, delivered, false);  // nothing is missing that would have to be made up for
       break;
     case recovery_phase::timeout:
       if (c.spurious_step == 0 && advanced) {
@@ -188,10 +211,10 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
       break;
     case recovery_phase::open:
       if (advanced) c.duplicate_acks = 0;
-      // Only a window that is used up is known to be too small (RFC 7661).
-      if (advanced &&
-          (c.window_limited || (c.control.in_slow_start() &&
-                                (c.in_flight() + delivered) * std::uint64_t{2} >= c.control.window))) {
+      // Only a window that is used is known to be too small (RFC 7661). Where the network reorders, what is
+      // acknowledged beyond a gap is progress, too.
+      if ((advanced || c.reordering_seen) &&
+          (c.window_limited || (c.control.in_slow_start() && c.control.window < 2 * c.flight_largest))) {
         c.control.acknowledged(c.chosen.control, delivered, c.segment_bytes(), c.trip.smoothed, now);
       }
       break;
@@ -211,12 +234,12 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
 
 void machine::on_retransmission_timeout(tcb& c, instant now) {
   ++counters.timeouts;
-  c.loss_probe_out = false;
+  c.loss_probe_out = c.mtu_probe_out = false;
   // A peer that acknowledged by SACK what it then threw away has its front record sacked (RFC 2018, 8).
   bool const reneged = c.flight.front() != nullptr && c.flight.front()->is_sacked;
   bool const first = c.phase != recovery_phase::timeout || c.backoff == 0;
   if (first) {
-    if (c.phase == recovery_phase::open || c.phase == recovery_phase::mtu) {
+    if (c.phase != recovery_phase::fast_recovery && c.phase != recovery_phase::timeout) {
       c.control.reduce(c.chosen.control, c.in_flight(), c.segment_bytes(), now);
       c.undo_possible = true;
       c.undo_point = c.send_una;

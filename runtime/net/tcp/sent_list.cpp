@@ -6,12 +6,13 @@ namespace morgana::net::tcp {
 
 using wire::sequence;
 
-void sent_list::add(sequence begin, sequence end, instant now) {
+void sent_list::add(sequence begin, sequence end, instant now, bool has_push) {
   if (records_.empty()) highest_sacked_ = begin;
   auto* const one = from_->take();
   one->begin = begin;
   one->end = end;
   one->at = now;
+  one->has_push = has_push;
   records_.push_back(*one);
   times_.push_back(*one);
 }
@@ -38,12 +39,16 @@ void sent_list::delivered(sent& one, acknowledged& outcome) {
     outcome.original_delivered = true;
     outcome.has_sample = true;
     outcome.sample_sent_at = std::max(outcome.sample_sent_at, one.at);
-    if (one.end < highest_sacked_) outcome.reordered = true;
+    if (one.end < highest_sacked_) {
+      outcome.reordered = true;
+      outcome.reordering_bytes = std::max(outcome.reordering_bytes, highest_sacked_.value - one.begin.value);
+    }
   }
+  if (one.was_retransmitted && one.at > outcome.ambiguous_after) return;
+  outcome.rack_last_sent_at = one.at;
   if (one.at > outcome.rack_sent_at || (one.at == outcome.rack_sent_at && one.end > outcome.rack_end)) {
     outcome.rack_sent_at = one.at;
     outcome.rack_end = one.end;
-    outcome.rack_was_retransmitted = one.was_retransmitted;
   }
 }
 
@@ -77,28 +82,38 @@ void sent_list::split(sent& one, sequence where) {
   rest->is_sacked = one.is_sacked;
   rest->is_lost = one.is_lost;
   rest->was_retransmitted = one.was_retransmitted;
+  rest->has_push = one.has_push;
+  one.has_push = false;
   one.end = where;
   records_.insert_after(one, *rest);
   if (static_cast<hook<by_time>&>(one).linked()) times_.insert_after(one, *rest);
 }
 
-void sent_list::sack(sequence left, sequence right, std::uint32_t ranges_max, acknowledged& outcome) {
+void sent_list::sack(sequence left, sequence right, std::uint32_t segment_bytes, std::uint32_t ranges_max,
+                     acknowledged& outcome) {
   // Each block cuts at most two records; a peer that acknowledges crumbs gets no more records than the limit.
   for (auto* one = records_.front(); one != nullptr && one->begin < right; one = records_.next(*one)) {
     if (one->end <= left || one->is_sacked) continue;
-    bool const cuts = one->begin < left || right < one->end;
-    if (cuts && sacked_ranges_ >= ranges_max) {
+    // Only whole segments count, cut from the record's begin: who acknowledges crumbs makes no records of
+    // crumbs.
+    auto const size = one->size();
+    auto const before = one->begin < left ? static_cast<std::uint32_t>(left - one->begin) : 0u;
+    auto const skipped = (before + segment_bytes - 1) / segment_bytes * segment_bytes;
+    auto const covered = right < one->end ? static_cast<std::uint32_t>(right - one->begin) : size;
+    auto const kept = covered == size ? size : covered / segment_bytes * segment_bytes;
+    if (skipped >= kept) continue;
+    if ((skipped != 0 || kept != size) && sacked_ranges_ >= ranges_max) {
       outcome.ranges_full = true;
       continue;
     }
-    if (one->begin < left) {
+    if (skipped != 0) {
       ++sacked_ranges_;
-      split(*one, left);
+      split(*one, one->begin + skipped);
       continue;
     }
-    if (right < one->end) {
+    if (kept != size) {
       ++sacked_ranges_;
-      split(*one, right);
+      split(*one, one->begin + kept);
     }
     delivered(*one, outcome);
     if (one->is_lost) lost_bytes_ -= one->size();

@@ -21,6 +21,7 @@ struct sent : hook<by_sequence>, hook<by_time> {
   bool is_sacked = false;
   bool is_lost = false;            ///< and not retransmitted since
   bool was_retransmitted = false;  ///< ever
+  bool has_push = false;           ///< its last byte ends a write
 
   [[nodiscard]] std::uint32_t size() const { return end.value - begin.value; }
 };
@@ -33,9 +34,12 @@ struct acknowledged {
   bool retransmission_delivered = false;
   bool has_sample = false;  ///< latest record sent only once: for the round trip (Karn)
   instant sample_sent_at{};
-  instant rack_sent_at = instant::min();  ///< of the record sent last
+  // RACK (RFC 8985, 6.2 step 2): the record sent last of those delivered, and the one looked at last.
+  instant rack_sent_at = instant::min();
+  instant rack_last_sent_at = instant::min();
   wire::sequence rack_end;
-  bool rack_was_retransmitted = false;
+  instant ambiguous_after = instant::max();  ///< a retransmission of later than that was not what is answered
+  std::uint32_t reordering_bytes = 0;        ///< how far beyond
   bool reordered = false;           ///< below what was delivered before, and sent only once
   bool duplicate_reported = false;  ///< DSACK
   bool ranges_full = false;         ///< a block was not recorded for the limit of ranges
@@ -53,9 +57,10 @@ class sent_list {
   [[nodiscard]] sent* next(sent const& one) const { return records_.next(one); }
   [[nodiscard]] sent* next_sent(sent const& one) const { return times_.next(one); }
 
-  void add(wire::sequence begin, wire::sequence end, instant now);
+  void add(wire::sequence begin, wire::sequence end, instant now, bool has_push = false);
   void acknowledge_to(wire::sequence where, acknowledged& outcome);
-  void sack(wire::sequence left, wire::sequence right, std::uint32_t ranges_max, acknowledged& outcome);
+  void sack(wire::sequence left, wire::sequence right, std::uint32_t segment_bytes, std::uint32_t ranges_max,
+            acknowledged& outcome);
   void mark_lost(sent& one);
   /// After a timeout: all that is not sacked. With `forget_sacks` the peer went back on its SACKs (RFC 2018,
   /// 8).

@@ -58,6 +58,17 @@ information tcb::info() const {
     if (fin_queued && !fin_sent()) ++all.unsent_bytes;
   }
   all.deadline = host->wakes.of(*this);
+  all.round_trip_variation = trip.variation;
+  all.minimum_round_trip = trip.minimum;
+  describe_flight(all);
+  all.received_segment_bytes = received_segment_bytes;
+  all.advertised_segment_bytes = host->advertised_segment_bytes(*this);
+  all.send_queue_bytes = static_cast<std::uint32_t>(send.size());
+  all.receive_queue_bytes = static_cast<std::uint32_t>(receive.ready().size());
+  all.retransmissions_in_a_row = backoff;
+  all.window_probes = probes;
+  all.last_data_received_at = last_data_at;
+  all.peer_ended = fin_received;
   return all;
 }
 
@@ -67,7 +78,51 @@ settings& tcb::options() {
   return chosen;
 }
 
-result<std::size_t> tcb::write(std::span<std::byte const> bytes, instant now) {
+void tcb::describe_flight(information& all) const {
+  auto const whole = std::max(segment_bytes(), 1u);
+  auto const count = [&](std::uint32_t bytes) { return (bytes + whole - 1) / whole; };
+  auto const* one = flight.front();
+  for (; one != nullptr; one = flight.next(*one)) {
+    auto const segments = count(one->size());
+    all.segments_unacknowledged += segments;
+    if (one->is_sacked) {
+      all.segments_sacked += segments;
+    } else if (one->is_lost || (one->was_retransmitted && phase != recovery_phase::open)) {
+      all.segments_lost += segments;
+    }
+    if (one->was_retransmitted && !one->is_sacked && !one->is_lost) {
+      all.segments_retransmitted_in_flight += segments;
+    }
+  }
+  all.reordering_segments = std::max(all.reordering_segments, count(reordering_bytes));
+  all.reorderings = reorderings;
+  switch (phase) {
+    case recovery_phase::open:
+      all.phase = flight.sacked_bytes() != 0 || duplicate_acks != 0 ? loss_phase::disorder : loss_phase::open;
+      break;
+    case recovery_phase::mtu:
+    case recovery_phase::fast_recovery:
+      all.phase = loss_phase::recovery;
+      break;
+    case recovery_phase::timeout:
+      all.phase = loss_phase::loss;
+      break;
+    case recovery_phase::reduced:
+      all.phase = loss_phase::reduced;
+      break;
+  }
+}
+
+void tcb::flush(instant now) {
+  if (!more_follows && !chosen.hold_partial) return;
+  more_follows = false;
+  if (!may_send_data()) return;
+  if (send.end() > send_next) flush_to = send.end();
+  host->schedule(*this);
+  host->arm(*this, now);
+}
+
+result<std::size_t> tcb::write(std::span<std::byte const> bytes, instant now, more what) {
   if (failed) return morgana::failure(*failed);
   if (fin_queued || current == tcp::state::closed) return morgana::failure(net_error::not_connected);
   auto const limit = std::min(chosen.send_buffer_bytes, host->limits.send_buffer_bytes);
@@ -79,7 +134,7 @@ result<std::size_t> tcb::write(std::span<std::byte const> bytes, instant now) {
     if (done < std::min(bytes.size(), room)) ++host->counters.buffers_exhausted;
     if (send.size() == 0) host->wait_for_buffers(*this, now);
   }
-  if (done != 0) user_sent(now);
+  if (done != 0) user_sent(now, what);
   return done;
 }
 
@@ -99,7 +154,9 @@ result<bool> tcb::write(std::span<slice> owned, instant now) {
   return true;
 }
 
-void tcb::user_sent(instant now) {
+void tcb::user_sent(instant now, more what) {
+  more_follows = what == more::follows;
+  if (!more_follows) push_point = send.end();
   if (!may_send_data()) return;  // it goes when the handshake is done
   if (stalled_since == never) stalled_since = now;
   host->schedule(*this);
@@ -143,9 +200,9 @@ void tcb::shutdown(instant now) {
   if (synchronized()) host->schedule(*this);
 }
 
-void tcb::abort(instant) {
+void tcb::abort(instant now) {
   if (current == tcp::state::closed || current == tcp::state::time_wait) return;
-  if (current != tcp::state::syn_sent) host->send_reset(*this);
+  if (current != tcp::state::syn_sent) host->send_reset(*this, now);
   host->fail(*this, net_error::not_connected);
 }
 

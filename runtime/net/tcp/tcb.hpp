@@ -44,7 +44,8 @@ struct agreed {
   bool ecn = false;
 };
 
-enum class recovery_phase : std::uint8_t { open, fast_recovery, timeout, mtu };
+/// `reduced`: the window shrinks after a congestion mark, as in fast recovery, but nothing was lost.
+enum class recovery_phase : std::uint8_t { open, fast_recovery, timeout, mtu, reduced };
 enum class timer_kind : std::uint8_t { none, retransmission, loss_probe, reordering, window_probe };
 
 class tcb final : public connection,
@@ -62,7 +63,8 @@ class tcb final : public connection,
   [[nodiscard]] information info() const override;
   [[nodiscard]] settings& options() override;
   [[nodiscard]] std::optional<net_error> failure() const override { return failed; }
-  [[nodiscard]] result<std::size_t> write(std::span<std::byte const> bytes, instant now) override;
+  [[nodiscard]] result<std::size_t> write(std::span<std::byte const> bytes, instant now, more what) override;
+  void flush(instant now) override;
   [[nodiscard]] result<bool> write(std::span<slice> owned, instant now) override;
   [[nodiscard]] result<std::optional<std::size_t>> read(std::span<std::byte> into, instant now) override;
   [[nodiscard]] std::span<std::byte const> peek() const override;
@@ -71,7 +73,8 @@ class tcb final : public connection,
   void abort(instant now) override;
   void release(instant now) override;
 
-  void user_sent(instant now);
+  void user_sent(instant now, more what = more::none);
+  void describe_flight(information& all) const;
   void shutdown_released(instant now);
 
   // ---- derived from the state
@@ -111,10 +114,20 @@ class tcb final : public connection,
   wire::sequence window_sequence, window_acknowledgment;  ///< SND.WL1, SND.WL2
   std::uint32_t send_window = 0;
   std::uint32_t send_window_largest = 0;
+  instant paced_until = instant::min();
+  // Path-MTU probing (RFC 4821): what surely passes, and what may; of whole packets, 0: not known yet.
+  std::uint32_t mtu_proven = 0, mtu_limit = 0;
+  wire::sequence mtu_probe_begin, mtu_probe_end;
+  std::uint32_t flight_largest = 0;  ///< of a round: whether the congestion window was used
+  wire::sequence flight_round_end;
   std::uint32_t segment_bytes_now = 536;
   std::uint32_t mtu_bytes = 1500;
   send_queue send;
   sent_list flight;
+  wire::sequence push_point;   ///< where the user's last write ended
+  wire::sequence flush_to;     ///< what may not be held back any more
+  wire::sequence pushed_to;    ///< the last PSH of a write's end, or in place of one
+  wire::sequence small_until;  ///< end of the last segment that was not full (Nagle as Minshall has it)
 
   // Receive sequence space.
   wire::sequence receive_initial;
@@ -180,16 +193,24 @@ class tcb final : public connection,
   bool ecn_must_echo : 1 = false;
   bool ecn_reduced : 1 = false;  ///< CWR goes with the next new data
   bool ecn_offered : 1 = false;
-  bool window_limited : 1 = false;  ///< the congestion window was what held output back
+  bool window_limited : 1 = false;  ///< the congestion window was what held output back, in this round
+  bool window_blocked : 1 = false;  ///< the same, the last time there was a look
   bool undo_possible : 1 = false;
   bool has_recent_timestamp : 1 = false;
   bool writer_waits : 1 = false;    ///< a write did not take all it was given
   bool super_segments : 1 = false;  ///< routing::path::segmentation and checksum
   bool partial_checksum : 1 = false;
+  bool pacing_waits : 1 = false;
+  bool mtu_probe_out : 1 = false;
+  bool more_follows : 1 = false;  ///< the user said so with its last write
   std::uint8_t quick_acks = 0;  ///< this many more are sent without delay
   std::uint8_t segments_unacknowledged = 0;
 
   // For people.
+  std::uint16_t received_segment_bytes = 0;
+  std::uint32_t reorderings = 0;
+  std::uint32_t reordering_bytes = 0;
+  instant last_data_at{};
   std::uint64_t bytes_sent = 0, bytes_received = 0, bytes_acknowledged = 0;
   std::uint32_t segments_sent = 0, segments_received = 0, segments_retransmitted = 0;
 };

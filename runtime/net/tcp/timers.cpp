@@ -9,6 +9,7 @@ namespace morgana::net::tcp {
 namespace {
 constexpr duration delayed_acknowledgment_max = 200ms;  // what a peer may hold back (RFC 8985, 7.2)
 constexpr duration fin_wait_2_max = 60s;
+constexpr duration device_retry = 500ms;
 /// Between looks at a pool that was empty: it tells nobody when a buffer comes back.
 constexpr duration buffers_interval = 10ms;
 
@@ -16,6 +17,12 @@ duration backed_off(duration timeout, std::uint8_t times) {
   return std::min<duration>(timeout * (1 << std::min<int>(times, 10)), timeout_max);
 }
 }  // namespace
+
+/// Data waits although the peer has room and nothing is out: our own device takes nothing. It is asked again
+/// twice a second, and the user timeout is looked at only then.
+bool machine::is_blocked_here(tcb const& c) {
+  return c.timer == timer_kind::window_probe && c.send_window != 0 && c.send.end() > c.send_next;
+}
 
 void machine::arm_loss_timer(tcb& c, instant now) {
   c.timer = timer_kind::none;
@@ -28,8 +35,8 @@ void machine::arm_loss_timer(tcb& c, instant now) {
   if (!c.synchronized() || c.current == state::time_wait) return;
   auto const timeout = backed_off(c.trip.timeout(), c.backoff);
   if (auto const* front = c.flight.front()) {
-    if (c.phase == recovery_phase::open && c.terms.sack && !c.loss_probe_out && c.backoff == 0 &&
-        c.flight.sacked_bytes() == 0 && c.trip.smoothed != 0s) {
+    if (c.phase == recovery_phase::open && c.terms.sack && c.chosen.loss_probe && !c.loss_probe_out &&
+        c.backoff == 0 && c.flight.sacked_bytes() == 0 && c.trip.smoothed != 0s) {
       auto wait = 2 * c.trip.smoothed;
       if (c.in_flight() <= c.segment_bytes()) wait += delayed_acknowledgment_max;
       c.timer = timer_kind::loss_probe;
@@ -45,6 +52,7 @@ void machine::arm_loss_timer(tcb& c, instant now) {
   if (c.send.end() > c.send_next || (c.fin_queued && !c.fin_sent())) {
     c.timer = timer_kind::window_probe;
     c.timer_at = now + std::min(backed_off(c.trip.timeout(), c.probes), limits.zero_window_probe);
+    if (c.probes != 0 && is_blocked_here(c)) c.timer_at = now + device_retry;
   }
 }
 
@@ -63,9 +71,10 @@ void machine::arm(tcb& c, instant now) {
   }
   if (c.keepalive_at == never && c.chosen.keepalive) start_keepalive(c, now);
   auto first = std::min({c.timer_at, c.acknowledge_at, c.keepalive_at, c.end_at});
-  if (c.stalled_since != never && stall_limit(c) != 0s) {
+  if (c.stalled_since != never && stall_limit(c) != 0s && !is_blocked_here(c)) {
     first = std::min(first, after(c.stalled_since, stall_limit(c)));
   }
+  if (c.pacing_waits) first = std::min(first, c.paced_until);
   if (first != never) wakes.at_latest(c, first);
 }
 
@@ -77,11 +86,16 @@ void machine::start_keepalive(tcb& c, instant) {
 /// One of its timers may have come; those that have not stay.
 void machine::wake(tcb& c, instant now) {
   if (c.end_at <= now) return close(c);
-  if (c.stalled_since != never && stall_limit(c) != 0s && now - c.stalled_since >= stall_limit(c)) {
+  if (c.stalled_since != never && stall_limit(c) != 0s && now - c.stalled_since >= stall_limit(c) &&
+      (!is_blocked_here(c) || c.timer_at <= now)) {
     ++counters.timeouts;
     if (c.released) ++counters.abandoned;
-    send_reset(c);
+    send_reset(c, now);
     return fail(c, net_error::timed_out);
+  }
+  if (c.pacing_waits && c.paced_until <= now) {
+    c.pacing_waits = false;
+    schedule(c);
   }
   if (c.acknowledge_at <= now) {
     c.acknowledge_at = never;
@@ -105,7 +119,7 @@ void machine::wake(tcb& c, instant now) {
           break;
         }
         if (c.backoff >= limits.retransmissions) {
-          send_reset(c);
+          send_reset(c, now);
           return fail(c, net_error::timed_out);
         }
         on_retransmission_timeout(c, now);
@@ -130,7 +144,7 @@ void machine::wake(tcb& c, instant now) {
       case timer_kind::window_probe:
         // Without an answer it is as dead as after so many retransmissions; an answer sets the count to zero.
         if (c.probes >= limits.retransmissions) {
-          send_reset(c);
+          send_reset(c, now);
           return fail(c, net_error::timed_out);
         }
         ++c.probes;
@@ -153,7 +167,7 @@ void machine::wake(tcb& c, instant now) {
         auto const due = (silent - c.chosen.keepalive_idle) / interval + 1;
         if (due > c.chosen.keepalive_probes) {
           ++counters.timeouts;
-          send_reset(c);
+          send_reset(c, now);
           return fail(c, net_error::timed_out);
         }
         c.want_window_probe = true;

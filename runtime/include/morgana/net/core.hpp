@@ -97,6 +97,9 @@ class core {
   [[nodiscard]] instant next_deadline() const;
   void on_deadline(instant now);
 
+  /// The device carries other packets from now on; connections follow when they look at their path again.
+  void set_device_mtu(std::uint32_t bytes);
+
   // ---- users -------------------------------------------------------------------------------------------
   [[nodiscard]] tcp::engine& tcp();
   /// Port 0 takes a free one (RFC 6056). Errors: address_in_use, address_not_available, limit_reached.

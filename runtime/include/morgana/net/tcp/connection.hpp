@@ -30,11 +30,38 @@ struct settings {
   duration keepalive_interval = 75s;
   std::uint8_t keepalive_probes = 9;
   bool ecn = false;                           ///< ask for ECN when connecting (RFC 3168); a listener always agrees
+  bool timestamps = true;                     ///< offer or accept them (RFC 7323)
   duration user_timeout = 0s;                 ///< RFC 5482; 0: by the number of retransmissions
   congestion_control control = congestion_control::cubic;
   std::uint8_t differentiated_services = 0;   ///< RFC 2474: six bits; 46 is expedited forwarding
   std::uint32_t receive_buffer_bytes = 256 * 1024;
   std::uint32_t send_buffer_bytes = 1u << 20;
+  /// The largest segment in either direction, options included (RFC 6691); 0: what the path carries. Before
+  /// connecting, or on a listener.
+  std::uint16_t maximum_segment_bytes = 0;
+  /// What does not fill a segment waits for more, for flush(), or for a retransmission timeout at most.
+  bool hold_partial = false;
+  /// Spreads segments over the round trip, except the first ten, instead of sending them as acknowledgments
+  /// come.
+  bool pacing = false;
+  std::uint8_t super_segment_min = 2;  ///< as many segments leave as one super-segment, however slow the path
+  bool loss_probe = true;              ///< RFC 8985, 7
+  /// Slow start that finds the round trip rising ends slowly, as HyStart++ has it (RFC 9406), or at once, as
+  /// HyStart (S. Ha and I. Rhee, 2011) and Linux have it.
+  bool leave_slow_start_slowly = true;
+  bool restart_after_idle = true;  ///< RFC 5681, 4.1: the window shrinks while it is not used
+  /// Packetization-layer path-MTU discovery (RFC 4821): larger segments of data look for a larger path MTU.
+  /// This is the segment size where the search begins; 0: no search.
+  std::uint16_t probe_mtu_from = 0;
+};
+
+/// Where a sender stands with losses; the numbers are those of Linux's tcp_ca_state.
+enum class loss_phase : std::uint8_t {
+  open,      ///< nothing unusual
+  disorder,  ///< something is acknowledged beyond a gap
+  reduced,   ///< after a congestion mark (RFC 3168)
+  recovery,  ///< retransmitting what was found lost
+  loss,      ///< after a retransmission timeout
 };
 
 /// For people, tests and metrics; never for decisions of the protocol.
@@ -58,6 +85,18 @@ struct information {
   std::uint32_t receive_next = 0;             ///< RCV.NXT
   std::uint32_t unsent_bytes = 0;             ///< written, and never sent yet; the FIN counts as one
   instant deadline = never;                   ///< when it acts by itself at the latest, should nothing arrive
+  duration round_trip_variation{}, minimum_round_trip{};
+  loss_phase phase = loss_phase::open;
+  // Of what is in flight, in segments.
+  std::uint32_t segments_unacknowledged = 0, segments_sacked = 0, segments_lost = 0;
+  std::uint32_t segments_retransmitted_in_flight = 0;
+  std::uint32_t reordering_segments = 3, reorderings = 0;  ///< the furthest that was seen, and how often
+  std::uint32_t received_segment_bytes = 0;                ///< the largest that came
+  std::uint32_t advertised_segment_bytes = 0;              ///< our MSS option
+  std::uint32_t send_queue_bytes = 0, receive_queue_bytes = 0;
+  std::uint8_t retransmissions_in_a_row = 0, window_probes = 0;
+  instant last_data_received_at{};
+  bool peer_ended = false;  ///< its FIN came, in order
 };
 
 /// Which of a user's waits may have an answer now; a set, reported by engine::poll_event.
@@ -68,6 +107,9 @@ enum readiness : std::uint8_t {
   ready_to_accept = 0x08,                     ///< listeners only
   ready_closed = 0x10,                        ///< nothing more will happen; the handle may be released
 };
+
+/// Whether more is about to be written: then what does not fill a segment may wait for it.
+enum class more : bool { none, follows };
 
 /// A handle is owned by its user: release() gives it up, after which the engine finishes the connection in
 /// order by itself. All calls take `now` where they may send.
@@ -86,8 +128,12 @@ class connection {
   [[nodiscard]] virtual std::optional<net_error> failure() const = 0;
 
   /// Copies as much as there is room for and says how much; 0 means wait for ready_to_write. PSH is set at
-  /// the end of each call's data. Errors: not_connected after shutdown() or abort(), and failure().
-  [[nodiscard]] virtual result<std::size_t> write(std::span<std::byte const> bytes, instant now) = 0;
+  /// the end of a call's data, unless more follows. Errors: not_connected after shutdown() or abort(), and
+  /// failure().
+  [[nodiscard]] virtual result<std::size_t> write(std::span<std::byte const> bytes, instant now,
+                                                  more what = more::none) = 0;
+  /// Sends what was held back.
+  virtual void flush(instant now) = 0;
   /// Takes slices without a copy, all of them or none (then false); they are held until acknowledged.
   [[nodiscard]] virtual result<bool> write(std::span<slice> owned, instant now) = 0;
 

@@ -72,6 +72,8 @@ class engine {
   void input(addressing const& between, segment&& packet, instant now);
   /// Builds the next segment that wants to go, TCP header first, checksum done or partial; false when none.
   [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now);
+  /// Nothing can leave now, and poll_transmit is not called until something can: what waits gets its timers.
+  void device_is_full(instant now);
   [[nodiscard]] instant next_deadline() const;
   void on_deadline(instant now);
 

@@ -1,0 +1,65 @@
+// Packetization-layer path-MTU discovery (RFC 4821): one segment of data at a time is larger than what is
+// known to pass. When it is acknowledged, all are that large; when it alone is lost, it was too large, and
+// the window stays as it is (7.6). No ICMP is needed, and none is believed here.
+#include <algorithm>
+
+#include "machine.hpp"
+
+namespace morgana::net::tcp {
+
+namespace {
+constexpr std::uint32_t search_step_min_bytes = 8;  // nearer than that the search ends (7.3)
+constexpr std::uint32_t segments_behind = 4;        // so many follow it, that its loss is found by them
+}  // namespace
+
+bool machine::build_mtu_probe(tcb& c, std::uint32_t pending, addressing& between, segment& packet,
+                              instant now) {
+  if (c.mtu_probe_out || c.phase != recovery_phase::open || c.flight.sacked_bytes() != 0) return false;
+  auto const header = (c.key.local.is_v4() ? 40u : 60u) + (c.terms.timestamps ? 12u : 0u);
+  auto const path = below.find(c.key.peer);
+  if (!path) return false;
+  auto const most = std::min<std::uint32_t>(
+      path->mtu_bytes, c.terms.peer_segment_bytes + (header - (c.terms.timestamps ? 12u : 0u)));
+  auto const high = c.mtu_limit == 0 ? most : std::min(most, c.mtu_limit);
+  auto const low = c.mtu_proven == 0 ? c.chosen.probe_mtu_from + header : c.mtu_proven;
+  if (high < low + search_step_min_bytes) return false;
+  auto const mtu = (low + high) / 2;
+  auto const bytes = mtu - header;
+  auto const needed = bytes + segments_behind * c.segment_bytes();
+  auto const room = (c.send_una + c.send_window) - c.send_next;
+  if (bytes <= c.segment_bytes() || pending < needed || room < static_cast<std::int32_t>(needed) ||
+      c.in_flight() + bytes > c.control.window) {
+    return false;
+  }
+  auto const ordinary = std::exchange(c.segment_bytes_now, bytes);
+  c.mtu_probe_begin = c.send_next;
+  auto const sent = build_data(c, c.send_next, bytes, nullptr, between, packet, now);
+  c.segment_bytes_now = ordinary;
+  c.mtu_probe_end = c.send_next;
+  c.mtu_probe_out = sent == bytes;
+  c.small_until = c.send_una;
+  return sent != 0;
+}
+
+void machine::mtu_probe_arrived(tcb& c) {
+  c.mtu_probe_out = false;
+  auto const header = (c.key.local.is_v4() ? 40u : 60u) + (c.terms.timestamps ? 12u : 0u);
+  auto const bytes = c.mtu_probe_end.value - c.mtu_probe_begin.value;
+  c.mtu_proven = bytes + header;
+  if (c.mtu_bytes < c.mtu_proven) c.mtu_bytes = c.mtu_proven;
+  c.segment_bytes_now = std::max(c.segment_bytes_now, bytes);
+}
+
+bool machine::mtu_probe_failed(tcb& c) {
+  auto const* const front = c.flight.front();
+  if (!c.mtu_probe_out || front == nullptr || front->begin != c.mtu_probe_begin || !front->is_lost ||
+      c.flight.lost_bytes() != front->size()) {
+    return false;
+  }
+  auto const header = (c.key.local.is_v4() ? 40u : 60u) + (c.terms.timestamps ? 12u : 0u);
+  c.mtu_limit = (c.mtu_probe_end.value - c.mtu_probe_begin.value) + header - 1;
+  c.mtu_probe_out = false;
+  return true;
+}
+
+}  // namespace morgana::net::tcp
