@@ -1,6 +1,7 @@
 #include "sent_list.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace morgana::net::tcp {
 
@@ -59,7 +60,13 @@ void sent_list::acknowledge_to(sequence where, acknowledged& outcome) {
       auto const gone = where.value - one->begin.value;
       if (one->is_sacked) sacked_bytes_ -= gone;
       if (one->is_lost) lost_bytes_ -= gone;
-      if (!one->is_sacked) outcome.cumulative_bytes += gone;
+      if (!one->is_sacked) {
+        outcome.cumulative_bytes += gone;
+        // Its front was delivered like a whole record: a round trip, and progress for RACK.
+        auto const end = std::exchange(one->end, where);
+        delivered(*one, outcome);
+        one->end = end;
+      }
       one->begin = where;
       break;
     }
