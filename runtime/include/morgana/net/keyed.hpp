@@ -32,8 +32,9 @@ struct keyed_secrets {
   [[nodiscard]] static keyed_secrets derive(std::span<std::byte const, 32> secret);
 };
 
-/// A sequence of numbers from a key: for jitter, sampling and simulated faults, where a test wants the same
-/// ones again. Not for secrets that leave the host.
+/// A sequence of numbers from a key (SipHash of a counter): whoever lacks the key cannot tell the next from those before
+/// it, and a test gets the same ones again. For jitter, sampling, ports and the identifiers of DNS and DHCP; not for
+/// cryptographic keys.
 class random_stream {
  public:
   explicit random_stream(siphash_key const& key) : key_(key) {}
