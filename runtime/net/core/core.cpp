@@ -25,6 +25,7 @@ core::implementation::implementation(core_configuration const& chosen, keyed_sec
       identifications(secrets),
       groups(configuration.limits, secrets, *this),
       udp(configuration.limits, secrets, *this),
+      raw(configuration.limits, *this),
       tcp_engine(configuration.limits, secrets, pool_of_buffers, *this, start) {
   bool wants_v6 = configuration.router_advertisements;
   for (auto const& one : configuration.addresses) {
@@ -118,6 +119,10 @@ result<udp_port*> core::bind(endpoint const& local) {
   return bound;
 }
 
+result<raw_port*> core::open_raw(address_family family, std::uint8_t protocol) {
+  return self_->open_raw(family, protocol);
+}
+
 result<void> core::ping(ip_address const& to, std::uint16_t identifier, std::uint16_t sequence,
                         std::size_t payload_bytes, instant now) {
   self_->now = now;
@@ -141,6 +146,11 @@ std::optional<core::event> core::poll_event() {
   if (auto* const port = self_->udp.poll_ready()) {
     event told;
     told.port = port;
+    return told;
+  }
+  if (auto* const port = self_->raw.poll_ready()) {
+    event told;
+    told.raw = port;
     return told;
   }
   if (self_->echo_count != 0) {
@@ -206,6 +216,13 @@ std::optional<tcp::routing::path> core::path_to(ip_address const& destination, i
 
 std::vector<ip_address> core::advertised_name_servers() const { return self_->routers.name_servers(); }
 bool core::managed_addresses() const { return self_->routers.is_managed(); }
+bool core::other_configuration() const { return self_->routers.has_other_configuration(); }
+
+void core::limit_mtu(std::optional<std::uint16_t> const& bytes) {
+  constexpr std::uint16_t least = 576;   // RFC 791: what every host takes
+  self_->mtu_limit = bytes ? std::max(*bytes, least) : std::uint32_t{UINT16_MAX};
+  ++self_->generation;
+}
 
 core_counters const& core::counters() const { return self_->gather(); }
 

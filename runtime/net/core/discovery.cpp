@@ -135,7 +135,10 @@ void core::implementation::router_advertised(host::received_packet const& in, st
     neighbors.heard(in.source, *read->link_address, true, now);
   }
   neighbors.set_times(read->reachable, read->retransmit);
+  bool const before = routers.is_managed(), other_before = routers.has_other_configuration();
   routers.advertised(*read, in.source, now);
+  // What is to be had by DHCPv6 concerns who waits for addresses.
+  if (routers.is_managed() != before || routers.has_other_configuration() != other_before) told_addresses = false;
   ++generation;
 }
 

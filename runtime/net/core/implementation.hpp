@@ -3,6 +3,7 @@
 //   input.cpp       frames in: Ethernet, ARP, IPv4            output.cpp   IP out, fragments, link addresses
 //   ipv6_input.cpp  IPv6 and its extension headers            datagrams.cpp UDP in and out
 //   icmp_input.cpp  echo, errors received                     icmp_output.cpp errors and echo sent
+//   raw.cpp         any protocol, for raw sockets
 //   discovery.cpp   neighbour discovery, router advertisements membership.cpp IGMP and MLD
 #pragma once
 
@@ -22,6 +23,7 @@
 #include "../ip/router_discovery.hpp"
 #include "../ip/routing_table.hpp"
 #include "../link/neighbor_cache.hpp"
+#include "../raw/raw_table.hpp"
 #include "../udp/udp_table.hpp"
 #include "morgana/net/core.hpp"
 #include "morgana/net/wire/checksum.hpp"
@@ -94,7 +96,8 @@ struct core::implementation final : tcp::routing,
                                     host::neighbor_events,
                                     host::address_events,
                                     host::membership_events,
-                                    host::udp_sender {
+                                    host::udp_sender,
+                                    host::raw_sender {
   implementation(core_configuration const& configuration, keyed_secrets const& secrets, buffer_pool& buffers,
                  instant now);
   ~implementation();
@@ -120,11 +123,13 @@ struct core::implementation final : tcp::routing,
   host::identification_source identifications;
   host::group_membership groups;
   host::udp_table udp;
+  host::raw_table raw;
   tcp::engine tcp_engine;
   std::vector<ip_address> solicited_groups;          ///< joined for our addresses
   std::array<event::echo, 32> echoes{};              ///< ring of replies to be told
   std::uint32_t echo_first = 0, echo_count = 0;
   bool told_addresses = true;
+  std::uint32_t mtu_limit = UINT16_MAX;              ///< limit_mtu()
   /// The last pair of unicast addresses that was found good: packets come in runs.
   struct accepted_pair {
     tcp::addressing between;
@@ -202,6 +207,14 @@ struct core::implementation final : tcp::routing,
   [[nodiscard]] bool send_expected_datagram(endpoint const& from, std::span<std::byte const> bytes, endpoint const& to);
   [[nodiscard]] result<void> send_large_datagram(host::ip_output const& out, host::hop const& to,
                                                  std::span<std::byte const> head, std::span<std::byte const> bytes);
+
+  // ---- raw sockets (raw.cpp)
+  [[nodiscard]] result<raw_port*> open_raw(address_family family, std::uint8_t protocol);
+  /// Whether somebody has the protocol.
+  bool raw_input(host::received_packet const& in);
+  [[nodiscard]] result<void> send_raw(std::uint8_t protocol, std::span<std::byte const> payload, ip_address const& to,
+                                      instant at) override;
+  [[nodiscard]] result<void> send_packet(std::span<std::byte const> packet, instant at) override;
 
   // ---- out (output.cpp)
   [[nodiscard]] host::hop& path_for(ip_address const& destination) {

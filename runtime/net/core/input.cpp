@@ -84,7 +84,8 @@ void core::implementation::accept(ip_address const& source, ip_address const& de
   accepted.between = {source, destination, 0};
   accepted.generation = generation;
   accepted.v4_pair = 0;
-  if (source.is_v6() || source.is_unspecified()) return;
+  // Raw sockets see what the short cut would pass by them.
+  if (source.is_v6() || source.is_unspecified() || !raw.empty()) return;
   auto const bytes = std::array{source.v4(), destination.v4()};
   std::memcpy(&accepted.v4_pair, &bytes, sizeof bytes);
 }
@@ -274,6 +275,7 @@ void core::implementation::ipv4_input(segment& packet, bool link_group, bool loo
 // ---- to whom -----------------------------------------------------------------------------------------
 
 void core::implementation::deliver(host::received_packet const& in) {
+  bool const is_watched = !raw.empty() && raw_input(in);
   switch (in.protocol) {
     case wire::protocol::tcp:
       // RFC 9293 3.9.2.3, RFC 1122 4.2.3.10: TCP is between two hosts.
@@ -302,6 +304,7 @@ void core::implementation::deliver(host::received_packet const& in) {
     default:
       break;
   }
+  if (is_watched) return;
   ++counters.frames_dropped;
   if (in.source.is_v4()) {
     return send_error(in, static_cast<std::uint8_t>(wire::icmp_v4_type::destination_unreachable),

@@ -22,7 +22,7 @@ mac_address const no_mac{};
 // ---- where -------------------------------------------------------------------------------------------
 
 std::uint32_t core::implementation::link_mtu(bool is_v6) const {
-  auto const link = std::min(configuration.device.mtu_bytes, ip_bytes_max);
+  auto const link = std::min({configuration.device.mtu_bytes, ip_bytes_max, is_v6 ? ip_bytes_max : mtu_limit});
   return is_v6 ? std::min(link, routers.mtu_bytes().value_or(link)) : link;
 }
 

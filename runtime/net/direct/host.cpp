@@ -42,6 +42,7 @@ direct_host::direct_host(morgana::context& in, direct_stack_options const& optio
     : in_(&in),
       log_(in.log(), "net"),
       options_(options),
+      interface_(configuration.device.address),
       buffers_(buffer_bytes, std::size_t{options.buffers_mib} << 20),
       core_(without_addresses(configuration),
             secrets_for(configuration.device.address, options.address_secret), buffers_, in.now()),
@@ -49,6 +50,7 @@ direct_host::direct_host(morgana::context& in, direct_stack_options const& optio
           random_stream(secrets_for(configuration.device.address, {}).jitter).next())) {}
 
 direct_host::~direct_host() {
+  leases_.reset();
   // The application has none of them any more (stack.hpp); what waits for an address or a ping is told.
   lost_ = true;
   direct_wait::abandon_all(address_waiters_);
@@ -61,10 +63,6 @@ direct_host::~direct_host() {
 }
 
 result<void> direct_host::begin(core_configuration const& configuration) {
-  if (options_.ipv4.how == ipv4_setting::mode::dhcp) {
-    log_.error("ipv4: this image has no DHCP client; write an address, such as --network.ipv4=10.0.0.2/24");
-    return failure(core_error::not_supported);
-  }
   for (auto const& one : configuration.addresses) {
     if (auto added = core_.add_address(one, now()); !added) {
       log_.error("{}: {}", one, added.error());
@@ -77,6 +75,28 @@ result<void> direct_host::begin(core_configuration const& configuration) {
   told_addresses_ = core_.addresses();
   touch();
   return {};
+}
+
+task<void> direct_host::obtain_leases() {
+  bool const wants_v4 = options_.ipv4.how == ipv4_setting::mode::dhcp;
+  if (!wants_v4 && !options_.accept_ra) co_return;
+  leases_ = std::make_unique<lease_keeper>(*this, interface_, secrets_for(interface_, {}).jitter, log_);
+  if (options_.accept_ra) leases_->start(lease_keeper::family::v6);
+  if (!wants_v4) co_return;
+  leases_->start(lease_keeper::family::v4);
+  if (auto const there = co_await wait_configured(after(now(), lease_time)); !there) {
+    log_.warning("no DHCP server answers; starting without an address, and asking on");
+  }
+}
+
+task<void> direct_host::release_leases() {
+  if (leases_) co_await leases_->release();
+}
+
+address_list direct_host::name_servers() const {
+  auto made = leases_ ? leases_->name_servers() : address_list();
+  for (auto const& one : core_.advertised_name_servers()) (void)made.add(one);
+  return made;
 }
 
 // ---- turns -------------------------------------------------------------------------------------------
@@ -143,6 +163,8 @@ void direct_host::dispatch() {
         direct_wait::try_all(who->acceptors);
     } else if (told->port != nullptr) {
       if (auto* const who = static_cast<direct_port*>(told->port->user)) direct_wait::try_all(who->readers);
+    } else if (told->raw != nullptr) {
+      if (auto* const who = static_cast<direct_raw_port*>(told->raw->user)) direct_wait::try_all(who->readers);
     } else if (told->echo_reply) {
       for (auto* one = pings_; one != nullptr; one = one->next_) {
         auto const& reply = *told->echo_reply;
@@ -170,6 +192,7 @@ void direct_host::device_lost(error const& why) {
   }
   for (auto* const one : listeners_) direct_wait::try_all(one->acceptors);
   for (auto* const one : ports_) direct_wait::try_all(one->readers);
+  for (auto* const one : raws_) direct_wait::try_all(one->readers);
   direct_wait::try_all(senders_);
   direct_wait::abandon_all(address_waiters_);
   for (auto* one = pings_; one != nullptr; one = one->next_) direct_wait::abandon_all(one->own_);

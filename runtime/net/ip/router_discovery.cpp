@@ -142,6 +142,7 @@ void router_discovery::advertised(wire::router_advertisement const& what, ip_add
   solicit_at_ = never;
   if (what.hop_limit != 0) hop_limit_ = what.hop_limit;
   managed_ = what.managed;
+  other_ = what.other;
   auto const known = std::ranges::find(routers_, from, &router::address);
   if (what.router_lifetime == 0s) {
     if (known != routers_.end()) routers_.erase(known);

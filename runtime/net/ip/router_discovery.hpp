@@ -34,6 +34,7 @@ class router_discovery {
   [[nodiscard]] std::optional<std::uint32_t> mtu_bytes() const { return mtu_bytes_; }
   [[nodiscard]] std::uint8_t hop_limit() const { return hop_limit_; }
   [[nodiscard]] bool is_managed() const { return managed_; }
+  [[nodiscard]] bool has_other_configuration() const { return other_; }
   [[nodiscard]] std::size_t routers() const { return routers_.size(); }
 
   [[nodiscard]] instant next_deadline() const { return next_due_; }
@@ -67,6 +68,7 @@ class router_discovery {
   std::optional<std::uint32_t> mtu_bytes_;
   std::uint8_t hop_limit_ = 64;
   bool managed_ = false;
+  bool other_ = false;
   std::uint8_t solicitations_left_ = 0;
   instant solicit_at_ = never;
   instant next_due_ = never;

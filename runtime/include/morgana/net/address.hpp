@@ -17,6 +17,8 @@
 
 namespace morgana::net {
 
+enum class address_family : std::uint8_t { any, v4, v6 };
+
 /// An Ethernet address (IEEE 802), in wire order.
 struct mac_address {
   std::array<std::uint8_t, 6> bytes{};

@@ -62,6 +62,7 @@ struct core_counters {
   std::uint64_t neighbors_refused = 0, solicitations_suppressed = 0, path_mtu_reduced = 0, path_mtu_evicted = 0;
   std::uint64_t transmit_queue_full = 0, redirects_ignored = 0, looped = 0;
   std::uint64_t addresses_refused = 0, routes_refused = 0, groups_refused = 0, sockets_refused = 0;  ///< limit_reached
+  std::uint64_t raw_out = 0, raw_dropped = 0, raw_refused = 0;
 };
 
 /// A bound UDP port.
@@ -80,6 +81,36 @@ class udp_port {
  protected:
   udp_port() = default;
   ~udp_port() = default;
+};
+
+struct received_packet {
+  std::size_t size = 0;             ///< bytes stored
+  ip_address from;
+  bool was_cut = false;             ///< it was larger than the buffer
+};
+
+/// A bound IP protocol: sees every whole packet of it that is for this host, ICMP, UDP and TCP included, beside those
+/// who handle it. A protocol that only raw sockets know is not answered with "protocol unreachable".
+class raw_port {
+ public:
+  raw_port(raw_port const&) = delete;
+  raw_port& operator=(raw_port const&) = delete;
+  [[nodiscard]] virtual std::uint8_t protocol() const = 0;
+  /// Sends `payload` behind an IP header of ours, in fragments when it is long. ICMPv6's checksum is filled in (RFC 3542
+  /// 3.1). Errors: unreachable, message_too_long, limit_reached (no buffer).
+  [[nodiscard]] virtual result<void> send(std::span<std::byte const> payload, ip_address const& to, instant now) = 0;
+  /// Sends a packet with its IP header, of any protocol; only an IPv4 header's checksum is filled in. Errors:
+  /// invalid_address (no whole IP packet), not_permitted (the source is not ours), unreachable, message_too_long (for the
+  /// path; it is not cut), limit_reached.
+  [[nodiscard]] virtual result<void> send_packet(std::span<std::byte const> packet, instant now) = 0;
+  /// The oldest packet that arrived, from its IP header on; or nothing.
+  [[nodiscard]] virtual std::optional<received_packet> receive(std::span<std::byte> into) = 0;
+  virtual void release() = 0;
+  void* user = nullptr;
+
+ protected:
+  raw_port() = default;
+  ~raw_port() = default;
 };
 
 class core {
@@ -104,6 +135,8 @@ class core {
   [[nodiscard]] tcp::engine& tcp();
   /// Port 0 takes a free one (RFC 6056). Errors: address_in_use, address_not_available, limit_reached.
   [[nodiscard]] result<udp_port*> bind(endpoint const& local);
+  /// Several may have the same protocol. Error: limit_reached.
+  [[nodiscard]] result<raw_port*> open_raw(address_family family, std::uint8_t protocol);
   /// Sends one echo request; the reply comes as an event with the same identifier and sequence.
   [[nodiscard]] result<void> ping(ip_address const& to, std::uint16_t identifier, std::uint16_t sequence,
                                   std::size_t payload_bytes, instant now);
@@ -112,10 +145,12 @@ class core {
     tcp::connection* connection = nullptr;
     tcp::listener* listener = nullptr;
     udp_port* port = nullptr;                   ///< a datagram or an error arrived
+    raw_port* raw = nullptr;                    ///< a packet arrived
     std::uint8_t ready = 0;                     ///< tcp::readiness
     struct echo { ip_address from; std::uint16_t identifier, sequence; };
     std::optional<echo> echo_reply;
-    bool addresses_changed = false;             ///< one was added, or lost to a conflict
+    /// One was added, or lost to a conflict; or routers say something else of DHCPv6 or name servers.
+    bool addresses_changed = false;
   };
   [[nodiscard]] std::optional<event> poll_event();
 
@@ -139,6 +174,11 @@ class core {
   /// What routers advertised: recursive name servers (RFC 8106), and whether addresses are to be had by DHCPv6.
   [[nodiscard]] std::vector<ip_address> advertised_name_servers() const;
   [[nodiscard]] bool managed_addresses() const;
+  /// Whether other things, name servers for one, are to be had by DHCPv6.
+  [[nodiscard]] bool other_configuration() const;
+  /// Packets no larger than that (576 at least), though the device may carry larger ones: DHCP's interface MTU. Nothing:
+  /// the device's.
+  void limit_mtu(std::optional<std::uint16_t> const& bytes);
 
  private:
   struct implementation;

@@ -38,12 +38,14 @@ class direct_stack final : public direct_host {
     if (auto begun = made->begin(*configuration); !begun) co_return failure(std::move(begun.error()));
     made->pumping_.start(in, made->pump_ended_);
     made->sending_.start(in, made->sender_ended_);
+    co_await made->obtain_leases();
     co_return made;
   }
   using direct_host::connect;
 
   /// Ends in order what is open, within drain_time, and lets go of the device.
   task<void> disconnect() {
+    co_await release_leases();
     co_await drain();
     pumping_ = {};
     sending_ = {};

@@ -52,6 +52,10 @@ struct network_limits {
   // UDP
   std::uint32_t datagram_sockets = 1'024;
   std::uint32_t datagram_queue_bytes = 256 * 1024;  ///< per socket; arriving ones are dropped and counted
+
+  // Raw sockets
+  std::uint32_t raw_sockets = 16;
+  std::uint32_t raw_queue_bytes = 256 * 1024;     ///< per socket; arriving ones are dropped and counted
 };
 
 struct resolver_limits {

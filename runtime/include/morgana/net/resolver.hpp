@@ -24,8 +24,6 @@
 
 namespace morgana::net {
 
-enum class address_family : std::uint8_t { any, v4, v6 };
-
 /// The addresses of a name: a few, in the order they were given, IPv6 before IPv4.
 class address_list {
  public:

@@ -403,3 +403,14 @@ TEST_CASE("errno values become the public errors") {
   CHECK(socket_error(ENOPROTOOPT).is(net_error::other));
   CHECK(socket_error(ENOPROTOOPT).detail() == ENOPROTOOPT);
 }
+
+TEST_CASE("name servers are read from a resolv.conf") {
+  auto const found = morgana::hosted::name_servers_of(
+      "# of the host\nsearch example.org\nnameserver 192.0.2.1\n  nameserver\t2001:db8::1 \nnameserver fe80::1%eth0\n"
+      "nameserver\nnameservers 192.0.2.9\nnameserver 192.0.2.2");
+  REQUIRE(found.size() == 3);
+  CHECK(found[0] == *morgana::net::ip_address::parse("192.0.2.1"));
+  CHECK(found[1] == *morgana::net::ip_address::parse("2001:db8::1"));
+  CHECK(found[2] == *morgana::net::ip_address::parse("192.0.2.2"));
+  CHECK(morgana::hosted::name_servers_of("").empty());
+}

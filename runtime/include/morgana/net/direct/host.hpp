@@ -19,7 +19,9 @@
 #include "morgana/core/wait_queue.hpp"
 #include "morgana/net/buffer_pool.hpp"
 #include "morgana/net/core.hpp"
+#include "morgana/net/direct/lease.hpp"
 #include "morgana/net/direct/options.hpp"
+#include "morgana/net/direct/raw.hpp"
 #include "morgana/net/direct/sockets.hpp"
 #include "morgana/net/stack.hpp"
 
@@ -35,6 +37,8 @@ class direct_host : private ready_node, private timer_node {
   static constexpr std::size_t buffer_bytes = 4096;
   /// How long disconnect() waits for what is still to be acknowledged.
   static constexpr duration drain_time = 2s;
+  /// How long connect() waits for an address by DHCP before the application starts without.
+  static constexpr duration lease_time = 5s;
 
   using stream = direct_stream;
   using listener = direct_listener;
@@ -69,6 +73,13 @@ class direct_host : private ready_node, private timer_node {
   [[nodiscard]] task<result<void>> wait_configured(instant deadline);
   [[nodiscard]] bool is_configured() const;
 
+  /// Whole packets of one IP protocol. Errors: limit_reached, unreachable (no device).
+  [[nodiscard]] result<direct_raw> open_raw(address_family family, std::uint8_t protocol);
+  /// What DHCP and routers told of.
+  [[nodiscard]] address_list name_servers() const;
+  /// Who keeps the leases; null where there is nothing to be had by DHCP.
+  [[nodiscard]] lease_keeper const* leases() const { return leases_.get(); }
+
   /// The host's core, for services and counters. After a call that may send or change something: touch().
   [[nodiscard]] class core& core() { return core_; }
   [[nodiscard]] core_counters const& counters() const { return core_.counters(); }
@@ -98,6 +109,10 @@ class direct_host : private ready_node, private timer_node {
     touch();
   }
   void device_lost(error const& why);
+  /// Begins with DHCP and waits a while for the first lease, where the options ask for one.
+  [[nodiscard]] task<void> obtain_leases();
+  /// Gives them back.
+  [[nodiscard]] task<void> release_leases();
   /// Until nothing is unacknowledged any more, at most drain_time.
   [[nodiscard]] task<void> drain();
 
@@ -110,6 +125,8 @@ class direct_host : private ready_node, private timer_node {
   friend struct direct_listening;
   friend class direct_datagrams;
   friend struct direct_port;
+  friend class direct_raw;
+  friend struct direct_raw_port;
 
   class drain_wait final : public waiter {
    public:
@@ -138,6 +155,7 @@ class direct_host : private ready_node, private timer_node {
   morgana::context* in_;
   log_source log_;
   direct_stack_options options_;
+  mac_address interface_;
   buffer_pool buffers_;
   class core core_;
   std::array<segment, batch_frames> frames_;  ///< on their way to the device
@@ -148,6 +166,7 @@ class direct_host : private ready_node, private timer_node {
   direct_connection* free_records_ = nullptr;
   std::vector<direct_listening*> listeners_;
   std::vector<direct_port*> ports_;
+  std::vector<direct_raw_port*> raws_;
   wait_queue senders_;  ///< of datagrams
   wait_queue address_waiters_;
   wait_queue drainers_;
@@ -156,6 +175,7 @@ class direct_host : private ready_node, private timer_node {
   ping_wait* pings_ = nullptr;
   std::uint16_t ping_identifier_;
   std::uint16_t ping_sequence_ = 0;
+  std::unique_ptr<lease_keeper> leases_;         ///< last: it has sockets of ours
 };
 
 class direct_host::connect_wait final : public direct_wait {

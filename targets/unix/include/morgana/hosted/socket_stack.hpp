@@ -10,11 +10,13 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <utility>
 
 #include "morgana/core/context.hpp"
 #include "morgana/core/task.hpp"
 #include "morgana/hosted/socket.hpp"
+#include "morgana/net/resolver.hpp"
 #include "morgana/net/stack.hpp"
 
 namespace morgana::hosted {
@@ -224,10 +226,15 @@ class socket_stack {
   [[nodiscard]] result<datagram_socket> bind(net::endpoint const& local);
 
   [[nodiscard]] std::uint32_t open_connections() const;
+  /// Those that the host asks: /etc/resolv.conf, read each time, for it changes. Empty when there is none.
+  [[nodiscard]] net::address_list name_servers() const;
 
  private:
   explicit socket_stack(std::unique_ptr<socket_stack_state> state);
   std::unique_ptr<socket_stack_state> state_;
 };
+
+/// The servers of a resolv.conf(5), in order. A zone (fe80::1%eth0) is not an address of ours: left out.
+[[nodiscard]] net::address_list name_servers_of(std::string_view configuration);
 
 }  // namespace morgana::hosted
