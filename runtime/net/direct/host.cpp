@@ -80,7 +80,11 @@ result<void> direct_host::begin(core_configuration const& configuration) {
 task<void> direct_host::obtain_leases() {
   bool const wants_v4 = options_.ipv4.how == ipv4_setting::mode::dhcp;
   if (!wants_v4 && !options_.accept_ra) co_return;
-  leases_ = std::make_unique<lease_keeper>(*this, interface_, secrets_for(interface_, {}).jitter, log_);
+  // Identifiers that go over the network are not to tell of what the core draws from the same key.
+  auto const key = secrets_for(interface_, {}).jitter;
+  auto const label = std::as_bytes(std::span(std::string_view("dhcp")));
+  siphash_key const own{siphash(key, label), siphash({key.high, key.low}, label)};
+  leases_ = std::make_unique<lease_keeper>(*this, interface_, own, log_);
   if (options_.accept_ra) leases_->start(lease_keeper::family::v6);
   if (!wants_v4) co_return;
   leases_->start(lease_keeper::family::v4);
