@@ -416,8 +416,9 @@ bool machine::poll_transmit(addressing& between, segment& packet, instant now) {
     if (build(*c, between, packet, now)) {
       if (c->has_said_all()) {
         turn = 0;
-        c->window_limited = false;
+        c->window_blocked = false;
         static_cast<hook<output_tag>&>(*c).unlink();
+        validate_window(*c);
         arm(*c, now);
       } else if (++turn >= segments_per_turn) {
         // Others have their turn.
