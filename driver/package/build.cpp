@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <ranges>
 #include <set>
 #include <system_error>
 #include <tuple>
@@ -80,13 +81,19 @@ class builder {
   outcome<void> check_sources() const {
     for (auto const& item : items_) {
       auto const& what = item.package->what;
-      if (what.sources.empty() || !item.sources.empty() || in_place(item)) continue;
-      return fail(
-          {.code = "package-build",
-           .message = fmt::format("package `{}` {} does not build: none of its source globs matches a file",
-                                  what.name.value, what.version),
-           .where = what.name.where,
-           .notes = {{fmt::format("looked in {}", item.package->source.string())}}});
+      if (in_place(item) || is_there(item.entry)) continue;
+      auto const empty =
+          std::ranges::find_if(item.archives, [](auto const& one) { return one.sources.empty(); });
+      if (empty == item.archives.end()) continue;
+      diagnostic none{
+          .code = "package-build",
+          .message = fmt::format("package `{}` {} does not build: none of its source globs matches a file",
+                                 what.name.value, what.version),
+          .where = what.name.where,
+          .notes = {{fmt::format("looked in {}", item.package->source.string())}}};
+      if (!what.archives.empty())
+        none.notes.push_back({fmt::format("for the archive `{}`", empty->what.name)});
+      return fail(std::move(none));
     }
     return {};
   }
@@ -123,7 +130,8 @@ class builder {
     }
     std::vector<entry_build> compiled;
     for (auto const& entry : entries) {
-      if (!entry.objects.empty()) compiled.push_back(entry);
+      if (std::ranges::any_of(entry.objects, [](auto const& of_one) { return !of_one.empty(); }))
+        compiled.push_back(entry);
     }
     if (!compiled.empty()) {
       if (auto built = compile(compiled); !built) return built;
@@ -134,21 +142,29 @@ class builder {
   entry_build prepare(build_item const& item) {
     entry_build entry{&item, item.entry.filename().string(), {}};
     std::error_code error;
-    fs::create_directories(staging_ / entry.folder / "obj", error);
-    for (auto const& source : item.sources) {
-      build_object object{source, entry.folder + "/obj/" + flat_name(source), {}, false};
-      if (in_place(item)) {
-        auto& hashes = hashes_.try_emplace(item.package->source, cache_, item.package->source).first->second;
-        object.kept =
-            cache_.root / "objects" / (object_key(item, source, toolchain_, cache_, items_, hashes) + ".o");
-        fs::copy_file(object.kept, staging_ / object.output, error);
-        object.reused = !error;
-        // Marks it as used, see object_lifetime.
-        if (object.reused) fs::last_write_time(object.kept, fs::file_time_type::clock::now(), error);
+    fs::create_directories(staging_ / entry.folder, error);
+    for (auto const& archive : item.archives) {
+      auto const folder = fmt::format("{}/obj/{}", entry.folder, archive.what.name);
+      fs::create_directories(staging_ / folder, error);
+      auto& objects = entry.objects.emplace_back();
+      for (auto const& source : archive.sources) {
+        build_object object{source, folder + "/" + flat_name(source), {}, false};
+        if (in_place(item)) reuse(item, archive, object);
+        objects.push_back(std::move(object));
       }
-      entry.objects.push_back(std::move(object));
     }
     return entry;
+  }
+
+  void reuse(build_item const& item, archive_item const& archive, build_object& object) {
+    std::error_code error;
+    auto& hashes = hashes_.try_emplace(item.package->source, cache_, item.package->source).first->second;
+    auto const key = object_key(item, archive, object.source, toolchain_, cache_, items_, hashes);
+    object.kept = cache_.root / "objects" / (key + ".o");
+    fs::copy_file(object.kept, staging_ / object.output, error);
+    object.reused = !error;
+    // Marks it as used, see object_lifetime.
+    if (object.reused) fs::last_write_time(object.kept, fs::file_time_type::clock::now(), error);
   }
 
   outcome<void> compile(std::vector<entry_build> const& entries) {
@@ -190,7 +206,7 @@ class builder {
     diagnostics problems;
     bool any = false;
     for (auto const& entry : entries) {
-      for (auto const& object : entry.objects) {
+      for (auto const& object : entry.objects | std::views::join) {
         if (object.kept.empty() || object.reused || !is_there(staging_ / object.output)) continue;
         auto const foreign = foreign_files(*entry.item, object);
         if (!foreign) continue;

@@ -24,7 +24,7 @@ struct build_object {
 struct entry_build {
   build_item const* item = nullptr;
   std::string folder;
-  std::vector<build_object> objects;
+  std::vector<std::vector<build_object>> objects;  ///< of each archive
 };
 
 /// The text of build.ninja. Every name in it is relative to the staging folder, in which `PREFIX` is a link

@@ -53,7 +53,14 @@ void add_below(fs::path const& source, std::string const& folder, std::set<std::
 
 package_files files_of(recipe const& what, fs::path const& source) {
   package_files files;
-  files.sources = expand_globs(source, what.sources);
+  for (auto const& archive : archives_of(what)) {
+    for (auto const* globs : {&archive.sources, &archive.overrides}) {
+      auto more = expand_globs(source, *globs);
+      files.sources.insert(files.sources.end(), more.begin(), more.end());
+    }
+  }
+  std::ranges::sort(files.sources);
+  files.sources.erase(std::ranges::unique(files.sources).begin(), files.sources.end());
   std::set<std::string> folders;
   for (auto const& file : files.sources) {
     auto const slash = file.rfind('/');
@@ -63,6 +70,10 @@ package_files files_of(recipe const& what, fs::path const& source) {
   for (auto const& folder : folders) add_headers_beside(source, folder, others);
   for (auto const& folder : what.include) add_below(source, folder, others);
   for (auto const& folder : what.export_include) add_below(source, folder, others);
+  for (auto const& folder : what.export_cxx_include) add_below(source, folder, others);
+  for (auto const& archive : what.archives) {
+    for (auto const& folder : archive.include) add_below(source, folder, others);
+  }
   if (what.export_catalogue) others.insert(*what.export_catalogue);
   std::ranges::set_difference(others, files.sources, std::back_inserter(files.others));
   return files;

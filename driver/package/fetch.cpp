@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <ranges>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -62,19 +63,29 @@ outcome<void> check_lock(chosen_package const& package, lock_file const& locked)
                                     package.what.name.value)}});
 }
 
-// Of what decides the content of an unpacked tree. Patches are part of the recipe's hash.
+// Everything an archive or revision becomes has its place.
 fs::path tree_place(recipe const& what, std::string const& origin, package_cache const& cache) {
   sha256 sum;
-  sum.add_field("tree 1");
+  sum.add_field("tree 2");
   sum.add_field(origin);
-  for (auto const& member : needed_members(what)) sum.add_field(member);
-  if (!what.patches.empty()) sum.add_field(what.sha256);
+  sum.add_field(tree_content(what));
   return cache.root / "trees" / (package_prefix(what) + "-" + sum.finish().substr(0, 16));
 }
 
 bool is_folder(fs::path const& path) {
   std::error_code error;
   return fs::is_directory(path, error);
+}
+
+outcome<std::vector<fs::path>> additional_archives(recipe const& what, package_cache const& cache,
+                                                   progress const& report) {
+  std::vector<fs::path> all;
+  for (auto const& one : what.additional) {
+    auto archive = archive_of(what, one.what, cache, report);
+    if (!archive) return fail(std::move(archive));
+    all.push_back(*std::move(archive));
+  }
+  return all;
 }
 
 outcome<void> fetch_apt(chosen_package& package, apt_source const& source, lock_file const& locked,
@@ -89,8 +100,10 @@ outcome<void> fetch_apt(chosen_package& package, apt_source const& source, lock_
   if (is_folder(tree)) return {};
   auto archive = archive_of(package.what, source, cache, report);
   if (!archive) return fail(std::move(archive));
+  auto additional = additional_archives(package.what, cache, report);
+  if (!additional) return fail(std::move(additional));
   if (report) report(fmt::format("unpack {}", source.file), 0, 0);
-  return unpack(package.what, *archive, archive_layout::one_folder_above, tree);
+  return unpack(package.what, *archive, *additional, archive_layout::one_folder_above, tree);
 }
 
 outcome<void> fetch_git(chosen_package& package, git_source const& source, lock_file const& locked,
@@ -112,10 +125,12 @@ outcome<void> fetch_git(chosen_package& package, git_source const& source, lock_
   if (!staging) return fail(std::move(staging));
   auto const archive = staging->path() / "revision.tar";
   if (auto done = export_revision(package.what, source, cache, report, archive); !done) return done;
+  auto additional = additional_archives(package.what, cache, report);
+  if (!additional) return fail(std::move(additional));
   auto const unpacked = staging->path() / "tree";
   // The hash of the tree is written before the tree is in its place, so that it is there whenever the tree
   // is.
-  auto inner = unpack(package.what, archive, archive_layout::flat, unpacked);
+  auto inner = unpack(package.what, archive, *additional, archive_layout::flat, unpacked);
   if (!inner) return inner;
   sha256 sum;
   for (auto const& file : files_below(unpacked)) {
@@ -151,8 +166,10 @@ outcome<void> check_exports(chosen_package const& package) {
                  .where = package.what.name.where,
                  .notes = {{fmt::format("looked in {}", package.source.string())}}});
   };
-  for (auto const& folder : package.what.export_include) {
-    if (!is_folder(package.source / folder)) return wrong("include folder", folder);
+  for (auto const* folders : {&package.what.export_cxx_include, &package.what.export_include}) {
+    for (auto const& folder : *folders) {
+      if (!is_folder(package.source / folder)) return wrong("include folder", folder);
+    }
   }
   std::error_code error;
   if (package.what.export_catalogue &&
@@ -186,10 +203,12 @@ outcome<void> fetch(std::vector<chosen_package>& packages, lock_file const& lock
 
 std::vector<fs::path> source_includes(std::vector<chosen_package> const& packages) {
   std::vector<fs::path> folders;
-  for (auto const& one : packages) {
-    for (auto const& folder : one.what.export_include) {
-      auto path = (one.source / folder).lexically_normal();
-      if (std::ranges::find(folders, path) == folders.end()) folders.push_back(std::move(path));
+  for (auto const& one : packages | std::views::reverse) {
+    for (auto const* some : {&one.what.export_cxx_include, &one.what.export_include}) {
+      for (auto const& folder : *some) {
+        auto path = (one.source / folder).lexically_normal();
+        if (std::ranges::find(folders, path) == folders.end()) folders.push_back(std::move(path));
+      }
     }
   }
   return folders;

@@ -12,6 +12,9 @@ namespace morgana::driver::package_detail {
 /// NAME-VERSION as a file name, and what its source is called in debug information.
 [[nodiscard]] std::string package_prefix(recipe const& what);
 
+/// Of everything in a recipe that decides what its unpacked tree holds, beside the archive itself.
+[[nodiscard]] std::string tree_content(recipe const& what);
+
 /// The archive with that hash in the cache, downloaded when it is not there.
 [[nodiscard]] outcome<std::filesystem::path> archive_of(recipe const& what, apt_source const& source,
                                                         package_cache const& cache, progress const& report);
@@ -26,9 +29,15 @@ namespace morgana::driver::package_detail {
 /// Whether everything in an archive lies in one folder that is not part of the source's names.
 enum class archive_layout { one_folder_above, flat };
 
-/// Unpacks what the recipe needs and patches it, into `tree`.
+/// Unpacks what the recipe needs, adds the additional archives (in the recipe's order), patches it and makes
+/// its files, into `tree`.
 [[nodiscard]] outcome<void> unpack(recipe const& what, std::filesystem::path const& archive,
+                                   std::vector<std::filesystem::path> const& additional,
                                    archive_layout layout, std::filesystem::path const& tree);
+
+/// Makes the [[file]]s of a recipe in its unpacked source. Errors: `patch-failed`, `missing-tool`,
+/// `write-failed`.
+[[nodiscard]] outcome<void> make_files(recipe const& what, std::filesystem::path const& root);
 
 /// A tar file of the revision in `into`.
 [[nodiscard]] outcome<void> export_revision(recipe const& what, git_source const& source,

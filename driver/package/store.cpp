@@ -1,6 +1,7 @@
 #include "package/store.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -15,7 +16,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // Raise it when the way of building changes: old entries are then not found any more.
-constexpr int store_format = 1;
+constexpr int store_format = 2;
 constexpr std::size_t key_digits = 32;
 
 // One fact a line; values are quoted by their length, so that no two lists read the same.
@@ -39,8 +40,10 @@ std::vector<std::string> portable(std::vector<std::string> flags, guest_toolchai
   return flags;
 }
 
-void add_toolchain(facts& to, guest_toolchain const& toolchain, package_cache const& cache) {
+void add_toolchain(facts& to, recipe const& what, guest_toolchain const& toolchain,
+                   package_cache const& cache) {
   to.add("compiler", toolchain.identity);
+  if (what.toolchain == recipe::flags_of::own) return;
   to.add("flag", portable(toolchain.flags, toolchain, cache));
   to.add("c flag", portable(toolchain.c_flags, toolchain, cache));
   to.add("c++ flag", portable(toolchain.cxx_flags, toolchain, cache));
@@ -67,6 +70,78 @@ std::vector<std::size_t> all_dependencies(std::vector<chosen_package> const& pac
   return found;
 }
 
+bool is_named(std::vector<std::string> const& names, chosen_package const& package) {
+  return std::ranges::find(names, package.what.name.value) != names.end();
+}
+
+std::vector<bool> sysroot_members(std::vector<chosen_package> const& packages,
+                                  std::vector<std::string> const& sysroot) {
+  std::vector<bool> members(packages.size());
+  for (std::size_t index = 0; index < packages.size(); ++index) {
+    if (!is_named(sysroot, packages[index])) continue;
+    members[index] = true;
+    for (auto const at : all_dependencies(packages, index)) members[at] = true;
+  }
+  return members;
+}
+
+// Everybody sees the headers of the sysroot, after its own dependencies': nearest first, the C library last.
+void add_sysroot(std::vector<std::size_t>& dependencies, std::vector<chosen_package> const& packages,
+                 std::vector<std::string> const& sysroot) {
+  for (std::size_t index = 0; index < packages.size(); ++index) {
+    if (!is_named(sysroot, packages[index])) continue;
+    auto all = all_dependencies(packages, index);
+    all.insert(all.begin(), index);
+    for (auto const at : all) {
+      if (std::ranges::find(dependencies, at) == dependencies.end()) dependencies.push_back(at);
+    }
+  }
+}
+
+// `string/arm/memcpy.S` and `string/memcpy.c` are both `string/memcpy`.
+std::string replaced_stem(std::string const& file) {
+  fs::path const path(file);
+  return (path.parent_path().parent_path() / path.stem()).generic_string();
+}
+
+std::vector<archive_item> find_sources(recipe const& what, fs::path const& root) {
+  std::vector<archive_item> all;
+  for (auto& archive : archives_of(what)) {
+    archive_item item{std::move(archive), {}, {}};
+    auto const excluded = expand_globs(root, item.what.exclude);
+    auto const is_excluded = [&](std::string const& one) {
+      return std::ranges::binary_search(excluded, one);
+    };
+    item.sources = expand_globs(root, item.what.sources);
+    std::erase_if(item.sources, is_excluded);
+    auto better = expand_globs(root, item.what.overrides);
+    std::erase_if(better, is_excluded);
+    std::set<std::string> replaced;
+    for (auto const& one : better) replaced.insert(replaced_stem(one));
+    std::erase_if(item.sources, [&](std::string const& one) {
+      return replaced.contains(fs::path(one).replace_extension().generic_string());
+    });
+    item.sources.insert(item.sources.end(), better.begin(), better.end());
+    std::ranges::sort(item.sources);
+    for (auto const& some : item.what.more) {
+      for (auto const& file : expand_globs(root, some.files)) {
+        auto& flags = item.more[file];
+        flags.insert(flags.end(), some.flags.begin(), some.flags.end());
+      }
+    }
+    all.push_back(std::move(item));
+  }
+  return all;
+}
+
+void add_archive(facts& to, recipe_archive const& archive) {
+  to.add("archive", archive.name);
+  to.add("archive flag", archive.flags);
+  to.add("archive c flag", archive.c_flags);
+  to.add("archive c++ flag", archive.cxx_flags);
+  to.add("archive include", archive.include);
+}
+
 std::vector<std::string> exported_files(recipe const& what, package_files const& files) {
   std::vector<std::string> exported;
   for (auto const* list : {&files.sources, &files.others}) {
@@ -74,7 +149,9 @@ std::vector<std::string> exported_files(recipe const& what, package_files const&
       auto const inside = [&](std::string const& folder) {
         return folder == "." || file.starts_with(folder + "/");
       };
-      if (std::ranges::any_of(what.export_include, inside)) exported.push_back(file);
+      if (std::ranges::any_of(what.export_include, inside) ||
+          std::ranges::any_of(what.export_cxx_include, inside))
+        exported.push_back(file);
     }
   }
   return exported;
@@ -100,27 +177,29 @@ std::vector<build_item> plan_items(std::vector<chosen_package> const& packages,
                                    guest_toolchain const& toolchain, package_cache const& cache,
                                    std::map<fs::path, file_hashes>& hashes) {
   std::vector<build_item> items;
+  auto const of_sysroot = sysroot_members(packages, toolchain.sysroot);
   for (std::size_t index = 0; index < packages.size(); ++index) {
     auto const& package = packages[index];
     build_item item;
     item.package = &package;
     item.prefix = package_prefix(package.what);
     item.dependencies = all_dependencies(packages, index);
+    if (!of_sysroot[index]) add_sysroot(item.dependencies, packages, toolchain.sysroot);
     bool const in_place = std::holds_alternative<path_source>(package.what.source);
 
     facts shown;
     shown.add("interface", package.what.name.value);
     shown.add("version", package.what.version);
     shown.add("include", package.what.export_include);
+    shown.add("c++ include", package.what.export_cxx_include);
     if (in_place) {
       item.files = files_of(package.what, package.source);
-      item.sources = item.files.sources;
+      item.archives = find_sources(package.what, package.source);
       auto& known = hashes.try_emplace(package.source, cache, package.source).first->second;
       shown.add("headers", known.of(exported_files(package.what, item.files)));
     } else {
-      item.sources = expand_globs(package.source, package.what.sources);
       shown.add("source", package.source_sha256);
-      if (!package.what.patches.empty()) shown.add("recipe", package.what.sha256);
+      shown.add("tree", tree_content(package.what));
     }
     for (auto const at : item.dependencies) {
       if (at < index) shown.add("requires", items[at].interface_key);
@@ -133,21 +212,28 @@ std::vector<build_item> plan_items(std::vector<chosen_package> const& packages,
     all.add("version", package.what.version);
     all.add("recipe", package.what.sha256);
     all.add("source", package.source_sha256);
-    add_toolchain(all, toolchain, cache);
+    all.add("architecture", package.what.architecture);
+    add_toolchain(all, package.what, toolchain, cache);
     for (auto const at : item.dependencies) {
       if (at < index) all.add("requires", items[at].prefix + " " + items[at].interface_key);
     }
     item.inputs = all.text();
     item.key = sha256_of(item.inputs).substr(0, key_digits);
     item.entry = cache.root / "store" / (item.prefix + "-" + item.key);
+    std::error_code error;
+    if (!in_place && fs::exists(item.entry, error)) {
+      for (auto& archive : archives_of(package.what)) item.archives.push_back({std::move(archive), {}, {}});
+    } else if (!in_place) {
+      item.archives = find_sources(package.what, package.source);
+    }
     items.push_back(std::move(item));
   }
   return items;
 }
 
-std::string object_key(build_item const& item, std::string const& source, guest_toolchain const& toolchain,
-                       package_cache const& cache, std::vector<build_item> const& items,
-                       file_hashes& hashes) {
+std::string object_key(build_item const& item, archive_item const& archive, std::string const& source,
+                       guest_toolchain const& toolchain, package_cache const& cache,
+                       std::vector<build_item> const& items, file_hashes& hashes) {
   auto const& what = item.package->what;
   facts all;
   all.add("object", std::to_string(store_format));
@@ -160,7 +246,10 @@ std::string object_key(build_item const& item, std::string const& source, guest_
   all.add("c++ flag", what.cxx_flags);
   all.add("include", what.include);
   all.add("export", what.export_include);
-  add_toolchain(all, toolchain, cache);
+  all.add("c++ export", what.export_cxx_include);
+  add_archive(all, archive.what);
+  if (auto const more = archive.more.find(source); more != archive.more.end()) all.add("more", more->second);
+  add_toolchain(all, what, toolchain, cache);
   for (auto const at : item.dependencies)
     all.add("requires", items[at].prefix + " " + items[at].interface_key);
   return sha256_of(all.text());
@@ -175,12 +264,50 @@ built_package describe_entry(build_item const& item) {
   built.root = item.entry;
   built.source = item.package->source;
   built.prefix = item.prefix;
-  if (!item.sources.empty()) built.archive = item.entry / ("lib" + what.name.value + ".a");
+  bool const in_place = std::holds_alternative<path_source>(what.source);
+  for (auto const& archive : item.archives) {
+    if (!in_place || !archive.sources.empty())
+      built.archives.push_back(item.entry / ("lib" + archive.what.name + ".a"));
+  }
   for (auto const& folder : what.export_include)
     built.include.push_back((built.source / folder).lexically_normal());
+  for (auto const& folder : what.export_cxx_include)
+    built.cxx_include.push_back((built.source / folder).lexically_normal());
   built.libraries = what.export_libraries;
   if (what.export_catalogue) built.catalogue = (built.source / *what.export_catalogue).lexically_normal();
   return built;
 }
 
 }  // namespace morgana::driver::package_detail
+
+namespace morgana::driver {
+
+outcome<void> fit(std::vector<chosen_package>& packages, guest_toolchain const& toolchain) {
+  for (auto& package : packages) {
+    auto fitting = for_architecture(std::move(package.what), toolchain.architecture);
+    if (!fitting) return fail(std::move(fitting));
+    package.what = *std::move(fitting);
+  }
+  auto const of_sysroot = package_detail::sysroot_members(packages, toolchain.sysroot);
+  std::vector<chosen_package> sorted;
+  for (bool const wanted : {true, false}) {
+    for (std::size_t index = 0; index < packages.size(); ++index) {
+      if (of_sysroot[index] == wanted) sorted.push_back(std::move(packages[index]));
+    }
+  }
+  packages = std::move(sorted);
+  return {};
+}
+
+std::vector<std::string> sysroot_flags(std::vector<chosen_package> const& packages,
+                                       guest_toolchain const& toolchain) {
+  std::vector<std::string> flags;
+  auto const of_sysroot = package_detail::sysroot_members(packages, toolchain.sysroot);
+  for (std::size_t index = 0; index < packages.size(); ++index) {
+    auto const& more = packages[index].what.export_flags;
+    if (of_sysroot[index]) flags.insert(flags.end(), more.begin(), more.end());
+  }
+  return flags;
+}
+
+}  // namespace morgana::driver

@@ -11,15 +11,24 @@
 
 namespace morgana::driver::package_detail {
 
+/// A library of a package, with its sources as they are.
+struct archive_item {
+  recipe_archive what;
+  std::vector<std::string> sources;  ///< relative to the source's root
+  /// Flags of single sources.
+  std::map<std::string, std::vector<std::string>> more;
+};
+
 /// A package that is to be built or found, with all that decides the outcome.
 struct build_item {
   chosen_package const* package = nullptr;
   std::string prefix;         ///< NAME-VERSION
   std::string interface_key;  ///< of what users compile against: its own headers, those of what it requires
   std::string key;
-  std::string inputs;                     ///< what was hashed, for a reader who asks why two keys differ
-  std::filesystem::path entry;            ///< its place in the store
-  std::vector<std::string> sources;       ///< relative to the source's root
+  std::string inputs;           ///< what was hashed, for a reader who asks why two keys differ
+  std::filesystem::path entry;  ///< its place in the store
+  /// Of a package whose source never changes, sources are looked for only when its entry is not there.
+  std::vector<archive_item> archives;
   std::vector<std::size_t> dependencies;  ///< all of them, nearest first, as indices
   package_files files;                    ///< path sources only
 };
@@ -34,9 +43,10 @@ struct build_item {
                                                  std::map<std::filesystem::path, file_hashes>& hashes);
 
 /// Of one object of a path source: a change of one source compiles that source only.
-[[nodiscard]] std::string object_key(build_item const& item, std::string const& source,
-                                     guest_toolchain const& toolchain, package_cache const& cache,
-                                     std::vector<build_item> const& items, file_hashes& hashes);
+[[nodiscard]] std::string object_key(build_item const& item, archive_item const& archive,
+                                     std::string const& source, guest_toolchain const& toolchain,
+                                     package_cache const& cache, std::vector<build_item> const& items,
+                                     file_hashes& hashes);
 
 [[nodiscard]] built_package describe_entry(build_item const& item);
 

@@ -2,12 +2,15 @@
 // source package of 20 MB.
 #include <algorithm>
 #include <set>
+#include <sstream>
 
 #include <fmt/format.h>
 
+#include "morgana/driver/toml.hpp"
 #include "package/fetch.hpp"
 #include "package/glob.hpp"
 #include "package/process.hpp"
+#include "package/sha256.hpp"
 #include "package/shared_cache.hpp"
 
 namespace morgana::driver::package_detail {
@@ -60,9 +63,40 @@ fs::path root_in(fs::path const& folder) {
   return only.empty() ? folder : only;
 }
 
+// A Debian series: a name a line, after which options may follow; `#` opens a comment.
+outcome<std::vector<fs::path>> patches_of_series(recipe const& what, fs::path const& root) {
+  auto const text = read_text_file(root / *what.series);
+  if (!text) {
+    return fail(
+        {.code = "patch-failed",
+         .message = fmt::format("package `{}` has no list of patches `{}`", what.name.value, *what.series),
+         .where = what.name.where});
+  }
+  std::vector<fs::path> files;
+  std::istringstream lines(*text);
+  for (std::string line; std::getline(lines, line);) {
+    auto name = line.substr(0, line.find_first_of(" \t#"));
+    if (name.empty()) continue;
+    if (!stays_inside(name)) {
+      return fail({.code = "patch-failed",
+                   .message = fmt::format("`{}` names `{}`, which is no patch beside it", *what.series, name),
+                   .where = what.name.where});
+    }
+    files.push_back((root / *what.series).parent_path() / name);
+  }
+  return files;
+}
+
 outcome<void> apply_patches(recipe const& what, fs::path const& root) {
-  for (auto const& patch : what.patches) {
-    auto const file = fs::absolute(what.file.parent_path() / patch);
+  std::vector<fs::path> all;
+  if (what.series) {
+    auto files = patches_of_series(what, root);
+    if (!files) return fail(std::move(files));
+    all = *std::move(files);
+  }
+  for (auto const& patch : what.patches) all.push_back(what.file.parent_path() / patch);
+  for (auto const& patch : all) {
+    auto const file = fs::absolute(patch);
     auto const run =
         run_process({.arguments = {"patch", "-p1", "--batch", "--forward", "--fuzz=0",
                                    "--no-backup-if-mismatch", "--reject-file=-", "-i", file.string()},
@@ -71,8 +105,8 @@ outcome<void> apply_patches(recipe const& what, fs::path const& root) {
     if (!run.started) return missing_tool("patch", "patch", "a recipe has patches");
     if (run.good()) continue;
     return fail({.code = "patch-failed",
-                 .message = fmt::format("`{}` does not apply to package `{}` {}", patch, what.name.value,
-                                        what.version),
+                 .message = fmt::format("`{}` does not apply to package `{}` {}", patch.filename().string(),
+                                        what.name.value, what.version),
                  .where = source_location{file, 0, 0, 1},
                  .notes = {{fmt::format("patch said: {}", last_lines(run.output, 5))}},
                  .help = {"make the patch again from this version of the source; it is applied with -p1"}});
@@ -80,13 +114,29 @@ outcome<void> apply_patches(recipe const& what, fs::path const& root) {
   return {};
 }
 
+std::unexpected<diagnostics> cannot_unpack(recipe const& what, fs::path const& archive,
+                                           process_end const& run) {
+  return fail({.code = "fetch-failed",
+               .message = fmt::format("cannot unpack the source of package `{}`: {}", what.name.value,
+                                      last_lines(run.output, 1)),
+               .where = what.name.where,
+               .notes = {{fmt::format("the archive is {}", archive.string())}}});
+}
+
 }  // namespace
 
 std::vector<std::string> needed_members(recipe const& what) {
-  if (!what.patches.empty()) return {};  // they may touch anything
+  if (!what.members.empty()) return what.members;
+  if (!what.patches.empty() || what.series || !what.files.empty()) return {};  // they may touch anything
   std::set<std::string> wanted;
-  for (auto const& glob : what.sources) wanted.insert(glob_folder(glob));
+  for (auto const& archive : archives_of(what)) {
+    for (auto const* globs : {&archive.sources, &archive.overrides}) {
+      for (auto const& glob : *globs) wanted.insert(glob_folder(glob));
+    }
+    wanted.insert(archive.include.begin(), archive.include.end());
+  }
   wanted.insert(what.include.begin(), what.include.end());
+  wanted.insert(what.export_cxx_include.begin(), what.export_cxx_include.end());
   wanted.insert(what.export_include.begin(), what.export_include.end());
   if (what.export_catalogue) wanted.insert(*what.export_catalogue);
   if (wanted.contains("") || wanted.contains(".")) return {};
@@ -98,8 +148,27 @@ std::vector<std::string> needed_members(recipe const& what) {
   return members;
 }
 
-outcome<void> unpack(recipe const& what, fs::path const& archive, archive_layout layout,
-                     fs::path const& tree) {
+std::string tree_content(recipe const& what) {
+  sha256 sum;
+  auto const add = [&](std::vector<std::string> const& list) {
+    sum.add_field(std::to_string(list.size()));
+    for (auto const& one : list) sum.add_field(one);
+  };
+  add(needed_members(what));
+  add(what.patches);
+  sum.add_field(what.series.value_or(""));
+  sum.add_field(what.beside_sha256);
+  for (auto const& one : what.additional) add({one.what.sha256, one.into});
+  for (auto const& one : what.files) {
+    add({std::to_string(static_cast<int>(one.how)), one.to, one.text, one.script});
+    add(one.from);
+    add(one.exclude);
+  }
+  return sum.finish();
+}
+
+outcome<void> unpack(recipe const& what, fs::path const& archive, std::vector<fs::path> const& additional,
+                     archive_layout layout, fs::path const& tree) {
   auto staging = staging_folder::make(tree.parent_path());
   if (!staging) return fail(std::move(staging));
   auto const folder = staging->path() / "content";
@@ -122,14 +191,18 @@ outcome<void> unpack(recipe const& what, fs::path const& archive, archive_layout
   }
   if (flat) root = folder;
   if (!run.started) return missing_tool("tar", "tar", "sources of packages are archives");
-  if (!run.good()) {
-    return fail({.code = "fetch-failed",
-                 .message = fmt::format("cannot unpack the source of package `{}`: {}", what.name.value,
-                                        last_lines(run.output, 1)),
-                 .where = what.name.where,
-                 .notes = {{fmt::format("the archive is {}", archive.string())}}});
+  if (!run.good()) return cannot_unpack(what, archive, run);
+  for (std::size_t at = 0; at < additional.size(); ++at) {
+    auto const beside = staging->path() / fmt::format("additional-{}", at);
+    if (auto made = make_folder(beside); !made) return made;
+    run = extract(additional[at], beside, {}, {});
+    if (!run.good()) return cannot_unpack(what, additional[at], run);
+    auto const into = root / what.additional[at].into;
+    if (auto made = make_folder(into.parent_path()); !made) return made;
+    if (auto moved = move_into_place(root_in(beside), into); !moved) return moved;
   }
   if (auto patched = apply_patches(what, root); !patched) return patched;
+  if (auto made = make_files(what, root); !made) return made;
   return move_into_place(root, tree);
 }
 

@@ -130,6 +130,7 @@ void read_rest(toml_table& root, target& into) {
     into.flags = read_flags(*compile, "flags", into.settings);
     into.c_flags = read_flags(*compile, "c_flags", into.settings);
     into.cxx_flags = read_flags(*compile, "cxx_flags", into.settings);
+    into.sysroot = read_flags(*compile, "sysroot", into.settings);
   }
   if (auto link = root.table("link")) {
     into.link_flags = read_flags(*link, "flags", into.settings);

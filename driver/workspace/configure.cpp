@@ -303,22 +303,8 @@ outcome<configuration> configure(configure_request const& request) {
   auto repositories = read_repositories(out.app);
   if (!repositories) return fail(std::move(repositories));
 
-  // What the application itself and the target need: their headers are all the entry point may include.
-  std::vector<located_string> wanted;
-  for (auto const& name : out.on.guest_packages) {
-    wanted.push_back({.value = name, .where = source_location{.file = out.on.file}});
-  }
-  wanted.insert(wanted.end(), out.app.packages.begin(), out.app.packages.end());
-  package_cache const cache{.root = cache_folder(), .offline = request.offline};
-  auto first = solve(*repositories, wanted, locked, out.on.name);
-  if (!first) return fail(std::move(first));
-  if (auto done = fetch(*first, locked, cache, request.report); !done) return fail(std::move(done));
-
-  std::vector<fs::path> catalogues;
-  auto available = gather_catalogue(*repositories, *first, out.on, out.app, catalogues);
-  if (!available) return fail(std::move(available));
-
-  // Settings of the target decide about flags, flags about what the compiler sees.
+  // Settings of the target decide about flags, flags about what the compiler sees
+  // and which packages there are.
   {
     setting_map of_target;
     for (auto const& [name, value] : request.options) {
@@ -335,6 +321,27 @@ outcome<configuration> configure(configure_request const& request) {
     out.settings.values = *std::move(values);
   }
   set_guest_flags(out);
+
+  // What the application itself and the target need: their headers are all the entry point may include.
+  std::vector<located_string> wanted;
+  for (auto const& name : out.on.guest_packages) {
+    wanted.push_back({.value = name, .where = source_location{.file = out.on.file}});
+  }
+  for (auto const& name : out.toolchain.sysroot) {
+    wanted.push_back({.value = name, .where = source_location{.file = out.on.file}});
+  }
+  wanted.insert(wanted.end(), out.app.packages.begin(), out.app.packages.end());
+  package_cache const cache{.root = cache_folder(), .offline = request.offline};
+  auto first = solve(*repositories, wanted, locked, out.on.name);
+  if (!first) return fail(std::move(first));
+  if (auto done = fit(*first, out.toolchain); !done) return fail(std::move(done));
+  auto const own_flags = sysroot_flags(*first, out.toolchain);
+  out.toolchain.flags.insert(out.toolchain.flags.begin(), own_flags.begin(), own_flags.end());
+  if (auto done = fetch(*first, locked, cache, request.report); !done) return fail(std::move(done));
+
+  std::vector<fs::path> catalogues;
+  auto available = gather_catalogue(*repositories, *first, out.on, out.app, catalogues);
+  if (!available) return fail(std::move(available));
 
   say(request.report, "reading the entry point");
   requirement_input input{.entry = out.app.folder / out.app.entry.value,
@@ -378,6 +385,7 @@ outcome<configuration> configure(configure_request const& request) {
   auto packages = solve(*repositories, with_node_packages(wanted, out.graph), locked, out.on.name);
   if (!packages) return fail(std::move(packages));
   out.packages = *std::move(packages);
+  if (auto done = fit(out.packages, out.toolchain); !done) return fail(std::move(done));
   out.packages.push_back(guest_package(out.on));
   if (auto done = fetch(out.packages, locked, cache, request.report); !done) return fail(std::move(done));
 

@@ -1,6 +1,7 @@
 #include "workspace/guest.hpp"
 
 #include <fmt/format.h>
+#include <sys/utsname.h>
 
 #include "package/glob.hpp"
 #include "package/sha256.hpp"
@@ -38,6 +39,16 @@ fs::path guest_root(target const& on) {
   return root.empty() ? on.folder : root;
 }
 
+/// "armv7a-linux-musleabihf" is "armv7": what a recipe calls it.
+std::string architecture_of(std::string const& triple) {
+  auto name = triple.substr(0, triple.find('-'));
+  if (triple == "host" || triple.empty()) {
+    utsname host{};
+    if (::uname(&host) == 0) name = host.machine;
+  }
+  return name.starts_with("armv7") ? "armv7" : name;
+}
+
 std::string replace_name(std::string text, std::string const& name) {
   constexpr std::string_view hole = "{name}";
   for (auto at = text.find(hole); at != std::string::npos; at = text.find(hole, at + name.size())) {
@@ -50,6 +61,8 @@ std::string replace_name(std::string text, std::string const& name) {
 
 void set_guest_flags(configuration& what) {
   auto& tools = what.toolchain;
+  tools.architecture = architecture_of(what.on.triple);
+  tools.sysroot = evaluate_flags(what.on.sysroot, what.settings);
   tools.flags = evaluate_flags(what.on.flags, what.settings);
   if (what.on.triple != "host" && !what.on.triple.empty()) {
     tools.flags.insert(tools.flags.begin(), "--target=" + what.on.triple);

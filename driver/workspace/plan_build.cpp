@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <ranges>
 
 #include "morgana/driver/plugin_library.hpp"
 #include "morgana/driver/workspace.hpp"
@@ -30,6 +31,7 @@ constexpr std::array warnings{
 struct command_flags {
   std::vector<std::string> relative;  ///< as Ninja uses them
   std::vector<std::string> absolute;  ///< as compile_commands.json does
+  std::vector<std::string> cxx;       ///< C++ only
 };
 
 /// Flags that C, C++ and assembler share.
@@ -49,12 +51,18 @@ command_flags common_flags(configuration const& what) {
                                      : "-I" + folder.string());
     out.absolute.push_back("-I" + folder.string());
   }
-  for (auto const& package : what.built) {
+  // Users before what they require: headers of the C++ library include those of the C library after them.
+  for (auto const& package : what.built | std::views::reverse) {
     for (auto const& folder : package.include) {
       both("-isystem");
       both(folder.string());
     }
+    for (auto const& folder : package.cxx_include) {
+      out.cxx.push_back("-isystem");
+      out.cxx.push_back(folder.string());
+    }
   }
+  out.cxx.insert(out.cxx.begin(), what.toolchain.cxx_flags.begin(), what.toolchain.cxx_flags.end());
   for (auto const& package : what.built) {
     if (!package.source.empty()) {
       out.relative.push_back(fmt::format("-ffile-prefix-map={}={}", package.source.string(), package.prefix));
@@ -116,7 +124,7 @@ class planner {
                        {"objcopy", ninja_word(objcopy->string())},
                        {"flags", ninja_words(flags_.relative)},
                        {"c_flags", ninja_words(in_.toolchain.c_flags)},
-                       {"cxx_flags", ninja_words(in_.toolchain.cxx_flags)}};
+                       {"cxx_flags", ninja_words(flags_.cxx)}};
     plan_.rules.push_back({.name = "cxx",
                            .command = "$clangxx $cxx_flags $flags $more -MD -MF $out.d -c $in -o $out",
                            .description = "compile $in",
@@ -141,7 +149,7 @@ class planner {
     auto const c = is_c(file);
     compile_command out{.directory = in_.build_folder, .file = file};
     out.arguments.push_back((c ? tools.clang : tools.clangxx).string());
-    for (auto const& flag : c ? tools.c_flags : tools.cxx_flags) out.arguments.push_back(flag);
+    for (auto const& flag : c ? tools.c_flags : flags_.cxx) out.arguments.push_back(flag);
     for (auto const& flag : flags_.absolute) out.arguments.push_back(flag);
     if (header) {
       out.arguments.emplace_back("-x");
@@ -210,9 +218,10 @@ class planner {
   std::vector<std::string> archives() const {
     std::vector<std::string> out;
     for (auto const& package : in_.built) {
-      if (package.archive.empty()) continue;
-      auto const below = package.archive.lexically_relative(package.root);
-      out.push_back((fs::path(layout::packages) / package.name / below).generic_string());
+      for (auto const& archive : package.archives | std::views::reverse) {
+        auto const below = archive.lexically_relative(package.root);
+        out.push_back((fs::path(layout::packages) / package.name / below).generic_string());
+      }
     }
     // The platform's entry comes first, then what it calls; the linker does not mind the order.
     std::ranges::reverse(out);

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "morgana/core/log.hpp"
 #include "morgana/storage/content_hash.hpp"
 #include "morgana/storage/key.hpp"
+#include "linux_interface.hpp"
 
 namespace morgana::hosted {
 
@@ -34,9 +34,9 @@ struct open_file {
 
 /// Opens `path` below `folder`; a descriptor, or an errno as a negative number.
 int open_beneath(int folder, char const* path, int flags) {
-  open_how how{};
+  linux_interface::open_how how{};
   how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  how.resolve = linux_interface::resolve_beneath | linux_interface::resolve_no_magic_links;
   for (;;) {
     auto const descriptor = ::syscall(SYS_openat2, folder, path, &how, sizeof how);
     if (descriptor >= 0) return static_cast<int>(descriptor);

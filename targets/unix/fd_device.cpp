@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if_tun.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
@@ -18,6 +17,7 @@
 #include "morgana/core/log.hpp"
 #include "morgana/hosted/reactor.hpp"
 #include "morgana/net/buffer_pool.hpp"
+#include "linux_interface.hpp"
 #include "process.hpp"
 #include "vnet_header.hpp"
 
@@ -358,8 +358,9 @@ result<std::unique_ptr<fd_device>> fd_device::open(int descriptor, net::device_c
     }
     // What we take of the kernel's: super-packets of TCP, sums that are not finished, or neither. UDP's super-packets
     // are not asked for: a datagram is one packet to us.
-    if (has_vnet_header && ::ioctl(descriptor, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) != 0 &&
-        ::ioctl(descriptor, TUNSETOFFLOAD, TUN_F_CSUM) != 0 && ::ioctl(descriptor, TUNSETOFFLOAD, 0) != 0) {
+    auto const offload = [&](unsigned what) { return ::ioctl(descriptor, linux_interface::set_tun_offload, what) == 0; };
+    if (has_vnet_header && !offload(linux_interface::tun_checksum_and_tso) && !offload(linux_interface::tun_checksum) &&
+        !offload(0)) {
       return failure(core_error::invalid_argument, errno);
     }
   }

@@ -2,7 +2,9 @@
 // RLIMIT_DATA on top of what the image itself has, so that at the limit malloc gives a null pointer and
 // operator new the crash report, instead of the host running out of memory.
 #include <fcntl.h>
+#if defined(__GLIBC__)
 #include <malloc.h>
+#endif
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -18,6 +20,7 @@ namespace {
 
 std::uint64_t limit_bytes = 0;       ///< 0: none was set
 std::uint64_t peak_bytes = 0;
+[[maybe_unused]] std::uint64_t start_bytes = 0;  ///< data before the application
 
 /// Bytes that count against RLIMIT_DATA now: the image's own data and what start-up took.
 std::uint64_t data_bytes_now() {
@@ -49,6 +52,9 @@ std::uint64_t memory_limit_bytes() {
 }
 
 void start_memory() {
+#if !defined(__GLIBC__)
+  start_bytes = data_bytes_now();
+#endif
   auto const text = environment("MORGANA_MEMORY_BYTES");
   if (text.empty()) return;
   std::uint64_t wanted = 0;
@@ -69,10 +75,19 @@ void start_memory() {
 namespace morgana::platform {
 
 memory_usage memory() noexcept {
+#if defined(__GLIBC__)
   // malloc does not count its peak; what it took from the kernel and holds is close to it.
   auto const heap = ::mallinfo2();
-  hosted::peak_bytes = std::max<std::uint64_t>(hosted::peak_bytes, heap.arena + heap.hblkhd);
-  return {.limit_bytes = hosted::memory_limit_bytes(), .used_bytes = heap.uordblks + heap.hblkhd, .peak_bytes = hosted::peak_bytes};
+  auto const held = heap.arena + heap.hblkhd;
+  auto const used = heap.uordblks + heap.hblkhd;
+#else
+  // This C library's malloc does not count at all: what the kernel gave for data beyond start-up.
+  auto const now = hosted::data_bytes_now();
+  auto const held = now > hosted::start_bytes ? now - hosted::start_bytes : 0;
+  auto const used = held;
+#endif
+  hosted::peak_bytes = std::max<std::uint64_t>(hosted::peak_bytes, held);
+  return {.limit_bytes = hosted::memory_limit_bytes(), .used_bytes = used, .peak_bytes = hosted::peak_bytes};
 }
 
 }  // namespace morgana::platform

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,7 +66,8 @@ void reactor::wait(instant deadline) {
   for (;;) {
     int count = -1;
     if (has_nanosecond_wait) {
-      count = ::epoll_pwait2(epoll_, events, events_max, limit, nullptr);
+      // By number: not every C library has a function for it.
+      count = static_cast<int>(::syscall(SYS_epoll_pwait2, epoll_, events, events_max, limit, nullptr, 0));
       if (count < 0 && errno == ENOSYS) has_nanosecond_wait = false;
     }
     if (!has_nanosecond_wait) {

@@ -2,8 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
+#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "linux_interface.hpp"
 #include "morgana/core/log.hpp"
 #include "vnet_header.hpp"
 
@@ -21,8 +21,9 @@ namespace {
 int attach(ifreq& request, bool with_header) {
   auto const descriptor = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) return -1;
-  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (with_header ? IFF_VNET_HDR : 0));
-  if (::ioctl(descriptor, TUNSETIFF, &request) == 0) return descriptor;
+  request.ifr_flags = static_cast<short>(linux_interface::tun_is_tap | linux_interface::tun_without_protocol |
+                                         (with_header ? linux_interface::tun_with_vnet_header : 0));
+  if (::ioctl(descriptor, linux_interface::set_tun_interface, &request) == 0) return descriptor;
   auto const number = errno;
   ::close(descriptor);
   errno = number;
@@ -61,7 +62,7 @@ task<result<std::unique_ptr<tap_device>>> tap_device::connect(context& in, devic
         "cannot open the tap interface `{}`: {}; make it with `ip tuntap add dev {} mode tap user $USER`, or "
         "let "
         "`morgana run` attach one to the device `fd`",
-        interface, std::string_view(::strerrordesc_np(number)), interface);
+        interface, std::string_view(::strerror(number)), interface);
     co_return failure(core_error::device_missing, number);
   }
   net::device_capabilities as{.mtu_bytes = mtu_of(request),

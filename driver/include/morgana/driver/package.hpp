@@ -83,7 +83,20 @@ struct guest_toolchain {
   /// Folders that flags name, by a name that stands for them in keys and in debug information, so that
   /// neither depends on where they lie (`{"sysroot", "/home/me/.cache/..."}`).
   std::map<std::string, std::filesystem::path> roots;
+  std::string architecture = {};  ///< "x86_64", "armv7": which values of recipes hold
+  /// The packages that are the C and C++ library: they and what they require are compiled without the others,
+  /// and all others see their headers. Empty: flags say where such are.
+  std::vector<std::string> sysroot = {};
 };
+
+/// Fits packages to what they are built for: fills in the values of the toolchain's architecture, and puts the
+/// packages of its sysroot first, whose headers all others see. To be called after solve() and before fetch().
+/// Errors: those of for_architecture.
+[[nodiscard]] outcome<void> fit(std::vector<chosen_package>& packages, guest_toolchain const& toolchain);
+
+/// What the packages of a sysroot want everything to be compiled with, before the flags of the target.
+[[nodiscard]] std::vector<std::string> sysroot_flags(std::vector<chosen_package> const& packages,
+                                                     guest_toolchain const& toolchain);
 
 /// What users of a built package put on their command lines.
 struct built_package {
@@ -92,8 +105,9 @@ struct built_package {
   std::filesystem::path source;   ///< root of its source; `include` lies below it
   std::string prefix;             ///< NAME-VERSION: what `source` is called in debug information and
                                   ///< __FILE__; users map it so too (-ffile-prefix-map=SOURCE=PREFIX)
-  std::filesystem::path archive;  ///< lib NAME .a; empty for a header-only package
+  std::vector<std::filesystem::path> archives;  ///< lib NAME .a each; none for a header-only package
   std::vector<std::filesystem::path> include;
+  std::vector<std::filesystem::path> cxx_include;  ///< for C++ only, before the others
   std::vector<std::string> libraries;
   std::filesystem::path catalogue;  ///< devices it contributes; empty when none
 };
@@ -117,7 +131,8 @@ struct built_package {
                                                                  package_cache const& cache,
                                                                  progress const& report, unsigned jobs = 0);
 
-/// Include folders of fetched packages, before anything is built: for parsing the entry point.
+/// Include folders of fetched packages as C++ sees them, before anything is built: for parsing the entry point.
+/// Users come before what they require, so that a header of the C++ library finds that of the C library after it.
 [[nodiscard]] std::vector<std::filesystem::path> source_includes(std::vector<chosen_package> const& packages);
 
 /// Catalogue files of fetched packages, in the same order; those that have none are left out.

@@ -22,6 +22,7 @@
 //   packages = ["morgana-core"]                # always part of an image
 //
 //   [compile]   flags = [], c_flags = [], cxx_flags = []
+//               sysroot = []                   # packages that are the C and C++ library; none: the host's
 //   [link]      flags = []                     # to clang++; {static?A:B} picks by a boolean setting
 //               undefined_help = "..."         # what to do about a symbol that nobody defines here
 //   [settings]  static = { type = "boolean", default = "false", help = "..." }
@@ -74,6 +75,7 @@ struct target {
 
   std::vector<std::string> flags, c_flags, cxx_flags, link_flags;
   std::string undefined_help;                ///< said beside an undefined symbol; empty: the linker's words alone
+  std::vector<std::string> sysroot;          ///< packages that are the C and C++ library; empty: the host's
   std::map<std::string, setting_declaration> settings;
   std::vector<std::string> runner;
   std::vector<std::string> capabilities;

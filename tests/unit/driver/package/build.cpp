@@ -89,14 +89,14 @@ TEST_CASE("packages are built into the store and found there afterwards") {
   workshop work(folder.path());
   auto const built = work.build();
   REQUIRE(built.size() == 2);
-  CHECK(built[0].archive == built[0].root / "libbase.a");
+  CHECK(built[0].archives.at(0) == built[0].root / "libbase.a");
   CHECK(built[0].include == std::vector<fs::path>{work.source / "include"});
   CHECK(built[0].prefix == "base-1_1.0");
   CHECK(built[0].root.filename() == "base-1_1.0-" + built[0].key);
   CHECK(work.said("compile base base/base.cpp"));
   CHECK(work.said("archive user"));
   CHECK(work.told.back().ends_with("7/7"));
-  auto const symbols = output_of("llvm-nm-22 --defined-only " + built[1].archive.string());
+  auto const symbols = output_of("llvm-nm-22 --defined-only " + built[1].archives.at(0).string());
   CHECK(symbols.find("_Z4userv") != std::string::npos);
   CHECK(symbols.find("start_here") != std::string::npos);
 
@@ -114,7 +114,7 @@ TEST_CASE("packages have their places before anything is compiled") {
   REQUIRE(placed.size() == built.size());
   for (std::size_t at = 0; at < placed.size(); ++at) {
     CHECK(placed[at].root == built[at].root);
-    CHECK(placed[at].archive == built[at].archive);
+    CHECK(placed[at].archives.at(0) == built[at].archives.at(0));
   }
 }
 
@@ -134,18 +134,18 @@ TEST_CASE("nothing in an archive depends on where source and cache lie") {
   auto const two = second.build();
   for (std::size_t at = 0; at < 2; ++at) {
     CHECK(one[at].key == two[at].key);
-    CHECK(read(one[at].archive) == read(two[at].archive));
+    CHECK(read(one[at].archives.at(0)) == read(two[at].archives.at(0)));
   }
-  auto const text = read(one[0].archive);
+  auto const text = read(one[0].archives.at(0));
   CHECK(text.find("base-1_1.0/base/file.c") != std::string::npos);
   CHECK(text.find(folder.path().string()) == std::string::npos);
   SECTION("nor does bitcode for the link-time optimiser") {
     for (auto* work : {&first, &second}) work->chain.flags.push_back("-flto=thin");
     auto const lto_one = first.build();
     auto const lto_two = second.build();
-    CHECK(read(lto_one[1].archive) == read(lto_two[1].archive));
-    CHECK(read(lto_one[1].archive) != read(one[1].archive));
-    CHECK(read(lto_one[0].archive).find(folder.path().string()) == std::string::npos);
+    CHECK(read(lto_one[1].archives.at(0)) == read(lto_two[1].archives.at(0)));
+    CHECK(read(lto_one[1].archives.at(0)) != read(one[1].archives.at(0)));
+    CHECK(read(lto_one[0].archives.at(0)).find(folder.path().string()) == std::string::npos);
   }
 }
 
@@ -186,9 +186,9 @@ TEST_CASE("a change of one source compiles that source only") {
   CHECK_FALSE(work.said("compile user"));
 
   SECTION("and the result is what a build from nothing gives") {
-    auto const quick = read(after[0].archive);
+    auto const quick = read(after[0].archives.at(0));
     fs::remove_all(folder / "cache");
-    CHECK(read(work.build()[0].archive) == quick);
+    CHECK(read(work.build()[0].archives.at(0)) == quick);
   }
 }
 
@@ -197,12 +197,12 @@ TEST_CASE("a source that includes another source is compiled again when that one
   workshop work(folder.path());
   write(work.source / "user/user.cpp", "#include \"part.cpp\"\nint user() { return part(); }\n");
   write(work.source / "user/part.cpp", "static int part() { return 2; }\n");
-  auto const before = read(work.build()[1].archive);
+  auto const before = read(work.build()[1].archives.at(0));
   write(work.source / "user/part.cpp", "static int part() { return 3; }\n");
-  auto const quick = read(work.build()[1].archive);
+  auto const quick = read(work.build()[1].archives.at(0));
   CHECK(quick != before);
   fs::remove_all(folder / "cache");
-  CHECK(read(work.build()[1].archive) == quick);
+  CHECK(read(work.build()[1].archives.at(0)) == quick);
 }
 
 TEST_CASE("a package that does not compile gives its first error, its place and the log") {
@@ -249,11 +249,11 @@ TEST_CASE("a package without sources has no archive, one in place may not have a
   work.base.sources.clear();
   work.user.sources = {"later/*.cpp"};
   auto const built = work.build();
-  CHECK(built[0].archive.empty());
-  CHECK(built[1].archive.empty());
+  CHECK(built[0].archives.empty());
+  CHECK(built[1].archives.empty());
   CHECK(fs::is_directory(built[0].root));
   write(work.source / "later/a.cpp", "int a;\n");
-  CHECK_FALSE(work.build()[1].archive.empty());
+  CHECK_FALSE(work.build()[1].archives.empty());
 }
 
 TEST_CASE("a compiler that is not there is a missing tool") {
@@ -300,4 +300,88 @@ TEST_CASE("what a process that died left behind is cleared away") {
   write(folder / "cache/store/.staging-1-0/half", "");
   std::ignore = work.build();
   CHECK_FALSE(fs::exists(folder / "cache/store/.staging-1-0"));
+}
+
+TEST_CASE("a package may give several archives, with overrides, exceptions and flags of single files") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  write(work.source / "lib/string/copy.c", "int copy_in_c(void) { return 1; }\n");
+  write(work.source / "lib/string/arm/copy.s", "  .globl copy_in_arm\ncopy_in_arm:\n");
+  write(work.source / "lib/string/x86/copy.s", "  .globl copy_in_assembler\ncopy_in_assembler:\n  ret\n");
+  write(work.source / "lib/string/x86/find.s", "  .globl find_in_assembler\nfind_in_assembler:\n  ret\n");
+  write(work.source / "lib/string/find.c", "int find_in_c(void) { return FOUND; }\n");
+  write(work.source / "lib/more/more.cpp", "int more() { return 3; }\n");
+  recipe_archive c;
+  c.name = "c";
+  c.sources = {"lib/string/*.c"};
+  c.overrides = {"lib/string/x86/*.s"};
+  c.exclude = {"lib/string/x86/find.s"};
+  c.more = {{{"lib/string/f*.c"}, {"-DFOUND=1"}}};
+  recipe_archive cxx;
+  cxx.name = "c++";
+  cxx.sources = {"lib/more/*.cpp"};
+  work.base.sources.clear();
+  work.base.archives = {c, cxx};
+  auto const built = work.build();
+  REQUIRE(built[0].archives == std::vector<fs::path>{built[0].root / "libc.a", built[0].root / "libc++.a"});
+  auto const symbols = output_of("llvm-nm-22 --defined-only " + built[0].archives[0].string());
+  CHECK(symbols.find("copy_in_assembler") != std::string::npos);
+  CHECK(symbols.find("copy_in_c") == std::string::npos);
+  CHECK(symbols.find("copy_in_arm") == std::string::npos);
+  CHECK(symbols.find("find_in_c") != std::string::npos);
+  CHECK(symbols.find("find_in_assembler") == std::string::npos);
+}
+
+TEST_CASE("a package with its own toolchain is compiled in one way for every target") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  work.base.toolchain = recipe::flags_of::own;
+  work.base.flags = {"-O1"};
+  work.base.cxx_flags = {"-std=c++20"};
+  auto const before = work.build();
+  work.chain.flags = {"-O2"};
+  auto const after = work.build();
+  CHECK(after[0].key == before[0].key);
+  CHECK(after[1].key != before[1].key);
+  work.base.flags = {"-O2"};
+  work.base.sha256 += "x";
+  CHECK(work.build()[0].key != before[0].key);
+}
+
+TEST_CASE("the packages of a sysroot come first, and all others see their headers and flags") {
+  temporary_folder folder;
+  workshop work(folder.path());
+  write(work.source / "libc/value.h", "#define VALUE 1\n");
+  write(work.source / "libcxx/value.h", "#include_next <value.h>\n#define CXX_VALUE 1\n");
+  write(work.source / "user/part.cpp",
+        "#include <value.h>\nint part() { return VALUE + CXX_VALUE + FLAG; }\n");
+  write(work.source / "user/plain.c",
+        "#include <value.h>\n#ifdef CXX_VALUE\n#error not for C\n#endif\nint x = VALUE;\n");
+  work.user.sources.push_back("user/*.c");
+  auto libc = package("libc", "1");
+  libc.source = path_source{work.source};
+  libc.export_include = {"libc"};
+  libc.export_flags = {"-DFLAG=1"};
+  auto libcxx = package("libcxx", "1", {"libc"});
+  libcxx.source = path_source{work.source};
+  libcxx.export_cxx_include = {"libcxx"};
+  std::vector<chosen_package> all;
+  for (auto const& one : {work.base, work.user, libc, libcxx}) all.push_back({one, "morgana", {}, {}});
+  work.chain.sysroot = {"libcxx"};
+  good(fit(all, work.chain));
+  CHECK(all[0].what.name.value == "libc");
+  CHECK(all[1].what.name.value == "libcxx");
+  CHECK(sysroot_flags(all, work.chain) == std::vector<std::string>{"-DFLAG=1"});
+  work.chain.flags.push_back("-DFLAG=1");
+  good(fetch(all, {}, work.cache, quiet()));
+  auto const built = value_of(build_packages(all, work.chain, work.cache, quiet()));
+  CHECK(built[1].cxx_include == std::vector<fs::path>{work.source / "libcxx"});
+  auto const includes = source_includes(all);
+  CHECK(includes.at(includes.size() - 2) == work.source / "libcxx");
+  CHECK(includes.back() == work.source / "libc");
+  // A change of the C library's headers compiles everything that sees them.
+  write(work.source / "libc/value.h", "#define VALUE 2\n");
+  good(fetch(all, {}, work.cache, quiet()));
+  auto const after = value_of(place_packages(all, work.chain, work.cache));
+  for (std::size_t at = 0; at < all.size(); ++at) CHECK(after[at].key != built[at].key);
 }

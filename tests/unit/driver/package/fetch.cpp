@@ -185,7 +185,7 @@ TEST_CASE("patches are applied, and one that does not apply is told") {
   auto what = tiny(from.add(pool));
   what.file = from / "recipes/tiny.toml";
   what.patches = {"two.patch"};
-  what.sha256 = "with patch";
+  what.beside_sha256 = "with patch";
   write(from / "recipes/two.patch",
         "--- a/src/tiny.h\n+++ b/src/tiny.h\n@@ -1 +1 @@\n-#define TINY 1\n+#define TINY 2\n");
   auto packages = chosen(what);
@@ -194,7 +194,7 @@ TEST_CASE("patches are applied, and one that does not apply is told") {
 
   write(from / "recipes/two.patch",
         "--- a/src/tiny.h\n+++ b/src/tiny.h\n@@ -1 +1 @@\n-#define TINY 7\n+#define TINY 2\n");
-  packages[0].what.sha256 = "with another patch";
+  packages[0].what.beside_sha256 = "with another patch";
   auto const error = error_of(fetch(packages, {}, from.cache(), quiet()));
   CHECK(error.code == "patch-failed");
   CHECK(mentions(error, "FAILED"));

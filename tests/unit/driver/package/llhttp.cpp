@@ -76,7 +76,7 @@ TEST_CASE("network: llhttp comes from the configured Debian mirror, builds, and 
 
   write(folder / "probe.cpp", probe);
   auto const command = "clang++-22 -std=c++23 -w -I" + built[0].include.at(0).string() + " " +
-                       (folder / "probe.cpp").string() + " " + built[0].archive.string() + " -o " +
+                       (folder / "probe.cpp").string() + " " + built[0].archives.at(0).string() + " -o " +
                        (folder / "probe").string() + " && " + (folder / "probe").string();
   CHECK(std::system(command.c_str()) == 0);
 }
