@@ -256,7 +256,7 @@ void fault_handler(int signal, siginfo_t* information, void* context) {
 
 void start_crash_handlers() {
   // A guard page below; an overflow of the main stack must still be reportable.
-  auto const page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  auto const page = static_cast<std::size_t>(::getauxval(AT_PAGESZ));
   auto* const memory = static_cast<char*>(::mmap(nullptr, handler_stack_bytes + page, PROT_READ | PROT_WRITE,
                                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0));
   if (memory == MAP_FAILED || ::mprotect(memory, page, PROT_NONE) != 0) {
