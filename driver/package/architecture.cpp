@@ -86,7 +86,8 @@ class filler {
   }
   void check(std::string const& text) {
     // An empty one has been reported where it was read.
-    if (!text.empty() && !package_detail::stays_inside(text)) wrong(fmt::format("`{}` does not stay below the root", text));
+    if (!text.empty() && !package_detail::stays_inside(text))
+      wrong(fmt::format("`{}` does not stay below the root", text));
   }
   void wrong(std::string why) {
     add({.code = "wrong-value",

@@ -134,7 +134,12 @@ class builder {
         compiled.push_back(entry);
     }
     if (!compiled.empty()) {
-      if (auto built = compile(compiled); !built) return built;
+      if (auto built = compile(compiled); !built) {
+        // A library that took minutes is not lost because of another package's mistake.
+        std::erase_if(entries, [this](auto const& entry) { return !is_complete(entry); });
+        std::ignore = commit(entries);
+        return built;
+      }
     }
     return commit(entries);
   }
@@ -154,6 +159,13 @@ class builder {
       }
     }
     return entry;
+  }
+
+  [[nodiscard]] bool is_complete(entry_build const& entry) const {
+    auto const built = describe_entry(*entry.item);
+    return std::ranges::all_of(built.archives, [&](auto const& archive) {
+      return is_there(staging_ / entry.folder / archive.filename());
+    });
   }
 
   void reuse(build_item const& item, archive_item const& archive, build_object& object) {

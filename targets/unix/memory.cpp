@@ -1,6 +1,6 @@
-// The heap: the C library's malloc, limited by the kernel. MORGANA_MEMORY_BYTES, which the runner sets, becomes
-// RLIMIT_DATA on top of what the image itself has, so that at the limit malloc gives a null pointer and
-// operator new the crash report, instead of the host running out of memory.
+// The heap: the C library's malloc, limited by the kernel. MORGANA_MEMORY_BYTES, which the runner sets,
+// becomes RLIMIT_DATA on top of what the image itself has, so that at the limit malloc gives a null pointer
+// and operator new the crash report, instead of the host running out of memory.
 #include <fcntl.h>
 #if defined(__GLIBC__)
 #include <malloc.h>
@@ -18,7 +18,7 @@
 namespace morgana::hosted {
 namespace {
 
-std::uint64_t limit_bytes = 0;       ///< 0: none was set
+std::uint64_t limit_bytes = 0;  ///< 0: none was set
 std::uint64_t peak_bytes = 0;
 [[maybe_unused]] std::uint64_t start_bytes = 0;  ///< data before the application
 
@@ -47,7 +47,7 @@ std::uint64_t data_bytes_now() {
 std::uint64_t memory_limit_bytes() {
   if (limit_bytes != 0) return limit_bytes;
   // Nobody set a limit: what the host has.
-  struct sysinfo host {};
+  struct sysinfo host{};
   return ::sysinfo(&host) == 0 ? host.totalram * host.mem_unit : UINT64_MAX;
 }
 

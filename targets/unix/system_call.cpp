@@ -1,5 +1,5 @@
-// What is below the C library when the image brings its own (packages/musl.toml): this host's kernel. With the
-// host's C library this file is empty.
+// What is below the C library when the image brings its own (packages/musl.toml): this host's kernel. With
+// the host's C library this file is empty.
 #include <unistd.h>
 
 #if !defined(__GLIBC__)

@@ -221,7 +221,12 @@ TEST_CASE("a package that does not compile gives its first error, its place and 
   CHECK(log.find("also_unknown") != std::string::npos);
 
   SECTION("leaves no half entry, and what compiled is not compiled again") {
-    for (auto const& entry : fs::directory_iterator(folder / "cache/store")) FAIL(entry.path());
+    for (auto const& entry : fs::directory_iterator(folder / "cache/store")) {
+      // Of what does compile there may be a whole one.
+      INFO(entry.path());
+      CHECK(entry.path().filename().string().starts_with("base-"));
+      CHECK(fs::exists(entry.path() / "libbase.a"));
+    }
     write(work.source / "user/user.cpp", "int user() { return 1; }\n");
     std::ignore = work.build();
     CHECK(work.said("compile user user/user.cpp"));
