@@ -112,7 +112,8 @@ void send(fuzz::input& in) {
           auto const left = una + in.take16() % (next - una);
           auto const right = left + 1 + in.take() % (next - left);
           auto const before = sacked.count();
-          list.sack(start + left, start + right, space, got);
+          // Segments of one byte: every byte of a block counts, so that the model may, too.
+          list.sack(start + left, start + right, 1, space, got);
           for (auto i = left; i < right; ++i) sacked.set(i), lost.reset(i);
           require(got.sacked_bytes == sacked.count() - before);
           break;
