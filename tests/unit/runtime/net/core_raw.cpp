@@ -165,10 +165,15 @@ TEST_CASE("raw sockets and what waits in them have limits", "[raw]") {
   auto& host = link.add(configuration);
   auto& other = link.add(quiet(2, "10.0.0.2/24"));
   auto* const port = host->open_raw(address_family::v4, experiment).value();
-  REQUIRE(host->open_raw(address_family::v4, experiment));
+  auto* const second = host->open_raw(address_family::v4, experiment).value();
   CHECK(host->open_raw(address_family::v4, experiment).error().is(net_error::limit_reached));
   CHECK(host->counters().raw_refused == 1);
   auto* const from = other->open_raw(address_family::v4, experiment).value();
+  // The first one has the neighbour found, so that the others do not wait (and drop) there.
+  REQUIRE(from->send(pattern(100), ip("10.0.0.1"), link.now));
+  link.settle();
+  CHECK(two_hosts::all_of(*port).size() == 1);
+  CHECK(two_hosts::all_of(*second).size() == 1);
   for (int i = 0; i < 5; ++i) REQUIRE(from->send(pattern(100), ip("10.0.0.1"), link.now));
   link.settle();
   CHECK(two_hosts::all_of(*port).size() == 3);
