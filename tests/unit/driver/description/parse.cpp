@@ -3,11 +3,11 @@
 #include "morgana/driver/description.hpp"
 #include "morgana/driver/toml.hpp"
 #include "tests/unit/driver/diagnostic/complaints.hpp"
-#include "tests/unit/driver/diagnostic/scratch_folder.hpp"
+#include "tests/support/scratch_folder.hpp"
 
 using namespace morgana::driver;
 using morgana::driver::test::complaints;
-using morgana::driver::test::scratch_folder;
+using morgana::test::scratch_folder;
 
 namespace {
 

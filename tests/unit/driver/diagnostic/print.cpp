@@ -2,10 +2,10 @@
 #include <sstream>
 
 #include "morgana/driver/diagnostic.hpp"
-#include "tests/unit/driver/diagnostic/scratch_folder.hpp"
+#include "tests/support/scratch_folder.hpp"
 
 using namespace morgana::driver;
-using morgana::driver::test::scratch_folder;
+using morgana::test::scratch_folder;
 
 namespace {
 

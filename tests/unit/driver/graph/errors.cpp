@@ -3,10 +3,11 @@
 
 #include <sstream>
 
-#include "tests/unit/driver/diagnostic/scratch_folder.hpp"
+#include "tests/support/scratch_folder.hpp"
 
 using namespace morgana::driver;
 using namespace morgana::driver::test;
+using morgana::test::scratch_folder;
 
 namespace {
 

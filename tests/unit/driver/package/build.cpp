@@ -85,7 +85,7 @@ struct workshop {
 }  // namespace
 
 TEST_CASE("packages are built into the store and found there afterwards") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   auto const built = work.build();
   REQUIRE(built.size() == 2);
@@ -106,7 +106,7 @@ TEST_CASE("packages are built into the store and found there afterwards") {
 }
 
 TEST_CASE("packages have their places before anything is compiled") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   auto const placed = value_of(place_packages(work.packages(), work.chain, work.cache));
   CHECK_FALSE(fs::exists(folder / "cache/store"));
@@ -119,7 +119,7 @@ TEST_CASE("packages have their places before anything is compiled") {
 }
 
 TEST_CASE("nothing in an archive depends on where source and cache lie") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop first(folder / "a");
   workshop second(folder / "much/deeper/down/and with a space");
   for (auto* work : {&first, &second}) {
@@ -150,7 +150,7 @@ TEST_CASE("nothing in an archive depends on where source and cache lie") {
 }
 
 TEST_CASE("the key follows flags, compiler, recipe and content") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   auto const before = work.build();
   SECTION("a flag") {
@@ -174,7 +174,7 @@ TEST_CASE("the key follows flags, compiler, recipe and content") {
 }
 
 TEST_CASE("a change of one source compiles that source only") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   auto const before = work.build();
   write(work.source / "base/base.cpp", "#include \"base.hpp\"\nint base() { return 7; }\n");
@@ -193,7 +193,7 @@ TEST_CASE("a change of one source compiles that source only") {
 }
 
 TEST_CASE("a source that includes another source is compiled again when that one changes") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   write(work.source / "user/user.cpp", "#include \"part.cpp\"\nint user() { return part(); }\n");
   write(work.source / "user/part.cpp", "static int part() { return 2; }\n");
@@ -206,7 +206,7 @@ TEST_CASE("a source that includes another source is compiled again when that one
 }
 
 TEST_CASE("a package that does not compile gives its first error, its place and the log") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   write(work.source / "user/user.cpp", "int user() {\n  return unknown_name;\n}\nint x = also_unknown;\n");
   auto const error = error_of(work.try_build());
@@ -235,7 +235,7 @@ TEST_CASE("a package that does not compile gives its first error, its place and 
 }
 
 TEST_CASE("a header from outside a package's content is an error, because its change would not be seen") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   write(work.source / "private/secret.hpp", "#define SECRET 1\n");
   write(work.source / "user/user.cpp", "#include \"../private/secret.hpp\"\nint user() { return SECRET; }\n");
@@ -249,7 +249,7 @@ TEST_CASE("a header from outside a package's content is an error, because its ch
 }
 
 TEST_CASE("a package without sources has no archive, one in place may not have any yet") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   work.base.sources.clear();
   work.user.sources = {"later/*.cpp"};
@@ -262,14 +262,14 @@ TEST_CASE("a package without sources has no archive, one in place may not have a
 }
 
 TEST_CASE("a compiler that is not there is a missing tool") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   work.chain.clang = folder / "no-clang";
   CHECK(error_of(work.try_build()).code == "missing-tool");
 }
 
 TEST_CASE("processes that build the same package at once all get the same entry") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   std::vector<pid_t> children;
   for (int count = 0; count < 4; ++count) {
@@ -299,7 +299,7 @@ TEST_CASE("processes that build the same package at once all get the same entry"
 }
 
 TEST_CASE("what a process that died left behind is cleared away") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   write(folder / "cache/store/.staging-1-0/.lock", "");
   write(folder / "cache/store/.staging-1-0/half", "");
@@ -308,7 +308,7 @@ TEST_CASE("what a process that died left behind is cleared away") {
 }
 
 TEST_CASE("a package may give several archives, with overrides, exceptions and flags of single files") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   write(work.source / "lib/string/copy.c", "int copy_in_c(void) { return 1; }\n");
   write(work.source / "lib/string/arm/copy.s", "  .globl copy_in_arm\ncopy_in_arm:\n");
@@ -338,7 +338,7 @@ TEST_CASE("a package may give several archives, with overrides, exceptions and f
 }
 
 TEST_CASE("a package with its own toolchain is compiled in one way for every target") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   work.base.toolchain = recipe::flags_of::own;
   work.base.flags = {"-O1"};
@@ -354,7 +354,7 @@ TEST_CASE("a package with its own toolchain is compiled in one way for every tar
 }
 
 TEST_CASE("the packages of a sysroot come first, and all others see their headers and flags") {
-  temporary_folder folder;
+  scratch_folder folder;
   workshop work(folder.path());
   write(work.source / "libc/value.h", "#define VALUE 1\n");
   write(work.source / "libcxx/value.h", "#include_next <value.h>\n#define CXX_VALUE 1\n");

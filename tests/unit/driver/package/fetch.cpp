@@ -50,7 +50,7 @@ class mirror {
   [[nodiscard]] fs::path operator/(std::string_view name) const { return folder_ / name; }
 
  private:
-  temporary_folder folder_;
+  scratch_folder folder_;
 };
 
 recipe tiny(std::string const& sha256) {
@@ -209,7 +209,7 @@ TEST_CASE("an exported folder that the source lacks is an error of the recipe") 
 }
 
 TEST_CASE("a path source is used in place and its hash is that of its content") {
-  temporary_folder folder;
+  scratch_folder folder;
   package_cache const cache{folder / "cache", false};
   write(folder / "src/core/a.cpp", "int a;\n");
   write(folder / "src/core/a.hpp", "int b;\n");
@@ -270,7 +270,7 @@ TEST_CASE("a path source is used in place and its hash is that of its content") 
 }
 
 TEST_CASE("a git revision is exported once and is there offline then") {
-  temporary_folder folder;
+  scratch_folder folder;
   auto const repository = folder / "repo";
   auto const git = [&](std::string const& arguments) {
     shell("cd '" + repository.string() + "' && git -c user.name=t -c user.email=t@example.invalid " +
@@ -313,7 +313,7 @@ TEST_CASE("a git revision is exported once and is there offline then") {
 }
 
 TEST_CASE("globs stay within components, but for **") {
-  temporary_folder folder;
+  scratch_folder folder;
   for (auto const* name : {"a.c", "b.cpp", ".hidden.c", "d/c.c", "d/e/f.c", "d/e/g.h", "x/e/h.c"})
     write(folder / name, "");
   using list = std::vector<std::string>;

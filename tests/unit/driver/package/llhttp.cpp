@@ -59,7 +59,7 @@ int main() {
 }  // namespace
 
 TEST_CASE("network: llhttp comes from the configured Debian mirror, builds, and refuses smuggled requests") {
-  temporary_folder folder;
+  scratch_folder folder;
   package_cache const cache{folder / "cache", false};
   auto const built_in = value_of(read_repository(fs::path(MORGANA_SOURCE) / "packages", "morgana"));
   auto packages = value_of(solve({built_in}, {text("llhttp")}, {}, "unix"));

@@ -23,7 +23,7 @@ struct tree {
   }
   void make() { good(make_files(what, root)); }
 
-  temporary_folder folder;
+  scratch_folder folder;
   fs::path root = folder / "tree";
   recipe what = package("tiny", "1");
 };

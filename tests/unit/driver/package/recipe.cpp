@@ -102,7 +102,7 @@ TEST_CASE("an address that would make git run a command is refused") {
 }
 
 TEST_CASE("a recipe's hash covers its patches") {
-  temporary_folder folder;
+  scratch_folder folder;
   auto const text = replaced("flags = [\"-O2\"]", "flags = [\"-O2\"]\npatches = [\"fix.patch\"]");
   write(folder / "picohttpparser.toml", text);
   CHECK(error_of(read_recipe(folder / "picohttpparser.toml")).code == "unreadable-file");
@@ -113,7 +113,7 @@ TEST_CASE("a recipe's hash covers its patches") {
 }
 
 TEST_CASE("a repository is a folder of recipes, several versions in a folder of the package's name") {
-  temporary_folder folder;
+  scratch_folder folder;
   auto const recipe_text = [](std::string const& name, std::string const& version) {
     return "schema = 1\nname = \"" + name + "\"\nversion = \"" + version +
            "\"\nlicence = \"ISC\"\n[source]\nkind = \"path\"\npath = \".\"\n";
@@ -142,7 +142,7 @@ TEST_CASE("a repository is a folder of recipes, several versions in a folder of 
 }
 
 TEST_CASE("a clean checkout gives its repository a revision, a changed one none") {
-  temporary_folder folder;
+  scratch_folder folder;
   auto const git = [&](std::string const& arguments) {
     auto const command = "cd '" + (folder / "r").string() +
                          "' && git -c user.name=t -c user.email=t@example.invalid " + arguments +

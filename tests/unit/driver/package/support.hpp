@@ -1,10 +1,7 @@
 // What the tests of the package engine share: a temporary folder, recipes from text.
 #pragma once
 
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -12,32 +9,14 @@
 #include <vector>
 
 #include "morgana/driver/package.hpp"
+#include "tests/support/scratch_folder.hpp"
 
 namespace package_test {
 
 using namespace morgana::driver;
 namespace fs = std::filesystem;
 
-class temporary_folder {
- public:
-  temporary_folder() {
-    auto text = (fs::temp_directory_path() / "morgana-package-XXXXXX").string();
-    if (!::mkdtemp(text.data())) std::abort();
-    path_ = fs::canonical(text);
-  }
-  ~temporary_folder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  temporary_folder(temporary_folder const&) = delete;
-  temporary_folder& operator=(temporary_folder const&) = delete;
-
-  [[nodiscard]] fs::path const& path() const { return path_; }
-  [[nodiscard]] fs::path operator/(std::string_view name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
+using morgana::test::scratch_folder;
 
 inline void write(fs::path const& file, std::string_view text) {
   fs::create_directories(file.parent_path());

@@ -1,28 +1,15 @@
-#include <stdlib.h>
-
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <sstream>
 
 #include "morgana/driver/plan.hpp"
+#include "tests/support/scratch_folder.hpp"
 
 using namespace morgana::driver;
+using morgana::test::scratch_folder;
 namespace fs = std::filesystem;
 
 namespace {
-
-struct scratch {
-  scratch() {
-    char name[] = "/tmp/morgana-plan-XXXXXX";
-    folder = ::mkdtemp(name);
-  }
-  ~scratch() {
-    std::error_code ignored;
-    fs::permissions(folder, fs::perms::owner_all, ignored);
-    fs::remove_all(folder, ignored);
-  }
-  fs::path folder;
-};
 
 std::string read(fs::path const& file) {
   std::ifstream in(file);
@@ -34,10 +21,10 @@ std::string read(fs::path const& file) {
 }  // namespace
 
 TEST_CASE("applying a plan writes its files, and a second time touches none") {
-  scratch here;
+  scratch_folder const here;
   build_plan plan;
   plan.files = {{.path = "sub/main.gen.cpp", .text = "int x;\n"}};
-  auto const build = here.folder / "build" / "unix";
+  auto const build = here.path() / "build" / "unix";
   CHECK(actions(plan, build)[0] == "write " + (build / "sub/main.gen.cpp").string() + ", 7 bytes");
   REQUIRE(apply(plan, build));
   CHECK(read(build / "sub/main.gen.cpp") == "int x;\n");
@@ -52,42 +39,42 @@ TEST_CASE("applying a plan writes its files, and a second time touches none") {
 }
 
 TEST_CASE("a changed file of the same length is written again") {
-  scratch here;
+  scratch_folder const here;
   build_plan plan;
   plan.files = {{.path = "a", .text = "one"}};
-  REQUIRE(apply(plan, here.folder));
+  REQUIRE(apply(plan, here.path()));
   plan.files[0].text = "two";
-  REQUIRE(apply(plan, here.folder));
-  CHECK(read(here.folder / "a") == "two");
+  REQUIRE(apply(plan, here.path()));
+  CHECK(read(here.path() / "a") == "two");
 }
 
 TEST_CASE("a link points at its folder and follows a change") {
-  scratch here;
+  scratch_folder const here;
   build_plan plan;
   plan.files = {{.path = "app", .text = "/one", .what = plan_file::kind::link}};
-  REQUIRE(apply(plan, here.folder));
-  CHECK(fs::read_symlink(here.folder / "app") == "/one");
+  REQUIRE(apply(plan, here.path()));
+  CHECK(fs::read_symlink(here.path() / "app") == "/one");
   plan.files[0].text = "/two";
-  REQUIRE(apply(plan, here.folder));
-  CHECK(fs::read_symlink(here.folder / "app") == "/two");
+  REQUIRE(apply(plan, here.path()));
+  CHECK(fs::read_symlink(here.path() / "app") == "/two");
 }
 
 TEST_CASE("compile_commands.json goes where the plan says") {
-  scratch here;
+  scratch_folder const here;
   build_plan plan;
   plan.compile_commands_path = "../compile_commands.json";
-  REQUIRE(apply(plan, here.folder / "unix"));
-  CHECK(fs::exists(here.folder / "compile_commands.json"));
+  REQUIRE(apply(plan, here.path() / "unix"));
+  CHECK(fs::exists(here.path() / "compile_commands.json"));
 }
 
 TEST_CASE("what cannot be written is one diagnostic that names the file") {
-  scratch here;
-  std::ofstream(here.folder / "file") << "in the way";
+  scratch_folder const here;
+  std::ofstream(here.path() / "file") << "in the way";
   build_plan plan;
   plan.files = {{.path = "a", .text = "one"}};
-  auto const result = apply(plan, here.folder / "file");
+  auto const result = apply(plan, here.path() / "file");
   REQUIRE(!result);
   CHECK(result.error().size() == 1);
   CHECK(result.error()[0].code == "write-failed");
-  CHECK(result.error()[0].message.find((here.folder / "file" / "a").string()) != std::string::npos);
+  CHECK(result.error()[0].message.find((here.path() / "file" / "a").string()) != std::string::npos);
 }

@@ -2,12 +2,13 @@
 
 #include "morgana/driver/target.hpp"
 #include "tests/unit/driver/diagnostic/complaints.hpp"
-#include "tests/unit/driver/diagnostic/scratch_folder.hpp"
+#include "tests/support/environment_variable.hpp"
+#include "tests/support/scratch_folder.hpp"
 
 using namespace morgana::driver;
 using morgana::driver::test::complaints;
-using morgana::driver::test::environment_variable;
-using morgana::driver::test::scratch_folder;
+using morgana::test::environment_variable;
+using morgana::test::scratch_folder;
 
 namespace {
 

@@ -13,24 +13,24 @@ using namespace requirements_test;
 namespace {
 
 struct workshop {
-  temporary_folder folder;
+  scratch_folder folder;
   requirement_input input;
 
   workshop() {
-    std::filesystem::create_directories(folder.path / "app");
+    std::filesystem::create_directories(folder.path() / "app");
     write("app/unikernel.hpp", "#include <morgana/app.hpp>\n#include \"needs.hpp\"\n");
     write("app/needs.hpp", "inline morgana::task<> start(morgana::console auto& out);\n");
-    write("reader", fmt::format("#!/bin/sh\necho run >> '{}'\nexec '{}'\n", (folder.path / "runs").string(),
+    write("reader", fmt::format("#!/bin/sh\necho run >> '{}'\nexec '{}'\n", (folder.path() / "runs").string(),
                                 default_reader().string()));
-    std::filesystem::permissions(folder.path / "reader", std::filesystem::perms::owner_all);
+    std::filesystem::permissions(folder.path() / "reader", std::filesystem::perms::owner_all);
     input = input_of("simple");
-    input.entry = folder.path / "app/unikernel.hpp";
-    input.cache = folder.path / "cache";
-    input.reader = folder.path / "reader";
+    input.entry = folder.path() / "app/unikernel.hpp";
+    input.cache = folder.path() / "cache";
+    input.reader = folder.path() / "reader";
   }
 
   void write(std::string const& name, std::string_view text) const {
-    std::ofstream(folder.path / name, std::ios::binary) << text;
+    std::ofstream(folder.path() / name, std::ios::binary) << text;
   }
 
   /// The concept of the only device; runs the reader when the cache has no answer.
@@ -41,7 +41,7 @@ struct workshop {
   }
 
   std::size_t runs() const {
-    std::ifstream file(folder.path / "runs");
+    std::ifstream file(folder.path() / "runs");
     std::size_t count = 0;
     for (std::string line; std::getline(file, line);) ++count;
     return count;
@@ -82,7 +82,7 @@ TEST_CASE("without a cache folder every reading asks") {
 TEST_CASE("a changed header that the entry point includes is read again") {
   workshop shop;
   bool const old = GENERATE(false, true);
-  if (old) age(shop.folder.path / "app/needs.hpp");
+  if (old) age(shop.folder.path() / "app/needs.hpp");
   CHECK(shop.read() == "console");
   shop.write("app/needs.hpp", "inline morgana::task<> start(morgana::net::stack auto& n);\n");
   CHECK(shop.read() == "net::stack");
@@ -92,7 +92,7 @@ TEST_CASE("a changed header that the entry point includes is read again") {
 TEST_CASE("a change of equal length right after the first reading is seen") {
   workshop shop;
   CHECK(shop.read() == "console");
-  auto const file = shop.folder.path / "app/needs.hpp";
+  auto const file = shop.folder.path() / "app/needs.hpp";
   auto const time = std::filesystem::last_write_time(file);
   shop.write("app/needs.hpp", "inline morgana::task<> start(morgana::console auto& abc);\n");
   // A file system with coarse times would show the same one.
@@ -102,9 +102,9 @@ TEST_CASE("a change of equal length right after the first reading is seen") {
 
 TEST_CASE("a header that was only touched is not read again") {
   workshop shop;
-  age(shop.folder.path / "app/needs.hpp");
+  age(shop.folder.path() / "app/needs.hpp");
   CHECK(shop.read() == "console");
-  std::filesystem::last_write_time(shop.folder.path / "app/needs.hpp",
+  std::filesystem::last_write_time(shop.folder.path() / "app/needs.hpp",
                                    std::filesystem::file_time_type::clock::now());
   CHECK(shop.read() == "console");
   CHECK(shop.runs() == 1);
@@ -113,7 +113,7 @@ TEST_CASE("a header that was only touched is not read again") {
 TEST_CASE("a header that is gone is not answered for") {
   workshop shop;
   CHECK(shop.read() == "console");
-  std::filesystem::remove(shop.folder.path / "app/needs.hpp");
+  std::filesystem::remove(shop.folder.path() / "app/needs.hpp");
   CHECK(shop.read().find("file not found") != std::string::npos);
 }
 
@@ -194,12 +194,12 @@ TEST_CASE("a cache that cannot be written costs nothing but time") {
 }
 
 TEST_CASE("the cache keeps a bounded number of entries") {
-  temporary_folder folder;
+  scratch_folder folder;
   auto const started = std::chrono::system_clock::now();
   for (std::size_t i = 0; i < cache_entries_max + 20; ++i) {
-    store_answer(folder.path, fmt::format("key {}", i), {}, started, "answer");
+    store_answer(folder.path(), fmt::format("key {}", i), {}, started, "answer");
   }
-  auto const entries = std::filesystem::directory_iterator(folder.path);
+  auto const entries = std::filesystem::directory_iterator(folder.path());
   CHECK(static_cast<std::size_t>(std::distance(begin(entries), end(entries))) == cache_entries_max);
 }
 
@@ -209,7 +209,7 @@ TEST_CASE("option structs are cached without the entry point") {
       {"net::direct_stack_options", "morgana/net/direct_stack.hpp"}};
   auto const first = shown(read_option_structs(shop.input, queries));
   CHECK(first.find("--mtu") != std::string::npos);
-  shop.input.entry = shop.folder.path / "elsewhere.hpp";
+  shop.input.entry = shop.folder.path() / "elsewhere.hpp";
   CHECK(shown(read_option_structs(shop.input, queries)) == first);
   CHECK(shop.runs() == 1);
 }

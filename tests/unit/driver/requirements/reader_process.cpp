@@ -12,8 +12,8 @@ using namespace requirements_test;
 namespace {
 
 struct script {
-  temporary_folder folder;
-  std::filesystem::path path = folder.path / "reader";
+  scratch_folder folder;
+  std::filesystem::path path = folder.path() / "reader";
 
   explicit script(std::string_view text) {
     std::ofstream(path) << "#!/bin/sh\n" << text << '\n';
@@ -93,9 +93,9 @@ TEST_CASE("an entry point that does not exist is named") {
 }
 
 TEST_CASE("endless templates and constants end in clang's own error") {
-  temporary_folder folder;
+  scratch_folder folder;
   auto input = input_of("simple");
-  input.entry = folder.path / "unikernel.hpp";
+  input.entry = folder.path() / "unikernel.hpp";
   std::string text = "#include <morgana/app.hpp>\n";
   SECTION("templates") {
     text +=

@@ -2,15 +2,14 @@
 #pragma once
 
 #include <fmt/format.h>
-#include <stdlib.h>
 
 #include <filesystem>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "morgana/driver/requirements.hpp"
+#include "tests/support/scratch_folder.hpp"
 
 namespace requirements_test {
 
@@ -20,22 +19,7 @@ inline morgana::driver::requirement_input input_of(std::string const& app) {
   return {.entry = data / "apps" / (app + ".hpp"), .include = {data / "include"}, .flags = {}, .cache = {}};
 }
 
-/// A new folder that goes away with everything in it.
-struct temporary_folder {
-  std::filesystem::path path;
-
-  temporary_folder() {
-    auto name = (std::filesystem::temp_directory_path() / "morgana-test-XXXXXX").string();
-    if (!::mkdtemp(name.data())) throw std::runtime_error("cannot make a temporary folder");
-    path = name;
-  }
-  temporary_folder(temporary_folder const&) = delete;
-  temporary_folder& operator=(temporary_folder const&) = delete;
-  ~temporary_folder() {
-    std::error_code error;
-    std::filesystem::remove_all(path, error);
-  }
-};
+using morgana::test::scratch_folder;
 
 inline std::string shown(morgana::driver::diagnostics const& all) {
   std::ostringstream out;

@@ -7,23 +7,16 @@
 
 #include "morgana/driver/scaffold_plugin.hpp"
 #include "morgana/driver/target.hpp"
+#include "tests/support/scratch_folder.hpp"
 
 using namespace morgana::driver;
+using morgana::test::scratch_folder;
 using Catch::Matchers::Contains;
 namespace fs = std::filesystem;
 
 namespace {
 
 fs::path const templates = fs::path(MORGANA_SOURCE) / "plugins/template";
-
-struct scratch_folder {
-  scratch_folder() {
-    std::string pattern = fs::temp_directory_path() / "morgana-scaffold-XXXXXX";
-    path = ::mkdtemp(pattern.data());
-  }
-  ~scratch_folder() { fs::remove_all(path); }
-  fs::path path;
-};
 
 std::string text_of(std::vector<scaffold_file> const& files, fs::path const& path) {
   for (auto const& file : files) {
@@ -54,7 +47,7 @@ TEST_CASE("a scaffold has a description, guest code, a runner and a build, and n
 
 TEST_CASE("the driver reads a scaffold's description and its devices") {
   scratch_folder const scratch;
-  auto const folder = scratch.path / "sun-4";
+  auto const folder = scratch.path() / "sun-4";
   auto const files = plugin_scaffold("sun-4", templates);
   REQUIRE(files);
   REQUIRE(write_scaffold(*files, folder));
@@ -69,18 +62,18 @@ TEST_CASE("the driver reads a scaffold's description and its devices") {
 
 TEST_CASE("a folder that holds something is left alone") {
   scratch_folder const scratch;
-  std::ofstream(scratch.path / "mine") << "mine";
-  auto const written = write_scaffold({{"a", "text"}}, scratch.path);
+  std::ofstream(scratch.path() / "mine") << "mine";
+  auto const written = write_scaffold({{"a", "text"}}, scratch.path());
   REQUIRE(!written);
   CHECK(written.error().front().code == "folder-exists");
-  CHECK(!fs::exists(scratch.path / "a"));
+  CHECK(!fs::exists(scratch.path() / "a"));
 }
 
 TEST_CASE("an empty folder is filled") {
   scratch_folder const scratch;
-  REQUIRE(write_scaffold({{"deep/a", "text"}}, scratch.path));
+  REQUIRE(write_scaffold({{"deep/a", "text"}}, scratch.path()));
   std::stringstream text;
-  text << std::ifstream(scratch.path / "deep/a").rdbuf();
+  text << std::ifstream(scratch.path() / "deep/a").rdbuf();
   CHECK(text.str() == "text");
 }
 

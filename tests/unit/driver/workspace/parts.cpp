@@ -1,5 +1,3 @@
-#include <stdlib.h>
-
 #include <catch2/catch.hpp>
 #include <fstream>
 
@@ -7,27 +5,13 @@
 #include "workspace/compiler_output.hpp"
 #include "workspace/image_map.hpp"
 #include "workspace/state.hpp"
+#include "tests/support/scratch_folder.hpp"
 
 using namespace morgana::driver;
+using morgana::test::scratch_folder;
 namespace fs = std::filesystem;
 
 namespace {
-
-struct scratch {
-  scratch() {
-    char name[] = "/tmp/morgana-workspace-XXXXXX";
-    folder = ::mkdtemp(name);
-  }
-  ~scratch() {
-    std::error_code ignored;
-    fs::remove_all(folder, ignored);
-  }
-  void write(std::string const& name, std::string const& text) const {
-    fs::create_directories((folder / name).parent_path());
-    std::ofstream(folder / name) << text;
-  }
-  fs::path folder;
-};
 
 std::vector<std::string> filtered(std::vector<std::string> const& lines) {
   compiler_output filter("/home/me/app", "/home/me/app/build/unix", "/home/me/app");
@@ -75,10 +59,10 @@ TEST_CASE("an application elsewhere keeps its full name") {
 }
 
 TEST_CASE("a stamp changes with a file's content, and with which files there are") {
-  scratch here;
+  scratch_folder const here;
   here.write("a.hpp", "1");
   here.write("b.txt", "1");
-  watched_tree tree{.root = here.folder, .extensions = {".hpp"}};
+  watched_tree tree{.root = here.path(), .extensions = {".hpp"}};
   auto const first = stamp_of(tree);
   here.write("b.txt", "22");
   CHECK(stamp_of(tree) == first);
@@ -87,15 +71,15 @@ TEST_CASE("a stamp changes with a file's content, and with which files there are
   CHECK(second != first);
   here.write("sub/c.hpp", "1");
   CHECK(stamp_of(tree) != second);
-  fs::remove_all(here.folder / "sub");
+  fs::remove_all(here.path() / "sub");
   CHECK(stamp_of(tree) == second);
 }
 
 TEST_CASE("where only names count, content does not") {
-  scratch here;
+  scratch_folder const here;
   here.write("a.cpp", "1");
   watched_tree const tree{
-      .root = here.folder, .extensions = {".cpp"}, .skip = {here.folder / "build"}, .names_only = true};
+      .root = here.path(), .extensions = {".cpp"}, .skip = {here.path() / "build"}, .names_only = true};
   auto const first = stamp_of(tree);
   here.write("a.cpp", "22");
   here.write("build/x.cpp", "");
@@ -105,7 +89,7 @@ TEST_CASE("where only names count, content does not") {
 }
 
 TEST_CASE("a state that was written is read again; a broken one is as if there were none") {
-  scratch here;
+  scratch_folder const here;
   workspace_state state{.target = "unix",
                         .options = {{"port", "80"}},
                         .name = "app",
@@ -113,11 +97,11 @@ TEST_CASE("a state that was written is read again; a broken one is as if there w
                         .artefacts = {{"image", "app"}},
                         .budgets = {{"image", "1024"}},
                         .settings = {{"memory", "64 MiB"}},
-                        .packages = {here.folder / "store/part-1-key"},
-                        .watched = {{.root = here.folder / "file", .extensions = {}, .skip = {}}}};
+                        .packages = {here.path() / "store/part-1-key"},
+                        .watched = {{.root = here.path() / "file", .extensions = {}, .skip = {}}}};
   state.watched[0].stamp = stamp_of(state.watched[0]);
   here.write("morgana.json", to_text(state));
-  auto const read = read_state(here.folder);
+  auto const read = read_state(here.path());
   REQUIRE(read);
   CHECK(read->options == state.options);
   CHECK(read->budgets == state.budgets);
@@ -129,9 +113,9 @@ TEST_CASE("a state that was written is read again; a broken one is as if there w
   here.write("file", "now there");
   CHECK(!is_current(*read));
   here.write("morgana.json", "{\"schema\": 1}");
-  CHECK(!read_state(here.folder));
+  CHECK(!read_state(here.path()));
   here.write("morgana.json", "{");
-  CHECK(!read_state(here.folder));
+  CHECK(!read_state(here.path()));
 }
 
 TEST_CASE("pieces of the map sum up to the sections, and know their owners") {

@@ -4,22 +4,13 @@
 #include <string>
 
 #include "fake_platform.hpp"
+#include "mark.hpp"
 #include "morgana/core/event.hpp"
 
 using namespace morgana;
 using namespace morgana::test;
 
 namespace {
-
-/// Writes a letter when it is destroyed, so that a test sees when a frame went.
-struct mark {
-  mark(std::string& into, char letter) : into_(&into), letter_(letter) {}
-  mark(mark const&) = delete;
-  mark& operator=(mark const&) = delete;
-  ~mark() { *into_ += letter_; }
-  std::string* into_;
-  char letter_;
-};
 
 task<int> after_sleep(duration length, int value) {
   co_await sleep_for(length);

@@ -4,21 +4,13 @@
 #include <string>
 
 #include "fake_platform.hpp"
+#include "mark.hpp"
 #include "morgana/core/event.hpp"
 
 using namespace morgana;
 using namespace morgana::test;
 
 namespace {
-
-struct mark {
-  mark(std::string& into, char letter) : into_(&into), letter_(letter) {}
-  mark(mark const&) = delete;
-  mark& operator=(mark const&) = delete;
-  ~mark() { *into_ += letter_; }
-  std::string* into_;
-  char letter_;
-};
 
 task<void> sleeper(duration length, std::string& trace, char letter) {
   mark const gone(trace, letter);
