@@ -8,7 +8,8 @@ from support import BUILD_SECONDS, MORGANA, ROOT, Process
 from test_plugins import Board
 
 BUILD = MORGANA.parents[1]
-DATA = ["runtime", "targets", "packages", "conformance", "plugins/unix", "plugins/template"]
+DATA = ["runtime", "targets", "packages", "conformance", "plugins/unix", "plugins/sim", "plugins/template"]
+PROGRAMS = ["morgana-requirements", "unix-runner", "sim-runner", "sim-host"]
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def names_in(file, scratch):
 @pytest.mark.parametrize("folder", DATA)
 def test_an_installation_has_the_layout_of_the_build_folder(prefix, folder):
     wanted = files_below((BUILD / "share/morgana" / folder).resolve())
-    if folder == "plugins/unix":
+    if folder in ("plugins/unix", "plugins/sim"):
         wanted = {name for name in wanted if name.endswith(".toml")}     # the rest is the runner's source
     assert wanted and files_below(prefix / "share/morgana" / folder) == wanted
 
@@ -57,7 +58,7 @@ def test_an_installation_holds_nothing_else(prefix):
     assert {name for name in names if pathlib.Path(name).name == "CMakeLists.txt" or "/." in name} == set()
     kept = tuple(f"share/morgana/{folder}/" for folder in DATA) + ("include/morgana/plugin/", "lib/cmake/Morgana/")
     assert {name for name in names if not name.startswith(kept)} == {
-        "bin/morgana", "libexec/morgana/morgana-requirements", "libexec/morgana/unix-runner"}
+        "bin/morgana", *(f"libexec/morgana/{program}" for program in PROGRAMS)}
 
 
 def test_an_installation_names_no_folder_of_the_build(prefix, tmp_path):
