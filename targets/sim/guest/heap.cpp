@@ -1,10 +1,5 @@
 // The heap: malloc and its family in the arena that the simulator gave, so that killing a host frees all it
 // had and the same seed gives the same addresses.
-//
-// Two-level segregated fit (Masmano, Ripoll, Crespo and Real, ECRTS 2004): free blocks stand in lists by size
-// class, 16 classes in each power of two; two levels of bitmaps find a list that holds a block large enough.
-// Every operation is bounded, neighbours are joined at once, and a block costs 16 bytes. Memory is touched
-// only as it is handed out, from low addresses on.
 #include <bit>
 #include <cerrno>
 #include <cstddef>
@@ -13,231 +8,18 @@
 #include <cstring>
 
 #include "host.hpp"
-#include "morgana/core/platform.hpp"
+#include "morgana/core/segregated_heap.hpp"
 
 namespace morgana::sim {
 namespace {
 
-constexpr std::size_t alignment = 16;
-constexpr std::size_t header_bytes = 16;
-constexpr std::size_t payload_bytes_min = 16;
-constexpr unsigned second_bits = 4;
-constexpr unsigned classes = 1u << second_bits;
-/// Below this size each class is one size: 16, 32, ... 240.
-constexpr std::size_t small_bytes = alignment * classes;
-constexpr unsigned small_bits = 8;
-constexpr unsigned levels = 40;
-
-constexpr std::size_t is_free = 1;
-
-/// In front of every payload. The blocks of the arena are gapless; the last one has size 0 and is in use.
-struct block {
-  std::size_t size_and_state;  ///< of the payload; a multiple of 16, and is_free
-  block* below;                ///< the block before this one in memory
-  block* next;                 ///< of a free one only: in its list
-  block* previous;
-
-  [[nodiscard]] std::size_t size() const { return size_and_state & ~(alignment - 1); }
-  [[nodiscard]] bool free() const { return (size_and_state & is_free) != 0; }
-  [[nodiscard]] std::byte* payload() { return reinterpret_cast<std::byte*>(this) + header_bytes; }
-  [[nodiscard]] block* above() { return reinterpret_cast<block*>(payload() + size()); }
-  [[nodiscard]] static block* of(void* payload) {
-    return reinterpret_cast<block*>(static_cast<std::byte*>(payload) - header_bytes);
-  }
-};
-
-struct size_class {
-  unsigned level, second;
-};
-
-size_class class_of(std::size_t size) {
-  if (size < small_bytes) return {.level = 0, .second = static_cast<unsigned>(size / alignment)};
-  auto const width = static_cast<unsigned>(std::bit_width(size));
-  return {.level = width - small_bits,
-          .second = static_cast<unsigned>(size >> (width - 1 - second_bits)) & (classes - 1)};
-}
-
-/// The smallest class whose every block has `size`.
-size_class class_for(std::size_t size) {
-  if (size >= small_bytes) {
-    auto const width = static_cast<unsigned>(std::bit_width(size));
-    size += (std::size_t{1} << (width - 1 - second_bits)) - 1;
-  }
-  return class_of(size);
-}
-
-class heap {
- public:
-  void start(void* arena, std::size_t bytes, morgana_sim_usage* usage) {
-    bytes &= ~(alignment - 1);
-    limit_ = bytes;
-    usage_ = usage;
-    auto* const first = static_cast<block*>(arena);
-    first->below = nullptr;
-    first->size_and_state = bytes - 2 * header_bytes;
-    auto* const last = first->above();
-    last->size_and_state = 0;
-    last->below = first;
-    insert(first);
-  }
-
-  [[nodiscard]] std::size_t limit() const { return limit_; }
-
-  void* take(std::size_t bytes) {
-    if (bytes > limit_) return nullptr;
-    auto const size =
-        bytes < payload_bytes_min ? payload_bytes_min : (bytes + alignment - 1) & ~(alignment - 1);
-    auto* const found = find(class_for(size));
-    if (found == nullptr) return nullptr;
-    remove(found);
-    cut(found, size);
-    count(found->size() + header_bytes);
-    return found->payload();
-  }
-
-  /// A block whose payload begins at a multiple of `align`, a power of two.
-  void* take_aligned(std::size_t align, std::size_t bytes) {
-    if (align <= alignment) return take(bytes);
-    if (align > limit_ || bytes > limit_) return nullptr;
-    auto* const raw = static_cast<std::byte*>(take(bytes + align + header_bytes + payload_bytes_min));
-    if (raw == nullptr) return nullptr;
-    auto* const whole = block::of(raw);
-    if (reinterpret_cast<std::uintptr_t>(raw) % align != 0) {
-      // Room in front for a block of its own, which is then free.
-      auto const least = reinterpret_cast<std::uintptr_t>(raw) + header_bytes + payload_bytes_min;
-      auto* const place = raw + ((least + align - 1) / align * align - reinterpret_cast<std::uintptr_t>(raw));
-      auto* const aligned = block::of(place);
-      aligned->below = whole;
-      aligned->size_and_state = whole->size() - static_cast<std::size_t>(place - raw);
-      aligned->above()->below = aligned;
-      whole->size_and_state = static_cast<std::size_t>(place - raw) - header_bytes;
-      give(raw);
-      trim(aligned, bytes);
-      return place;
-    }
-    trim(whole, bytes);
-    return raw;
-  }
-
-  void give(void* payload) {
-    auto* one = block::of(payload);
-    if (one->free()) {
-      platform::crash(platform::crash_reason::assertion, "free() of memory that is free already");
-    }
-    usage_->used_bytes -= one->size() + header_bytes;
-    insert(join(one));
-  }
-
-  /// Grows or shrinks in place; false when there is no room above.
-  bool resize(void* payload, std::size_t bytes) {
-    auto* const one = block::of(payload);
-    if (bytes > limit_) return false;
-    auto const size =
-        bytes < payload_bytes_min ? payload_bytes_min : (bytes + alignment - 1) & ~(alignment - 1);
-    if (one->size() < size) {
-      auto* const above = one->above();
-      if (!above->free() || one->size() + header_bytes + above->size() < size) return false;
-      remove(above);
-      auto const before = one->size();
-      one->size_and_state = one->size() + header_bytes + above->size();
-      one->above()->below = one;
-      count(one->size() - before);
-    }
-    trim(one, size);
-    return true;
-  }
-
- private:
-  void count(std::size_t bytes) {
-    usage_->used_bytes += bytes;
-    if (usage_->used_bytes > usage_->peak_bytes) usage_->peak_bytes = usage_->used_bytes;
-  }
-
-  block* find(size_class wanted) {
-    if (wanted.level >= levels) return nullptr;
-    auto seconds = second_map_[wanted.level] & (~0u << wanted.second);
-    if (seconds == 0) {
-      auto const above =
-          wanted.level + 1 >= levels ? 0 : first_map_ & (~std::uint64_t{0} << (wanted.level + 1));
-      if (above == 0) return nullptr;
-      wanted.level = static_cast<unsigned>(std::countr_zero(above));
-      seconds = second_map_[wanted.level];
-    }
-    return lists_[wanted.level][std::countr_zero(seconds)];
-  }
-
-  void insert(block* one) {
-    auto const [level, second] = class_of(one->size());
-    one->size_and_state |= is_free;
-    one->previous = nullptr;
-    one->next = lists_[level][second];
-    if (one->next != nullptr) one->next->previous = one;
-    lists_[level][second] = one;
-    second_map_[level] |= 1u << second;
-    first_map_ |= std::uint64_t{1} << level;
-  }
-
-  void remove(block* one) {
-    auto const [level, second] = class_of(one->size());
-    one->size_and_state &= ~is_free;
-    if (one->next != nullptr) one->next->previous = one->previous;
-    if (one->previous != nullptr) {
-      one->previous->next = one->next;
-      return;
-    }
-    lists_[level][second] = one->next;
-    if (one->next != nullptr) return;
-    second_map_[level] &= ~(1u << second);
-    if (second_map_[level] == 0) first_map_ &= ~(std::uint64_t{1} << level);
-  }
-
-  /// Joins a block that stands in no list with its free neighbours.
-  block* join(block* one) {
-    if (auto* const below = one->below; below != nullptr && below->free()) {
-      remove(below);
-      below->size_and_state = below->size() + header_bytes + one->size();
-      one = below;
-    }
-    if (auto* const above = one->above(); above->free()) {
-      remove(above);
-      one->size_and_state = one->size() + header_bytes + above->size();
-    }
-    one->above()->below = one;
-    return one;
-  }
-
-  /// Keeps `size` of a block; what is left, if a block fits there, becomes free. Gives how much that was.
-  std::size_t cut(block* one, std::size_t size) {
-    auto const left = one->size() - size;
-    if (left < header_bytes + payload_bytes_min) return 0;
-    one->size_and_state = size;
-    auto* const rest = one->above();
-    rest->below = one;
-    rest->size_and_state = left - header_bytes;
-    rest->above()->below = rest;
-    insert(join(rest));
-    return left;
-  }
-
-  void trim(block* one, std::size_t bytes) {
-    auto const size =
-        bytes < payload_bytes_min ? payload_bytes_min : (bytes + alignment - 1) & ~(alignment - 1);
-    usage_->used_bytes -= cut(one, size);
-  }
-
-  std::size_t limit_ = 0;
-  morgana_sim_usage* usage_ = nullptr;
-  std::uint64_t first_map_ = 0;
-  unsigned second_map_[levels]{};
-  block* lists_[levels][classes]{};
-};
-
-constinit heap arena;
+constinit segregated_heap<morgana_sim_usage> arena;
 
 }  // namespace
 
 void start_heap(void* memory, std::size_t bytes, morgana_sim_usage* usage) {
-  arena.start(memory, bytes, usage);
+  arena.start(usage);
+  arena.add(memory, bytes);
 }
 std::size_t heap_limit_bytes() {
   return arena.limit();
@@ -274,7 +56,7 @@ MORGANA_HEAP_FUNCTION void* realloc(void* memory, std::size_t bytes) {
   if (morgana::sim::arena.resize(memory, bytes)) return memory;
   auto* const moved = malloc(bytes);
   if (moved == nullptr) return nullptr;
-  auto const before = morgana::sim::block::of(memory)->size();
+  auto const before = morgana::sim::arena.size_of(memory);
   std::memcpy(moved, memory, before < bytes ? before : bytes);
   free(memory);
   return moved;
@@ -303,7 +85,7 @@ MORGANA_HEAP_FUNCTION int posix_memalign(void** into, std::size_t align, std::si
 }
 
 MORGANA_HEAP_FUNCTION std::size_t malloc_usable_size(void* memory) {
-  return memory == nullptr ? 0 : morgana::sim::block::of(memory)->size();
+  return memory == nullptr ? 0 : morgana::sim::arena.size_of(memory);
 }
 
 MORGANA_HEAP_FUNCTION char* strdup(char const* text) {

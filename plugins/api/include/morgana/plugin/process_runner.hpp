@@ -160,6 +160,18 @@ class process_runner {
     return 0;
   }
 
+ protected:
+  /// Asks the guest for an orderly end: by default by SIGTERM. An emulator has another way to tell its guest.
+  virtual void request_stop() {
+    kill_guest(SIGTERM);
+    kill_guest(SIGCONT);
+  }
+
+  void kill_guest(int signal) const {
+    if (pid_ < 0 || ended_) return;
+    ::kill(-pid_, signal);
+  }
+
  private:
   void turn() {
     pollfd waits[4];
@@ -190,8 +202,7 @@ class process_runner {
     if (pid_ < 0) return refuse("`" + type + "` came before `start`");
     if (type == "input") return take_input(message);
     if (type == "stop") {
-      kill_guest(SIGTERM);
-      kill_guest(SIGCONT);
+      request_stop();
     } else if (type == "kill") {
       kill_requested_ = true;
       kill_guest(SIGKILL);
@@ -357,11 +368,6 @@ class process_runner {
     if (!ended_ || console_ >= 0 || over_) return;
     connection_->send_exit(classify({wait_status_, kill_requested_, report_.report()}));
     over_ = true;
-  }
-
-  void kill_guest(int signal) const {
-    if (pid_ < 0 || ended_) return;
-    ::kill(-pid_, signal);
   }
 
   static void close_one(int& descriptor) {

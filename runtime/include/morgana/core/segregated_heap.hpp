@@ -1,0 +1,259 @@
+// A heap in memory that its owner gives it: what malloc is made of on targets that have no system below them.
+//
+// Two-level segregated fit (Masmano, Ripoll, Crespo and Real, ECRTS 2004): free blocks stand in lists by size
+// class, 16 classes in each power of two; two levels of bitmaps find a list that holds a block large enough.
+// Every operation is bounded, neighbours are joined at once, and a block costs 16 bytes. Memory is touched
+// only as it is handed out, from low addresses on.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "morgana/core/platform.hpp"
+
+namespace morgana {
+
+namespace segregated_heap_detail {
+
+inline constexpr std::size_t alignment = 16;
+inline constexpr std::size_t header_bytes = 16;
+inline constexpr std::size_t payload_bytes_min = 16;
+inline constexpr unsigned second_bits = 4;
+inline constexpr unsigned classes = 1u << second_bits;
+/// Below this size each class is one size: 16, 32, ... 240.
+inline constexpr std::size_t small_bytes = alignment * classes;
+inline constexpr unsigned small_bits = 8;
+inline constexpr unsigned levels = 40;
+
+inline constexpr std::size_t is_free = 1;
+
+/// In front of every payload. The blocks of the arena are gapless; the last one has size 0 and is in use.
+struct block {
+  std::size_t size_and_state;  ///< of the payload; a multiple of 16, and is_free
+  block* below;                ///< the block before this one in memory
+  block* next;                 ///< of a free one only: in its list
+  block* previous;
+
+  [[nodiscard]] std::size_t size() const { return size_and_state & ~(alignment - 1); }
+  [[nodiscard]] bool free() const { return (size_and_state & is_free) != 0; }
+  [[nodiscard]] std::byte* payload() { return reinterpret_cast<std::byte*>(this) + header_bytes; }
+  [[nodiscard]] block* above() { return reinterpret_cast<block*>(payload() + size()); }
+  [[nodiscard]] static block* of(void* payload) {
+    return reinterpret_cast<block*>(static_cast<std::byte*>(payload) - header_bytes);
+  }
+};
+
+struct size_class {
+  unsigned level, second;
+};
+
+inline size_class class_of(std::size_t size) {
+  if (size < small_bytes) return {.level = 0, .second = static_cast<unsigned>(size / alignment)};
+  auto const width = static_cast<unsigned>(std::bit_width(size));
+  return {.level = width - small_bits,
+          .second = static_cast<unsigned>(size >> (width - 1 - second_bits)) & (classes - 1)};
+}
+
+/// The smallest class whose every block has `size`.
+inline size_class class_for(std::size_t size) {
+  if (size >= small_bytes) {
+    auto const width = static_cast<unsigned>(std::bit_width(size));
+    size += (std::size_t{1} << (width - 1 - second_bits)) - 1;
+  }
+  return class_of(size);
+}
+
+}  // namespace segregated_heap_detail
+
+/// `Usage` has members used_bytes and peak_bytes, which the heap keeps up to date for whoever watches.
+template <class Usage>
+class segregated_heap {
+ public:
+  static constexpr std::size_t alignment = segregated_heap_detail::alignment;
+  using block = segregated_heap_detail::block;
+
+  constexpr segregated_heap() = default;
+  segregated_heap(segregated_heap const&) = delete;
+  segregated_heap& operator=(segregated_heap const&) = delete;
+
+  /// `usage` lives as long as the heap.
+  void start(Usage* usage) { usage_ = usage; }
+
+  /// Adds memory: aligned to 16 bytes, 64 bytes or more, and next to none that was added before.
+  void add(void* arena, std::size_t bytes) {
+    bytes &= ~(alignment - 1);
+    limit_ += bytes;
+    auto* const first = static_cast<block*>(arena);
+    first->below = nullptr;
+    first->size_and_state = bytes - 2 * header_bytes;
+    auto* const last = first->above();
+    last->size_and_state = 0;
+    last->below = first;
+    insert(first);
+  }
+
+  /// All memory that was added.
+  [[nodiscard]] std::size_t limit() const { return limit_; }
+
+  /// Null when no free block is large enough.
+  [[nodiscard]] void* take(std::size_t bytes) {
+    if (bytes > limit_) return nullptr;
+    auto const size =
+        bytes < payload_bytes_min ? payload_bytes_min : (bytes + alignment - 1) & ~(alignment - 1);
+    auto* const found = find(segregated_heap_detail::class_for(size));
+    if (found == nullptr) return nullptr;
+    remove(found);
+    cut(found, size);
+    count(found->size() + header_bytes);
+    return found->payload();
+  }
+
+  /// A block whose payload begins at a multiple of `align`, a power of two.
+  [[nodiscard]] void* take_aligned(std::size_t align, std::size_t bytes) {
+    if (align <= alignment) return take(bytes);
+    if (align > limit_ || bytes > limit_) return nullptr;
+    auto* const raw = static_cast<std::byte*>(take(bytes + align + header_bytes + payload_bytes_min));
+    if (raw == nullptr) return nullptr;
+    auto* const whole = block::of(raw);
+    if (reinterpret_cast<std::uintptr_t>(raw) % align != 0) {
+      // Room in front for a block of its own, which is then free.
+      auto const least = reinterpret_cast<std::uintptr_t>(raw) + header_bytes + payload_bytes_min;
+      auto* const place = raw + ((least + align - 1) / align * align - reinterpret_cast<std::uintptr_t>(raw));
+      auto* const aligned = block::of(place);
+      aligned->below = whole;
+      aligned->size_and_state = whole->size() - static_cast<std::size_t>(place - raw);
+      aligned->above()->below = aligned;
+      whole->size_and_state = static_cast<std::size_t>(place - raw) - header_bytes;
+      give(raw);
+      trim(aligned, bytes);
+      return place;
+    }
+    trim(whole, bytes);
+    return raw;
+  }
+
+  /// Takes a block back; platform::crash() when it is free already.
+  void give(void* payload) {
+    auto* one = block::of(payload);
+    if (one->free()) {
+      platform::crash(platform::crash_reason::assertion, "free() of memory that is free already");
+    }
+    usage_->used_bytes -= one->size() + header_bytes;
+    insert(join(one));
+  }
+
+  /// What a block can hold, which may be more than was asked for.
+  [[nodiscard]] static std::size_t size_of(void* payload) { return block::of(payload)->size(); }
+
+  /// Grows or shrinks in place; false when there is no room above.
+  [[nodiscard]] bool resize(void* payload, std::size_t bytes) {
+    auto* const one = block::of(payload);
+    if (bytes > limit_) return false;
+    auto const size =
+        bytes < payload_bytes_min ? payload_bytes_min : (bytes + alignment - 1) & ~(alignment - 1);
+    if (one->size() < size) {
+      auto* const above = one->above();
+      if (!above->free() || one->size() + header_bytes + above->size() < size) return false;
+      remove(above);
+      auto const before = one->size();
+      one->size_and_state = one->size() + header_bytes + above->size();
+      one->above()->below = one;
+      count(one->size() - before);
+    }
+    trim(one, size);
+    return true;
+  }
+
+ private:
+  static constexpr auto header_bytes = segregated_heap_detail::header_bytes;
+  static constexpr auto payload_bytes_min = segregated_heap_detail::payload_bytes_min;
+  static constexpr auto levels = segregated_heap_detail::levels;
+  static constexpr auto classes = segregated_heap_detail::classes;
+  static constexpr auto is_free = segregated_heap_detail::is_free;
+
+  void count(std::size_t bytes) {
+    usage_->used_bytes += bytes;
+    if (usage_->used_bytes > usage_->peak_bytes) usage_->peak_bytes = usage_->used_bytes;
+  }
+
+  [[nodiscard]] block* find(segregated_heap_detail::size_class wanted) {
+    if (wanted.level >= levels) return nullptr;
+    auto seconds = second_map_[wanted.level] & (~0u << wanted.second);
+    if (seconds == 0) {
+      auto const above =
+          wanted.level + 1 >= levels ? 0 : first_map_ & (~std::uint64_t{0} << (wanted.level + 1));
+      if (above == 0) return nullptr;
+      wanted.level = static_cast<unsigned>(std::countr_zero(above));
+      seconds = second_map_[wanted.level];
+    }
+    return lists_[wanted.level][std::countr_zero(seconds)];
+  }
+
+  void insert(block* one) {
+    auto const [level, second] = segregated_heap_detail::class_of(one->size());
+    one->size_and_state |= is_free;
+    one->previous = nullptr;
+    one->next = lists_[level][second];
+    if (one->next != nullptr) one->next->previous = one;
+    lists_[level][second] = one;
+    second_map_[level] |= 1u << second;
+    first_map_ |= std::uint64_t{1} << level;
+  }
+
+  void remove(block* one) {
+    auto const [level, second] = segregated_heap_detail::class_of(one->size());
+    one->size_and_state &= ~is_free;
+    if (one->next != nullptr) one->next->previous = one->previous;
+    if (one->previous != nullptr) {
+      one->previous->next = one->next;
+      return;
+    }
+    lists_[level][second] = one->next;
+    if (one->next != nullptr) return;
+    second_map_[level] &= ~(1u << second);
+    if (second_map_[level] == 0) first_map_ &= ~(std::uint64_t{1} << level);
+  }
+
+  /// Joins a block that stands in no list with its free neighbours.
+  block* join(block* one) {
+    if (auto* const below = one->below; below != nullptr && below->free()) {
+      remove(below);
+      below->size_and_state = below->size() + header_bytes + one->size();
+      one = below;
+    }
+    if (auto* const above = one->above(); above->free()) {
+      remove(above);
+      one->size_and_state = one->size() + header_bytes + above->size();
+    }
+    one->above()->below = one;
+    return one;
+  }
+
+  /// Keeps `size` of a block; what is left, if a block fits there, becomes free. Gives how much that was.
+  std::size_t cut(block* one, std::size_t size) {
+    auto const left = one->size() - size;
+    if (left < header_bytes + payload_bytes_min) return 0;
+    one->size_and_state = size;
+    auto* const rest = one->above();
+    rest->below = one;
+    rest->size_and_state = left - header_bytes;
+    rest->above()->below = rest;
+    insert(join(rest));
+    return left;
+  }
+
+  void trim(block* one, std::size_t bytes) {
+    auto const size =
+        bytes < payload_bytes_min ? payload_bytes_min : (bytes + alignment - 1) & ~(alignment - 1);
+    usage_->used_bytes -= cut(one, size);
+  }
+
+  std::size_t limit_ = 0;
+  Usage* usage_ = nullptr;
+  std::uint64_t first_map_ = 0;
+  unsigned second_map_[levels]{};
+  block* lists_[levels][classes]{};
+};
+
+}  // namespace morgana

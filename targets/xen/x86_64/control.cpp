@@ -1,0 +1,70 @@
+// The second serial port of a bare machine, where the runner listens: `s` asks for an orderly end, and "exit
+// N" says how the guest ended. A machine started by hand has none; then QEMU's debug exit device carries the
+// status.
+#include "machine.hpp"
+#include "morgana/core/platform.hpp"
+#include "morgana/core/text.hpp"
+#include "serial_port.hpp"
+
+namespace morgana::xen {
+namespace {
+
+constexpr serial_port port(0x2f8);
+constinit bool is_there = false;
+constinit bool stop_wanted = false;
+
+}  // namespace
+
+void control::start() {
+  is_there = port.is_there();
+  if (is_there) port.start();
+}
+
+void control::poll() {
+  while (is_there && port.has_input()) stop_wanted = port.read() == 's' || stop_wanted;
+}
+
+bool control::stop_requested() {
+  return stop_wanted;
+}
+
+void control::say_exit(int status) {
+  if (!is_there) return;
+  fixed_text<24> line;
+  line.append("exit {}\n", status);
+  for (auto const c : line.view()) port.write(static_cast<std::uint8_t>(c));
+}
+
+[[noreturn]] void end_machine(int status) {
+  control::say_exit(status);
+  processor::out8(
+      0xf4, static_cast<std::uint8_t>(status));  // QEMU's isa-debug-exit: its status is twice this and 1
+  processor::out16(0x604, 0x2000);               // ACPI's power-off on QEMU's pc and q35
+  processor::out8(0x64, 0xfe);                   // the keyboard controller's reset line
+  // Nothing of it is there: an exception without handlers resets the machine.
+  struct [[gnu::packed]] {
+    std::uint16_t limit = 0;
+    std::uint64_t address = 0;
+  } none;
+  asm volatile("lidt %0\n\tud2" : : "m"(none));
+  __builtin_unreachable();
+}
+
+}  // namespace morgana::xen
+
+namespace morgana::platform {
+
+bool stop_requested() noexcept {
+  return xen::control::stop_requested();
+}
+
+void power_off(int status) noexcept {
+  xen::end_machine(status);
+}
+
+// Nothing tells a bare machine that it was stopped and resumed.
+std::uint64_t resume_generation() noexcept {
+  return 0;
+}
+
+}  // namespace morgana::platform

@@ -1,0 +1,47 @@
+// Waiting: the processor halts until the timer or a serial port interrupts. Interrupts are off everywhere
+// else.
+#include "machine.hpp"
+#include "morgana/core/platform.hpp"
+#include "processor.hpp"
+#include "vectors.hpp"
+
+namespace morgana::xen {
+
+/// The two 8259 controllers: vectors from 0x20 on, ends of interrupts by themselves, serial ports only.
+void start_interrupts() {
+  using processor::out8;
+  constexpr std::uint16_t first = 0x20, second = 0xa0;
+  out8(first, 0x11), out8(second, 0x11);
+  out8(first + 1, line_vector), out8(second + 1, line_vector + 8);
+  out8(first + 1, 4), out8(second + 1, 2);
+  out8(first + 1, 3), out8(second + 1, 3);
+  out8(first + 1, static_cast<std::uint8_t>(~(1u << 3 | 1u << 4))), out8(second + 1, 0xff);
+}
+
+}  // namespace morgana::xen
+
+namespace morgana::platform {
+
+void wait_until(instant deadline) noexcept {
+  using namespace xen;
+  control::poll();
+  if (deadline <= monotonic_now()) return;
+  if (deadline == never) {
+    timer::disarm();
+  } else {
+    timer::arm((deadline - monotonic_now()).count());
+  }
+  // An interrupt after `sti` is taken no sooner than in `hlt`, which it ends. Its handler keeps no register.
+  asm volatile("sti\n\thlt\n\tcli"
+               :
+               :
+               : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
+  if (morgana_timer_fired) {
+    morgana_timer_fired = false;
+    timer::end_of_interrupt();
+  }
+  timer::disarm();
+  control::poll();
+}
+
+}  // namespace morgana::platform
