@@ -28,7 +28,7 @@ std::optional<std::string> program_path(std::string_view name) {
 }
 
 /// One word of the guest's command line (targets/xen/x86_64/arguments.cpp takes it apart).
-std::string quoted(std::string_view word) {
+std::string escaped(std::string_view word) {
   std::string out;
   for (auto const c : word) {
     if (c == ' ' || c == '\\') out.push_back('\\');
@@ -85,7 +85,7 @@ class runner final : public process_runner {
     std::string command_line;
     for (auto const& argument : what.arguments) {
       if (!command_line.empty()) command_line.push_back(' ');
-      command_line += quoted(argument);
+      command_line += escaped(argument);
     }
     auto const kib = (what.memory_bytes == 0 ? std::uint64_t{32} << 20 : what.memory_bytes) >> 10;
     auto const control = "socket,id=control,fd=" + std::to_string(ends[1]);

@@ -76,7 +76,7 @@ void start_clock() {
   timer::start();
   if (auto const rate = counter_rate_hz(); rate != 0) {
     boot_cycles = processor::cycles();
-    cycle_ns = static_cast<std::uint64_t>((static_cast<unsigned __int128>(1'000'000'000) << 32) / rate);
+    cycle_ns = (std::uint64_t{1'000'000'000} << 32) / rate;
   }
 }
 

@@ -102,7 +102,8 @@ void print_chain(crash_place const& place) {
   constexpr auto step = sizeof(std::uintptr_t);
   say("call chain, innermost first, by address in the image:\n");
   chain_printer out;
-  if (is_code(place.program_counter)) out.line(place.program_counter, true);
+  auto const is_here = is_code(place.program_counter);
+  if (is_here) out.line(place.program_counter, true);
   auto const top = machine.stack.end;
   // Where the stack is full, what is below it is not there.
   auto const low = std::max<std::uintptr_t>((place.stack + step - 1) & ~(step - 1), machine.stack.begin);
@@ -110,6 +111,8 @@ void print_chain(crash_place const& place) {
     say("  (no stack)\n");
     return;
   }
+  // A call of what is no code has not begun: its return address is the last on the stack.
+  if (!is_here && is_code(word_at(low))) out.line(word_at(low), true);
   auto const is_frame = [&](std::uintptr_t frame) {
     return frame >= low && frame + 2 * step <= top && frame % step == 0 && is_code(word_at(frame + step));
   };

@@ -4,6 +4,7 @@
 // this counter, whose rate is known, is the clock as well. It counts down once, so it is always wound up for
 // long: only while the guest is halted it may run out.
 #include "machine.hpp"
+#include "processor.hpp"
 #include "vectors.hpp"
 
 namespace morgana::xen {
@@ -23,9 +24,22 @@ std::uint32_t volatile& at(std::uint32_t place) {
 
 constinit std::int64_t wound_up_ns = 0;
 constinit std::uint32_t wound_up = 0;
+constinit std::uint64_t wound_up_cycles = 0;
+constinit std::uint64_t start_cycles = 0;
+/// Nanoseconds of 2^20 cycles; 0: not known yet.
+constinit std::uint64_t cycles_ns = 0;
+constexpr unsigned cycles_shift = 20;
+/// Until then the rate is measured ever better; the product below must fit.
+constexpr std::int64_t measured_ns_max = std::int64_t{1} << 42;
 
 void wind_up(std::uint32_t ticks) {
-  wound_up_ns = timer::now_ns();
+  auto const now = timer::now_ns();
+  auto const cycles = processor::cycles();
+  if (now < measured_ns_max && cycles > start_cycles) {
+    cycles_ns = (static_cast<std::uint64_t>(now) << cycles_shift) / (cycles - start_cycles);
+  }
+  wound_up_ns = now;
+  wound_up_cycles = cycles;
   at(initial_count) = ticks;
   wound_up = ticks;
 }
@@ -37,11 +51,17 @@ void timer::start() {
   at(line_entry) = external_controller;  // the old controllers' interrupts come through here
   at(divisor) = divide_by_16;
   at(timer_entry) = timer_vector;
+  start_cycles = processor::cycles();
   wind_up(ticks_max);
 }
 
 std::int64_t timer::now_ns() {
-  return wound_up_ns + static_cast<std::int64_t>(wound_up - at(current_count)) * tick_ns;
+  auto const left = at(current_count);
+  auto const passed = static_cast<std::int64_t>(wound_up - left) * tick_ns;
+  if (left != 0 || wound_up == 0) return wound_up_ns + passed;
+  auto const by_cycles =
+      static_cast<std::int64_t>((processor::cycles() - wound_up_cycles) * cycles_ns >> cycles_shift);
+  return wound_up_ns + (by_cycles > passed ? by_cycles : passed);
 }
 
 void timer::arm(std::int64_t duration_ns) {

@@ -18,9 +18,11 @@ inline task<> start(console auto& out, monotonic_clock auto& clock, wall_clock a
   out.write(line.view());
 
   line.clear();
-  line.append("kit:sleep-begin {}\n", clock.now().time_since_epoch().count());
+  // From this reading on, not from the beginning of this turn: a slow console may have taken a while since.
+  auto const begin = clock.now();
+  line.append("kit:sleep-begin {}\n", begin.time_since_epoch().count());
   out.write(line.view());
-  co_await sleeper.sleep_for(300ms);
+  co_await sleeper.sleep_until(begin + 300ms);
   line.clear();
   line.append("kit:sleep-end {}\n", clock.now().time_since_epoch().count());
   out.write(line.view());

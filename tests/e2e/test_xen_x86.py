@@ -1,0 +1,119 @@
+"""The target xen-x86, booted bare under QEMU: the loop of a tenth of a second. What Xen itself does is in test_xen_bench.py."""
+import re
+import shutil
+
+import pytest
+from support import ROOT, Process, built
+
+APPS = ROOT / "tests/e2e/apps"
+TARGET = "xen-x86"
+MACHINES = ["microvm", "q35", "pc"]
+REPORT = re.compile(r"^---- morgana crash report ----\n(.*?)^---- end of crash report ----$", re.MULTILINE | re.DOTALL)
+
+
+def test_the_emulator_is_installed():
+    assert shutil.which("qemu-system-x86_64"), "install it: apt-get install qemu-system-x86"
+
+
+@pytest.fixture(scope="module", params=MACHINES)
+def endings(request, tmp_path_factory):
+    source = tmp_path_factory.mktemp(request.param) / f"endings-{request.param}"
+    shutil.copytree(APPS / "endings", source, ignore=shutil.ignore_patterns("build"))
+    with (source / "unikernel.toml").open("a") as description:
+        description.write(f'\n[target.{TARGET}]\nmachine = "{request.param}"\n')
+    return built(source, TARGET)
+
+
+# ---- ends ---------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("code", [0, 1, 124, 128, 255])
+def test_the_applications_own_code_arrives(endings, code):
+    endings.run(f"--code={code}").expect(code)
+
+
+def test_a_stop_is_orderly(endings):
+    with endings.start("--how=wait") as guest:
+        guest.wait_for("first: info: started")
+        ended = guest.stop().expect(0)
+    assert re.findall(r"(first|second): info: disconnecting", ended.output) == ["second", "first"]
+
+
+def test_a_guest_that_reaches_its_memory_is_71(endings):
+    assert "reason: out of memory" in endings.run("--how=memory", driver=["--memory=8MiB"]).expect(71).output
+
+
+@pytest.mark.parametrize("how, reason", [("assertion", "assertion"), ("fault", "fault"), ("trap", "assertion"),
+                                         ("overflow", "stack overflow"), ("smash", "stack smashed"),
+                                         ("terminate", "assertion")])
+def test_a_crash_is_70_with_a_report(how, reason):
+    ended = built(APPS / "endings", TARGET).run(f"--how={how}").expect(70)
+    assert REPORT.search(ended.output)[1].startswith(f"reason: {reason}\n")
+
+
+def test_arguments_arrive_whole():
+    ended = built(APPS / "endings", TARGET).run(r"--code=a b\c,d").expect(64)
+    assert r"a b\c,d" in ended.output
+
+
+# ---- examples -----------------------------------------------------------------------------------------
+
+def test_hello_says_it_four_times_a_second_apart():
+    ended = built(ROOT / "examples/hello", TARGET).run().expect(0)
+    times = [float(time) for time in re.findall(r"^\[ *(\d+\.\d+)\] hello: info: hello$", ended.output, re.MULTILINE)]
+    assert len(times) == 4
+    assert all(later - sooner >= 0.999 for sooner, later in zip(times, times[1:]))
+
+
+def image_of(application):
+    [image] = (application.build_folder / TARGET).glob("*.elf")
+    return image
+
+
+def test_hello_is_at_most_64_kib():
+    assert image_of(built(ROOT / "examples/hello", TARGET)).stat().st_size <= 64 * 1024
+
+
+def boot(image, *, memory="32", arguments=""):
+    """Without the runner, as one would by hand."""
+    command = ["qemu-system-x86_64", "-M", "microvm", "-accel", "tcg", "-cpu", "max", "-m", memory, "-display", "none",
+               "-nodefaults", "-no-reboot", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
+               "-kernel", image, "-append", arguments]
+    with Process(command) as machine:
+        return machine.wait()
+
+
+def test_hello_boots_in_two_mib():
+    assert "hello: info: hello" in boot(image_of(built(ROOT / "examples/hello", TARGET)), memory="2").expect(1).output
+
+
+# ---- attacks ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("how, reason, message", [
+    ("write-code", "fault", "write to code"),
+    ("write-constant", "fault", "write to constant data"),
+    ("execute-data", "fault", "execution of data"),
+    ("execute-heap", "fault", "execution of data"),
+    ("read-null", "fault", "access through a null pointer"),
+    ("overflow", "stack overflow", "the stack is full"),
+    ("smash", "stack smashed", "a function wrote past the end of a local array"),
+])
+def test_an_attack_dies_with_the_right_report(how, reason, message):
+    ended = built(APPS / "attacks", TARGET).run(f"--how={how}").expect(70)
+    assert REPORT.search(ended.output)[1].startswith(f"reason: {reason}\nmessage: {message}\n")
+    assert re.search(r"#0 .*_on_purpose\b", ended.output) or how == "smash"
+
+
+def test_an_attack_that_is_none_ends_well():
+    built(APPS / "attacks", TARGET).run("--how=none").expect(0)
+
+
+def stack_pointers(application, *arguments):
+    return [re.search(r" sp (\S+)", application.run("--how=read-null", *arguments).output)[1] for _ in range(3)]
+
+
+def test_each_boot_has_its_own_addresses():
+    assert len(set(stack_pointers(built(APPS / "attacks", TARGET)))) == 3
+
+
+def test_a_boot_option_fixes_the_addresses():
+    assert len(set(stack_pointers(built(APPS / "attacks", TARGET), "morgana.layout=fixed"))) == 1
