@@ -9,7 +9,7 @@ from test_plugins import Board
 
 BUILD = MORGANA.parents[1]
 DATA = ["runtime", "targets", "packages", "conformance", "plugins/unix", "plugins/sim", "plugins/template"]
-PROGRAMS = ["morgana-requirements", "unix-runner", "sim-runner", "sim-host"]
+PROGRAMS = ["morgana-requirements", "unix-runner", "sim-runner", "sim-host", "xen-x86-runner"]
 
 
 @pytest.fixture(scope="module")

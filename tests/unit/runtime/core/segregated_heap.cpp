@@ -1,0 +1,90 @@
+#include "morgana/core/segregated_heap.hpp"
+
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <random>
+#include <vector>
+
+namespace {
+
+struct usage {
+  std::uint64_t used_bytes = 0, peak_bytes = 0;
+};
+
+struct heap_of {
+  explicit heap_of(std::size_t bytes) : memory(bytes / 16) {
+    heap.start(&counts);
+    heap.add(memory.data(), bytes);
+  }
+  struct alignas(16) row {
+    std::byte bytes[16];
+  };
+  std::vector<row> memory;
+  usage counts;
+  morgana::segregated_heap<usage> heap;
+};
+
+}  // namespace
+
+TEST_CASE("what is taken is aligned, apart from all else, and counted", "[segregated_heap]") {
+  heap_of on(1 << 20);
+  std::mt19937 random(1);
+  struct taken {
+    unsigned char* at;
+    std::size_t size;
+    unsigned char mark;
+  };
+  std::vector<taken> kept;
+  for (int i = 0; i < 20'000; ++i) {
+    if (kept.empty() || random() % 3 != 0) {
+      auto const size = std::size_t{1} << random() % 12 | random() % 64;
+      auto const align = std::size_t{16} << (random() % 8 == 0 ? random() % 6 : 0);
+      auto* const at = static_cast<unsigned char*>(on.heap.take_aligned(align, size));
+      if (at == nullptr) {
+        on.heap.give(kept.back().at);
+        kept.pop_back();
+        continue;
+      }
+      REQUIRE(reinterpret_cast<std::uintptr_t>(at) % align == 0);
+      auto const mark = static_cast<unsigned char>(random());
+      std::memset(at, mark, size);
+      kept.push_back({at, size, mark});
+      continue;
+    }
+    auto const which = random() % kept.size();
+    auto const one = kept[which];
+    REQUIRE(one.at[0] == one.mark);
+    REQUIRE(one.at[one.size - 1] == one.mark);
+    on.heap.give(one.at);
+    kept[which] = kept.back();
+    kept.pop_back();
+  }
+  CHECK(on.counts.used_bytes > 0);
+  for (auto const& one : kept) on.heap.give(one.at);
+  CHECK(on.counts.used_bytes == 0);
+  CHECK(on.counts.peak_bytes <= on.heap.limit());
+  // Neighbours were joined: all of it is one block again.
+  CHECK(on.heap.take((1 << 20) - 64 * 1024) != nullptr);
+}
+
+TEST_CASE("memory of several places is one heap, but no block spans two", "[segregated_heap]") {
+  heap_of on(64 * 1024);
+  std::vector<heap_of::row> more(64 * 1024 / 16);
+  on.heap.add(more.data(), 64 * 1024);
+  CHECK(on.heap.limit() == 128 * 1024);
+  CHECK(on.heap.take(100 * 1024) == nullptr);
+  CHECK(on.heap.take(48 * 1024) != nullptr);
+  CHECK(on.heap.take(48 * 1024) != nullptr);
+  CHECK(on.heap.take(48 * 1024) == nullptr);
+}
+
+TEST_CASE("a block grows in place while there is room above it", "[segregated_heap]") {
+  heap_of on(64 * 1024);
+  auto* const low = on.heap.take(64);
+  CHECK(on.heap.resize(low, 1024));
+  CHECK(on.heap.size_of(low) >= 1024);
+  auto* const high = on.heap.take(64);
+  CHECK_FALSE(on.heap.resize(low, 4096));
+  on.heap.give(high);
+  CHECK(on.heap.resize(low, 4096));
+}
