@@ -86,10 +86,11 @@ task<void> direct_host::obtain_leases() {
   siphash_key const own{siphash(key, label), siphash({key.high, key.low}, label)};
   leases_ = std::make_unique<lease_keeper>(*this, interface_, own, log_);
   if (options_.accept_ra) leases_->start(lease_keeper::family::v6);
-  if (!wants_v4) co_return;
-  leases_->start(lease_keeper::family::v4);
+  if (wants_v4) leases_->start(lease_keeper::family::v4);
+  // Who has an address need not wait for more of them.
   if (auto const there = co_await wait_configured(after(now(), lease_time)); !there) {
-    log_.warning("no DHCP server answers; starting without an address, and asking on");
+    log_.warning("no {} answers; starting without an address, and asking on",
+                 std::string_view(wants_v4 ? "DHCP server" : "router"));
   }
 }
 

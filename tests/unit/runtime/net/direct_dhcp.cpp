@@ -148,6 +148,22 @@ TEST_CASE("without a server a stack starts after a while, without an address", "
   CHECK(t.second->addresses().size() == 1);
 }
 
+TEST_CASE("a stack that is to have its address from routers waits a while for one, and others do not", "[dhcp]") {
+  world w;
+  cable_end one(interface(1)), two(interface(2));
+  one.join(two);
+  direct_stack_options options;
+  options.accept_ra = true;
+  options.ipv4 = "10.0.0.1/24";
+  auto const fixed = w.run(network::connect(w.context(), one, options));
+  REQUIRE((fixed && fixed->has_value()));
+  CHECK(w.elapsed() == 0s);
+  options.ipv4 = "none";
+  auto const waiting = w.run(network::connect(w.context(), two, options));
+  REQUIRE((waiting && waiting->has_value()));
+  CHECK(w.elapsed() >= network::lease_time);
+}
+
 TEST_CASE("an address that another host has is declined", "[dhcp]") {
   auto configuration = serving();
   configuration.first = configuration.last = {{10, 0, 0, 100}};

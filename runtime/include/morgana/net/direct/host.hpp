@@ -37,7 +37,8 @@ class direct_host : private ready_node, private timer_node {
   static constexpr std::size_t buffer_bytes = 4096;
   /// How long disconnect() waits for what is still to be acknowledged.
   static constexpr duration drain_time = 2s;
-  /// How long connect() waits for an address by DHCP before the application starts without.
+  /// How long connect() waits for an address by DHCP or from a router, where there is none yet, before the
+  /// application starts without.
   static constexpr duration lease_time = 5s;
 
   using stream = direct_stream;
@@ -109,7 +110,7 @@ class direct_host : private ready_node, private timer_node {
     touch();
   }
   void device_lost(error const& why);
-  /// Begins with DHCP and waits a while for the first lease, where the options ask for one.
+  /// Begins with DHCP, and waits a while for the first address where the options give none.
   [[nodiscard]] task<void> obtain_leases();
   /// Gives them back.
   [[nodiscard]] task<void> release_leases();
