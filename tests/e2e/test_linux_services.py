@@ -91,7 +91,7 @@ def fetch_by_name(app, web, name, *arguments):
     ended = app.run(f"--host={name}", f"--port={web.port}", *arguments,
                     driver=("--network", "network_device=tap:guest0")).expect(0)
     said = ended.messages("fetch")
-    assert said[1].startswith("HTTP/1.0 200") and re.fullmatch(rf"\d+ bytes", said[2]), ended.output
+    assert said[1].startswith("HTTP/1.0 200") and re.fullmatch(r"\d+ bytes", said[2]), ended.output
     assert int(said[2].split()[0]) > len(PAGE)
     return said[0]
 
