@@ -147,6 +147,7 @@ struct core::implementation final : tcp::routing,
   [[nodiscard]] bool is_local(ip_address const& address) const override;
   /// The same for any destination, groups and broadcast too.
   [[nodiscard]] std::optional<path> way_to(ip_address const& destination);
+  [[nodiscard]] std::optional<path> way_of(host::hop const& one) const;
 
   // ---- in (input.cpp, ipv6_input.cpp)
   void frame_input(segment& frame);

@@ -118,17 +118,21 @@ void core::implementation::push_start(segment& packet, host::hop const& to, wire
 
 std::optional<tcp::routing::path> core::implementation::find(ip_address const& destination) {
   // TCP is between two hosts (RFC 9293 3.9.2.3).
-  auto const kind = path_for(destination).kind;
-  if (kind == host::hop::kind::multicast || kind == host::hop::kind::broadcast) return std::nullopt;
-  return way_to(destination);
+  auto const& one = path_for(destination);
+  if (one.kind == host::hop::kind::multicast || one.kind == host::hop::kind::broadcast) return std::nullopt;
+  return way_of(one);
 }
 
 std::optional<tcp::routing::path> core::implementation::way_to(ip_address const& destination) {
-  auto const& one = path_for(destination);
+  return way_of(path_for(destination));
+}
+
+std::optional<tcp::routing::path> core::implementation::way_of(host::hop const& one) const {
   if (one.kind == host::hop::kind::none) return std::nullopt;
   if (one.kind == host::hop::kind::local) return path{one.source, one.mtu_bytes, false, true};
   auto const& device = configuration.device;
-  return path{one.source, one.mtu_bytes, destination.is_v6() ? device.segmentation_tcp_v6 : device.segmentation_tcp_v4,
+  return path{one.source, one.mtu_bytes,
+              one.destination.is_v6() ? device.segmentation_tcp_v6 : device.segmentation_tcp_v4,
               device.transmit_checksum};
 }
 

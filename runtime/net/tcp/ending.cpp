@@ -84,9 +84,8 @@ void machine::enter_time_wait(tcb& c, instant now) {
     entry->timestamps = c.terms.timestamps;
     entry->window = window_to_advertise(c);
     entry->end = now + limits.time_wait_length;
-    flows.erase(c);
+    flows.replace(c, *entry);
     --live;
-    flows.insert(*entry);
     time_waits.queue.push_back(*entry);
     acknowledge_late(*entry, now);
   }

@@ -82,32 +82,36 @@ result<connection*> engine::connect(endpoint const& peer, settings const& with, 
             : static_cast<std::uint16_t>(identifiers::ephemeral_first + tries % identifiers::ephemeral_count);
     if (self_->flows.find({path->source, peer.address, number, peer.port}) != nullptr) continue;
     if (self_->find_port(path->source, number) != nullptr) continue;
-    return connect({path->source, number}, peer, with, now);
+    return self_->connect({path->source, peer.address, number, peer.port}, with, now);
   }
   return failure(net_error::address_not_available);
 }
 
 result<connection*> engine::connect(endpoint const& local, endpoint const& peer, settings const& with,
                                     instant now) {
-  auto& m = *self_;
-  if (!m.below.find(peer.address)) return failure(net_error::unreachable);
-  if (peer.port == 0 || peer.address.is_unspecified() || peer.address.is_multicast()) {
+  if (!self_->below.find(peer.address)) return failure(net_error::unreachable);
+  return self_->connect({local.address, peer.address, local.port, peer.port}, with, now);
+}
+
+result<connection*> machine::connect(flow_key const& key, settings const& with, instant now) {
+  if (key.peer_port == 0 || key.peer.is_unspecified() || key.peer.is_multicast()) {
     return failure(net_error::unreachable);
   }
-  if (m.live >= m.limits.connections) {
-    ++m.counters.connections_refused;
-    return failure(net_error::limit_reached, m.limits.connections);
+  if (live >= limits.connections) {
+    ++counters.connections_refused;
+    return failure(net_error::limit_reached, limits.connections);
   }
-  flow_key const key{local.address, peer.address, local.port, peer.port};
-  if (m.flows.find(key) != nullptr) return failure(net_error::address_in_use, local.port);
-  auto* const c = m.open(key, with, now);
+  if (flows.find(key) != nullptr) return failure(net_error::address_in_use, key.local_port);
+  auto* const c = open(key, with, nullptr, now);
+  auto const first = numbers.begin(key, now);
+  c->timestamp_offset = first.timestamp_offset;
   c->current = state::syn_sent;
-  c->send_initial = c->send_una = m.numbers.initial_sequence(key, now);
+  c->send_initial = c->send_una = first.number;
   c->send_next = c->send_initial + 1;
   c->send.start_at(c->send_next);
   c->ecn_offered = with.ecn;
   c->want_syn = true;
-  m.schedule(*c);
+  schedule(*c);
   return c;
 }
 

@@ -19,8 +19,8 @@ std::uint64_t hash_flow(siphash_key const& key, flow_key const& flow, std::uint6
   return siphash(key, std::span(bytes).first(size));
 }
 
-flow* flow_table::find_slowly(flow_key const& key) const {
-  auto const hash = static_cast<std::uint32_t>(hash_flow(key_, key));
+flow* flow_table::find_slowly(flow_key const& key) {
+  auto const hash = hash_of(key);
   auto const mask = slots_.size() - 1;
   for (auto at = hash & mask; slots_[at].entry != nullptr; at = (at + 1) & mask) {
     auto* const entry = slots_[at].entry;
@@ -44,17 +44,25 @@ void flow_table::insert(flow& one) {
       if (entry.entry != nullptr) place(*entry.entry);
     }
   }
-  one.hash = static_cast<std::uint32_t>(hash_flow(key_, one.key));
+  one.hash = hash_of(one.key);
   place(one);
   one.in_table = true;
   ++size_;
+  recent_[recent_index(one.key)] = &one;
+}
+
+void flow_table::replace(flow& one, flow& other) {
+  slots_[slot_of(one)].entry = &other;
+  other.hash = one.hash;
+  other.in_table = true;
+  one.in_table = false;
+  recent_[recent_index(other.key)] = &other;
 }
 
 void flow_table::erase(flow& one) {
   if (!one.in_table) return;
   auto const mask = slots_.size() - 1;
-  auto at = one.hash & mask;
-  while (slots_[at].entry != &one) at = (at + 1) & mask;
+  auto at = slot_of(one);
   // What was pushed on by this one moves back, so that no search ends early and no mark is left behind.
   for (auto hole = at;;) {
     at = (at + 1) & mask;

@@ -41,7 +41,8 @@ struct flow {
 
 class flow_table {
  public:
-  explicit flow_table(siphash_key const& key) : key_(key), slots_(64) {}
+  explicit flow_table(siphash_key const& key)
+      : key_(key), hash_(static_cast<std::uint32_t>(hash_flow(key, hashed_))), slots_(64) {}
 
   [[nodiscard]] flow* find(flow_key const& key) {
     auto& recent = recent_[recent_index(key)];
@@ -61,6 +62,8 @@ class flow_table {
   /// No flow of that key is in the table.
   void insert(flow& one);
   void erase(flow& one);
+  /// `other` has the same key and takes the place of `one`.
+  void replace(flow& one, flow& other);
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
@@ -73,9 +76,25 @@ class flow_table {
     return static_cast<std::size_t>(peer_port ^ (peer_port >> 6) ^ local_port) % recent_flows;
   }
   static std::size_t recent_index(flow_key const& key) { return recent_index(key.local_port, key.peer_port); }
-  [[nodiscard]] flow* find_slowly(flow_key const& key) const;
+  [[nodiscard]] flow* find_slowly(flow_key const& key);
+  /// Who is not found is usually looked for again, or inserted.
+  [[nodiscard]] std::uint32_t hash_of(flow_key const& key) {
+    if (key != hashed_) {
+      hashed_ = key;
+      hash_ = static_cast<std::uint32_t>(hash_flow(key_, key));
+    }
+    return hash_;
+  }
+  [[nodiscard]] std::size_t slot_of(flow const& one) const {
+    auto const mask = slots_.size() - 1;
+    auto at = one.hash & mask;
+    while (slots_[at].entry != &one) at = (at + 1) & mask;
+    return at;
+  }
   void place(flow& one);
   siphash_key key_;
+  flow_key hashed_;         ///< the last key that was hashed
+  std::uint32_t hash_ = 0;  ///< and its hash
   std::vector<slot> slots_;  ///< a power of two, at most two thirds used
   std::size_t size_ = 0;
   std::array<flow*, recent_flows> recent_{};

@@ -41,6 +41,7 @@ struct half_open_table {
   }
   [[nodiscard]] instant next() const {
     auto first = never;
+    if (entries.used() == 0) return first;
     for (auto const& one : by_retries) {
       if (auto const* entry = one.front(); entry != nullptr && entry->at < first) first = entry->at;
     }

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "machine.hpp"
+#include "morgana/net/wire/checksum.hpp"
 
 namespace morgana::net::tcp {
 
@@ -124,9 +125,10 @@ void machine::input_listening(port& where, arrival const& a, instant now) {
   if (half_opens.entries.used() >= limits.syn_received) return send_cookie(where, a, now);
   auto* const entry = half_opens.entries.take(a.key, where);
   entry->terms = read_terms(h, where, peer_segment_bytes(h), receive_scale());
-  entry->initial = numbers.initial_sequence(a.key, now);
+  auto const first = numbers.begin(a.key, now);
+  entry->initial = first.number;
   entry->peer_initial = h.sequence;
-  entry->timestamp_offset = numbers.timestamp_offset(a.key);
+  entry->timestamp_offset = first.timestamp_offset;
   if (h.options.timestamps) entry->recent_timestamp = h.options.timestamps->value;
   entry->window = h.window;
   entry->at = now + half_open_table::wait(0);
@@ -201,8 +203,7 @@ void machine::input_half_open(half_open& entry, arrival& a, segment& packet, ins
   auto const offset = entry.timestamp_offset;
   auto const sent_at = entry.at - half_open_table::wait(entry.retries);
   bool const first_try = entry.retries == 0;
-  forget(entry);
-  auto* const c = promote(where, a, terms, initial, peer_initial, now);
+  auto* const c = promote(where, &entry, a, terms, initial, peer_initial, now);
   c->timestamp_offset = offset;
   c->recent_timestamp = recent;
   c->recent_timestamp_at = now;
@@ -245,7 +246,7 @@ void machine::input_cookie(port& where, arrival& a, segment& packet, instant now
     }
   }
   ++counters.syn_cookies_accepted;
-  auto* const c = promote(where, a, terms, cookie, peer_initial, now);
+  auto* const c = promote(where, nullptr, a, terms, cookie, peer_initial, now);
   c->timestamp_offset = offset;
   if (terms.timestamps) {
     c->recent_timestamp = h.options.timestamps->value;
@@ -256,9 +257,10 @@ void machine::input_cookie(port& where, arrival& a, segment& packet, instant now
 }
 
 /// A connection in SYN-RECEIVED that the segment at hand will establish.
-tcb* machine::promote(port& where, arrival const& a, agreed const& terms, sequence initial,
+tcb* machine::promote(port& where, half_open* entry, arrival const& a, agreed const& terms, sequence initial,
                       sequence peer_initial, instant now) {
-  auto* const c = open(a.key, where.chosen, now);
+  auto* const c = open(a.key, where.chosen, entry, now);
+  if (entry != nullptr) forget(*entry);
   c->current = state::syn_received;
   c->parent = &where;
   c->terms = terms;
@@ -277,11 +279,12 @@ tcb* machine::promote(port& where, arrival const& a, agreed const& terms, sequen
   return c;
 }
 
-tcb* machine::open(flow_key const& key, settings const& with, instant now) {
+tcb* machine::open(flow_key const& key, settings const& with, flow* instead, instant now) {
   auto* const c = blocks.take(*this, key, with);
-  c->timestamp_offset = numbers.timestamp_offset(key);
   c->last_received_at = c->last_sent_at = now;
-  flows.insert(*c);
+  c->addresses_sum = key.local.sum() + key.peer.sum() +
+                     wire::network_order(static_cast<std::uint16_t>(wire::protocol::tcp));
+  instead != nullptr ? flows.replace(*instead, *c) : flows.insert(*c);
   members.push_back(*c);
   ++live;
   return c;

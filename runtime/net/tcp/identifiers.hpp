@@ -18,10 +18,17 @@ class identifiers {
     port_ = static_cast<std::uint16_t>(ports_.next());
   }
 
-  [[nodiscard]] wire::sequence initial_sequence(flow_key const& key, instant now) const {
-    return {static_cast<std::uint32_t>(hash_flow(secrets_.sequence_numbers, key)) +
-            static_cast<std::uint32_t>(now.time_since_epoch() / 4us)};
+  struct initial {
+    wire::sequence number;
+    std::uint32_t timestamp_offset;
+  };
+  /// Both halves of one hash: the offset, which everybody on the way can see, says nothing of the number.
+  [[nodiscard]] initial begin(flow_key const& key, instant now) const {
+    auto const hash = hash_flow(secrets_.sequence_numbers, key);
+    return {{static_cast<std::uint32_t>(hash) + static_cast<std::uint32_t>(now.time_since_epoch() / 4us)},
+            static_cast<std::uint32_t>(hash >> 32)};
   }
+  /// The offset when the number is a cookie.
   [[nodiscard]] std::uint32_t timestamp_offset(flow_key const& key) const {
     return static_cast<std::uint32_t>(hash_flow(secrets_.timestamps, key));
   }

@@ -53,19 +53,22 @@ void machine::input(addressing const& between, segment&& packet, instant now) {
     ++counters.wrong_checksums;
     return;
   }
-  if (input_predicted(between, packet.front_piece(), packet, now)) return;
+  if (predicts && input_predicted(between, packet.front_piece(), packet, now)) return;
+  input_unpredicted(between, packet, now);
+}
+
+[[gnu::noinline]] void machine::input_unpredicted(addressing const& between, segment& packet, instant now) {
   std::array<std::byte, wire::tcp_header::header_bytes_max> room;
   auto const bytes = contiguous_header(packet, room);
-  auto const header = wire::tcp_header::parse(bytes, packet.size());
-  if (!header || header->source_port == 0 || between.source.is_multicast() ||
-      between.destination.is_multicast()) {
+  arrival a;
+  if (!wire::tcp_header::parse_into(a.header, bytes, packet.size()) || a.header.source_port == 0 ||
+      between.source.is_multicast() || between.destination.is_multicast()) {
     ++counters.malformed;
     return;
   }
-  arrival a{&between,
-            *header,
-            {between.destination, between.source, header->destination_port, header->source_port}};
-  packet.drop_front(header->header_bytes);
+  a.between = &between;
+  a.key = {between.destination, between.source, a.header.destination_port, a.header.source_port};
+  packet.drop_front(a.header.header_bytes);
   a.size = static_cast<std::uint32_t>(packet.size());
 
   auto* found = flows.find(a.key);

@@ -24,7 +24,7 @@ namespace morgana::net::tcp {
 
 /// One arriving segment, its header taken off.
 struct arrival {
-  addressing const* between;
+  addressing const* between = nullptr;
   wire::tcp_header header;
   flow_key key;
   std::uint32_t size = 0;                       ///< payload bytes
@@ -45,10 +45,15 @@ class machine {
 
   // input.cpp
   void input(addressing const& between, segment&& packet, instant now);
+  void input_unpredicted(addressing const& between, segment& packet, instant now);
   void input_connection(tcb& c, arrival& a, segment& packet, instant now);
   /// prediction.cpp: false, and nothing done, when it is not the segment that was expected.
   [[nodiscard]] bool input_predicted(addressing const& between, std::span<std::byte const> bytes, segment& packet,
                                      instant now);
+  [[nodiscard]] bool acknowledge_predicted(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window,
+                                           instant now);
+  /// The same for what goes out: a whole segment or the last one, or an acknowledgment.
+  [[nodiscard]] bool build_predicted(tcb& c, addressing& between, segment& packet, instant now);
   void input_syn_sent(tcb& c, arrival& a, segment& packet, instant now);
   bool acceptable(tcb& c, arrival& a, segment& packet, instant now);
   void apply_syn(tcb& c, wire::tcp_header const& h, bool is_answer, instant now);
@@ -140,10 +145,14 @@ class machine {
   bool input_time_wait(time_wait& w, arrival const& a, instant now);
   void send_cookie(port& where, arrival const& a, instant now);
   void input_cookie(port& where, arrival& a, segment& packet, instant now);
-  tcb* promote(port& where, arrival const& a, agreed const& terms, wire::sequence initial,
+  /// `entry` is replaced in the table, and is free afterwards; null when it began with a cookie.
+  tcb* promote(port& where, half_open* entry, arrival const& a, agreed const& terms, wire::sequence initial,
                wire::sequence peer_initial, instant now);
   [[nodiscard]] port* find_port(ip_address const& address, std::uint16_t number) const;
-  [[nodiscard]] tcb* open(flow_key const& key, settings const& with, instant now);
+  /// The path to the peer is known by then.
+  [[nodiscard]] result<connection*> connect(flow_key const& key, settings const& with, instant now);
+  /// In the table in the place of `instead`, or beside all others.
+  [[nodiscard]] tcb* open(flow_key const& key, settings const& with, flow* instead, instant now);
   [[nodiscard]] std::uint8_t receive_scale() const;
   /// What a SYN says of the largest segment, not below the limit.
   [[nodiscard]] std::uint16_t peer_segment_bytes(wire::tcp_header const& h);
@@ -191,6 +200,7 @@ class machine {
   instant challenge_second = instant::min();
   std::uint32_t challenges_left = 0;
   random_stream jitter;
+  bool predicts = true;  ///< false: everything goes the ordinary way, for the test that compares the two
 };
 
 }  // namespace morgana::net::tcp

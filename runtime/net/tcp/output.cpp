@@ -413,7 +413,7 @@ bool machine::poll_transmit(addressing& between, segment& packet, instant now) {
     return true;
   }
   while (auto* const c = output.front()) {
-    if (build(*c, between, packet, now)) {
+    if ((predicts && build_predicted(*c, between, packet, now)) || build(*c, between, packet, now)) {
       if (c->has_said_all()) {
         turn = 0;
         c->window_blocked = false;

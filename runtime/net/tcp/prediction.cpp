@@ -1,10 +1,12 @@
 // Header prediction: the segment that an established connection expects next (V. Jacobson, "4BSD TCP header
-// prediction", 1990) is recognised by its header alone and needs none of the questions of RFC 9293 3.10.7. It does
-// exactly what input.cpp would do with it; whatever is not certain goes there.
+// prediction", 1990) is recognised by its header alone and needs none of the questions of RFC 9293 3.10.7; what the
+// connection sends next is predicted likewise. Both do exactly what input.cpp, acknowledgment.cpp, recovery.cpp and
+// output.cpp would do; whatever is not certain goes there. tests/unit/runtime/net/tcp_prediction.cpp compares the two.
 #include <algorithm>
 
 #include "machine.hpp"
 #include "morgana/net/wire/bytes.hpp"
+#include "morgana/net/wire/checksum.hpp"
 
 namespace morgana::net::tcp {
 
@@ -13,6 +15,7 @@ using wire::sequence;
 namespace {
 
 constexpr std::size_t predicted_bytes = 32;  // nop, nop, timestamps behind the fixed header
+constexpr std::uint32_t first_option_word = 0x0101'080a;
 
 /// Nothing is going on: no loss, no gap, no end, no congestion to report.
 bool is_calm(tcb const& c) {
@@ -22,6 +25,27 @@ bool is_calm(tcb const& c) {
          !c.receive.has_gaps();
 }
 
+/// The user has asked for nothing that changes when or how data goes.
+bool is_ordinary(settings const& chosen) {
+  return chosen.no_delay && !chosen.hold_partial && !chosen.pacing && chosen.probe_mtu_from == 0;
+}
+
+/// A header while it is written: each word goes into the sum as it goes into memory.
+class summed_header {
+ public:
+  explicit summed_header(std::span<std::byte> bytes, std::uint64_t sum) : bytes_(bytes), sum_(sum) {}
+  void put32(std::size_t offset, std::uint32_t value) {
+    auto const word = std::endian::native == std::endian::little ? std::byteswap(value) : value;
+    std::memcpy(bytes_.data() + offset, &word, sizeof word);
+    sum_ += word;
+  }
+  [[nodiscard]] std::uint64_t sum() const { return sum_; }
+
+ private:
+  std::span<std::byte> bytes_;
+  std::uint64_t sum_;
+};
+
 }  // namespace
 
 bool machine::input_predicted(addressing const& between, std::span<std::byte const> bytes, segment& packet,
@@ -29,7 +53,7 @@ bool machine::input_predicted(addressing const& between, std::span<std::byte con
   if (bytes.size() < predicted_bytes) return false;
   // Eight words of header, ACK and perhaps PSH, nothing reserved; then the usual options.
   auto const flags_and_window = wire::load32(bytes, 12);
-  if ((flags_and_window & 0xfff7'0000u) != 0x8010'0000u || wire::load32(bytes, 20) != 0x0101'080au) return false;
+  if ((flags_and_window & 0xfff7'0000u) != 0x8010'0000u || wire::load32(bytes, 20) != first_option_word) return false;
   auto* const found =
       flows.find_recent(between.destination, between.source, wire::load16(bytes, 2), wire::load16(bytes, 0));
   if (found == nullptr || found->kind != flow_kind::connection) return false;
@@ -53,8 +77,18 @@ bool machine::input_predicted(addressing const& between, std::span<std::byte con
     c.recent_timestamp_at = now;
   }
   c.last_received_at = now;
-  if (acknowledged != c.send_una) {
-    arrival a{&between, {}, c.key, size};
+  if (acknowledged == c.send_una) {
+    c.probes = 0;
+    c.window_sequence = at;
+    c.window_acknowledgment = acknowledged;
+    c.send_window = window;
+    c.send_window_largest = std::max(c.send_window_largest, window);
+    if (c.flight.empty()) c.duplicate_acks = 0;
+  } else if (!acknowledge_predicted(c, at, acknowledged, window, now)) {
+    arrival a;
+    a.between = &between;
+    a.key = c.key;
+    a.size = size;
     a.header.sequence = at;
     a.header.acknowledgment = acknowledged;
     a.header.flags = wire::tcp_ack;
@@ -64,21 +98,133 @@ bool machine::input_predicted(addressing const& between, std::span<std::byte con
       arm(c, now);
       return true;
     }
-  } else {
-    c.probes = 0;
-    c.window_sequence = at;
-    c.window_acknowledgment = acknowledged;
-    c.send_window = window;
-    c.send_window_largest = std::max(c.send_window_largest, window);
-    if (c.flight.empty()) c.duplicate_acks = 0;
   }
   if (size != 0) {
     packet.drop_front(predicted_bytes);
+    c.last_data_at = now;
+    auto const part = packet.gso_size != 0 ? std::uint32_t{packet.gso_size} : size;
+    if (part > c.received_segment_bytes) c.received_segment_bytes = static_cast<std::uint16_t>(std::min(part, 65'535u));
     auto const before = c.receive_next();
     auto const what = c.receive.append(packet);
     received(c, what, size, static_cast<std::uint32_t>(c.receive_next() - before), now);
   }
   schedule(c);
+  return true;
+}
+
+/// New data of a calm connection is acknowledged, all of it sent once: a round trip, room in both windows, the loss
+/// timer anew. RACK has nothing to find: what is still out was sent later than what arrived.
+bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint32_t window, instant now) {
+  if (!c.terms.sack || c.undo_possible || c.mtu_probe_out || !c.flight.is_in_order()) return false;
+  auto const& first = *c.flight.front();
+  if (first.at < c.rack_sent_at || (first.at == c.rack_sent_at && first.begin < c.rack_end)) return false;
+  auto const bytes = static_cast<std::uint32_t>(ack - c.send_una);
+  c.bytes_acknowledged += bytes;
+  c.send_una = ack;
+  auto const last = c.flight.acknowledge_in_order(ack);
+  c.send.acknowledge_to(std::min(ack, c.send.end()));
+  c.backoff = c.probes = c.duplicate_acks = 0;
+  c.more_follows = false;
+  c.stalled_since = c.send.size() != 0 || c.outstanding() != 0 ? now : never;
+  if (c.writer_waits && c.send.size() * 3 <= std::uint64_t{c.chosen.send_buffer_bytes} * 2) {
+    c.writer_waits = false;
+    notify(c, ready_to_write);
+  }
+  auto const trip = now - last.sent_at;
+  c.trip.sample(trip);
+  if (c.control.in_slow_start()) {
+    c.chosen.leave_slow_start_slowly ? c.control.measure(c.trip.latest, c.send_una, c.send_next)
+                                     : c.control.measure_at_once(c.trip.latest, c.trip.minimum, c.send_una,
+                                                                 c.send_next, c.segment_bytes());
+  }
+  c.window_sequence = at;
+  c.window_acknowledgment = ack;
+  c.send_window = window;
+  c.send_window_largest = std::max(c.send_window_largest, window);
+  c.rack_trip = trip;
+  c.rack_sent_at = last.sent_at;
+  c.rack_end = last.end;
+  if (c.window_limited || (c.control.in_slow_start() && c.control.window < 2 * c.flight_largest)) {
+    c.control.acknowledged(c.chosen.control, bytes, c.segment_bytes(), c.trip.smoothed, now);
+  }
+  arm_loss_timer(c, now);
+  return true;
+}
+
+bool machine::build_predicted(tcb& c, addressing& between, segment& packet, instant now) {
+  if (!is_calm(c) || !is_ordinary(c.chosen) || c.fin_queued || c.want_syn || c.want_loss_probe || c.want_window_probe ||
+      c.more_follows || c.super_segments || c.receive.has_sack() || (!c.terms.sack && c.duplicate_acks != 0)) {
+    return false;
+  }
+  auto const from = c.send_next;
+  auto const pending = static_cast<std::uint32_t>(c.send.end() - from);
+  auto const in_flight = c.outstanding();
+  auto const whole = c.segment_bytes();
+  auto const count = std::min(pending, whole);
+  if (count == 0) {
+    if (!c.acknowledge_now) return false;
+  } else {
+    bool const was_idle = in_flight == 0 && now - c.last_sent_at > c.trip.timeout();
+    auto const room = static_cast<std::int32_t>(count);
+    if (was_idle || c.control.window < in_flight + count || (c.send_una + c.send_window) - from < room) return false;
+  }
+  packet.clear();
+  c.window_blocked = c.pacing_waits = false;
+  std::uint8_t flags = wire::tcp_ack;
+  auto taken = std::uint32_t{0};
+  if (count != 0) {
+    taken = static_cast<std::uint32_t>(c.send.collect(from, count, packet));
+    if (taken == 0) return false;
+    auto const end = from + taken;
+    bool const ends_write = ends_a_write(c, from, end);
+    if (ends_write) flags |= wire::tcp_psh;
+    if (c.stalled_since == never) c.stalled_since = now;
+    c.flight.add(from, end, now, ends_write);
+    c.send_next = end;
+    c.bytes_sent += taken;
+    if (taken != whole) c.small_until = end;
+    c.last_sent_at = now;
+  }
+  between.source = c.key.local;
+  between.destination = c.key.peer;
+  between.traffic_class = static_cast<std::uint8_t>(c.chosen.differentiated_services << 2);
+  auto const bytes = packet.push_header(predicted_bytes);
+  summed_header header(bytes, c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(packet.size())));
+  auto const next = c.receive_next();
+  header.put32(0, std::uint32_t{c.key.local_port} << 16 | c.key.peer_port);
+  header.put32(4, from.value);
+  header.put32(8, next.value);
+  header.put32(12, 0x8000'0000u | std::uint32_t{flags} << 16 | window_to_advertise(c));
+  header.put32(20, first_option_word);
+  header.put32(24, timestamp(c.timestamp_offset, now));
+  header.put32(28, c.recent_timestamp);
+  c.acknowledged_to = next;
+  c.acknowledge_now = false;
+  c.acknowledge_at = never;
+  c.segments_unacknowledged = 0;
+  if (c.partial_checksum) {
+    wire::checksum sum;
+    sum.add_sum(c.addresses_sum);
+    sum.add16(static_cast<std::uint16_t>(packet.size()));
+    packet.checksum = checksum_state::partial;
+    packet.checksum_start = 0;
+    packet.checksum_offset = 16;
+    wire::store32(bytes, 16, std::uint32_t{sum.partial()} << 16);
+  } else {
+    wire::checksum sum;
+    sum.add_sum(header.sum());
+    for (auto const& part : packet.slices()) sum.add(part.bytes());
+    packet.checksum = checksum_state::valid;
+    wire::store32(bytes, 16, std::uint32_t{sum.finish()} << 16);
+  }
+  ++counters.segments_out;
+  ++c.segments_sent;
+  if (taken == 0) return true;
+  if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe) {
+    arm_loss_timer(c, now);
+  } else if (c.timer == timer_kind::loss_probe) {
+    c.probe_moves = true;  // with the last segment of this pass, by arm()
+  }
   return true;
 }
 

@@ -8,7 +8,7 @@ namespace morgana::net::tcp {
 using wire::sequence;
 
 void sent_list::add(sequence begin, sequence end, instant now, bool has_push) {
-  if (records_.empty()) highest_sacked_ = begin;
+  if (records_.empty()) highest_sacked_ = retransmitted_to_ = begin;
   auto* const one = from_->take();
   one->begin = begin;
   one->end = end;
@@ -24,13 +24,6 @@ void sent_list::uncount(sent const& one) {
     --sacked_records_;
   }
   if (one.is_lost) lost_bytes_ -= one.size();
-}
-
-void sent_list::remove(sent& one) {
-  if (lost_hint_ == &one) lost_hint_ = records_.next(one);
-  static_cast<hook<by_sequence>&>(one).unlink();
-  static_cast<hook<by_time>&>(one).unlink();
-  from_->give(&one);
 }
 
 void sent_list::delivered(sent& one, acknowledged& outcome) {
@@ -163,6 +156,7 @@ void sent_list::retransmitted(sent& one, instant now) {
   if (lost_hint_ == &one) lost_hint_ = records_.next(one);
   one.is_lost = false;
   one.was_retransmitted = true;
+  retransmitted_to_ = std::max(retransmitted_to_, one.end);
   one.at = now;
   static_cast<hook<by_time>&>(one).unlink();
   times_.push_back(one);

@@ -59,6 +59,30 @@ class sent_list {
 
   void add(wire::sequence begin, wire::sequence end, instant now, bool has_push = false);
   void acknowledge_to(wire::sequence where, acknowledged& outcome);
+  /// Nothing that is out was sent twice, so the records are in the order of their times. May say no although it is so.
+  [[nodiscard]] bool is_in_order() const { return !empty() && front()->begin >= retransmitted_to_; }
+  /// What was delivered last.
+  struct delivery {
+    instant sent_at{};
+    wire::sequence end;
+  };
+  /// The same as acknowledge_to() while is_in_order() and nothing is sacked or lost.
+  [[nodiscard]] delivery acknowledge_in_order(wire::sequence where) {
+    delivery last;
+    while (auto* const one = records_.front()) {
+      if (where <= one->begin) break;
+      last.sent_at = one->at;
+      if (where < one->end) {
+        one->begin = last.end = where;
+        break;
+      }
+      last.end = one->end;
+      remove(*one);
+    }
+    highest_sacked_ = retransmitted_to_ = where;
+    if (records_.empty()) sacked_ranges_ = 0;
+    return last;
+  }
   void sack(wire::sequence left, wire::sequence right, std::uint32_t segment_bytes, std::uint32_t ranges_max,
             acknowledged& outcome);
   void mark_lost(sent& one);
@@ -83,7 +107,12 @@ class sent_list {
  private:
   void uncount(sent const& one);
   void delivered(sent& one, acknowledged& outcome);
-  void remove(sent& one);
+  void remove(sent& one) {
+    if (lost_hint_ == &one) lost_hint_ = records_.next(one);
+    static_cast<hook<by_sequence>&>(one).unlink();
+    static_cast<hook<by_time>&>(one).unlink();
+    from_->give(&one);
+  }
 
   slab<sent>* from_;
   list<sent, by_sequence> records_;
@@ -94,6 +123,7 @@ class sent_list {
   std::uint32_t sacked_ranges_ = 0;  ///< cut out of records, of the limit
   std::uint32_t sacked_records_ = 0;
   wire::sequence highest_sacked_;
+  wire::sequence retransmitted_to_;  ///< from here on nothing was
 };
 
 }  // namespace morgana::net::tcp

@@ -108,6 +108,7 @@ class tcb final : public connection,
   std::optional<net_error> failed;
   agreed terms;
   port* parent = nullptr;  ///< the listener, until accepted
+  std::uint64_t addresses_sum = 0;  ///< the words of a segment's pseudo-header, but for its length
 
   // Send sequence space, RFC 9293 3.3.1.
   wire::sequence send_una, send_next, send_initial;

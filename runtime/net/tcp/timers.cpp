@@ -33,8 +33,8 @@ void machine::arm_loss_timer(tcb& c, instant now) {
     return;
   }
   if (!c.synchronized() || c.current == state::time_wait) return;
-  auto const timeout = backed_off(c.trip.timeout(), c.backoff);
   if (auto const* front = c.flight.front()) {
+    auto const timeout = backed_off(c.trip.timeout(), c.backoff);
     if (c.phase == recovery_phase::open && c.terms.sack && c.chosen.loss_probe && !c.loss_probe_out &&
         c.backoff == 0 && c.flight.sacked_bytes() == 0 && c.trip.smoothed != 0s) {
       auto wait = 2 * c.trip.smoothed;
@@ -62,17 +62,20 @@ void machine::arm(tcb& c, instant now) {
     c.probe_moves = false;
     if (c.timer == timer_kind::loss_probe) arm_loss_timer(c, now);
   }
-  auto const wants_probe =
-      c.flight.empty() && c.synchronized() && (c.send.end() > c.send_next || (c.fin_queued && !c.fin_sent()));
-  if ((c.timer == timer_kind::none && !c.want_loss_probe &&
-       (!c.flight.empty() || wants_probe || !c.synchronized())) ||
-      (c.timer == timer_kind::window_probe && !wants_probe)) {
-    arm_loss_timer(c, now);
+  if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe) {
+    auto const wants_probe =
+        c.flight.empty() && c.synchronized() && (c.send.end() > c.send_next || (c.fin_queued && !c.fin_sent()));
+    bool const is_due = c.timer == timer_kind::window_probe
+                            ? !wants_probe
+                            : !c.want_loss_probe && (!c.flight.empty() || wants_probe || !c.synchronized());
+    if (is_due) arm_loss_timer(c, now);
   }
   if (c.keepalive_at == never && c.chosen.keepalive) start_keepalive(c, now);
-  auto first = std::min({c.timer_at, c.acknowledge_at, c.keepalive_at, c.end_at});
-  if (c.stalled_since != never && stall_limit(c) != 0s && !is_blocked_here(c)) {
-    first = std::min(first, after(c.stalled_since, stall_limit(c)));
+  auto first = std::min(std::min(c.timer_at, c.acknowledge_at), std::min(c.keepalive_at, c.end_at));
+  if (c.stalled_since != never) {
+    if (auto const limit = stall_limit(c); limit != 0s && !is_blocked_here(c)) {
+      first = std::min(first, after(c.stalled_since, limit));
+    }
   }
   if (c.pacing_waits) first = std::min(first, c.paced_until);
   if (first != never) wakes.at_latest(c, first);

@@ -37,25 +37,49 @@ std::uint64_t sum_of_whole_words(std::byte const* data, std::size_t size) {
   }
 }
 
+/// Less than that is not worth a loop with two words at once.
+constexpr std::size_t many_bytes = 256;
+
 }  // namespace
 
 std::uint64_t sum_words(std::span<std::byte const> bytes) {
-  auto const whole = bytes.size() & ~std::size_t{7};
-  auto sum = sum_of_whole_words(bytes.data(), whole);
-  auto const* rest = bytes.data() + whole;
-  if ((bytes.size() & 4) != 0) {
+  auto const* rest = bytes.data();
+  auto left = bytes.size();
+  std::uint64_t sum = 0;
+  if (left >= many_bytes) {
+    auto const whole = left & ~std::size_t{7};
+    sum = sum_of_whole_words(rest, whole);
+    rest += whole;
+    left -= whole;
+  } else {
+    unsigned long long all = 0;
+    unsigned long long carry = 0;
+    for (; left >= 32; left -= 32, rest += 32) {
+      all = __builtin_addcll(all, load_word(rest), 0, &carry);
+      all = __builtin_addcll(all, load_word(rest + 8), carry, &carry);
+      all = __builtin_addcll(all, load_word(rest + 16), carry, &carry);
+      all = __builtin_addcll(all, load_word(rest + 24), carry, &carry);
+      all += carry;  // it comes around, and cannot carry once more: a sum that did is less than all ones
+    }
+    for (; left >= 8; left -= 8, rest += 8) {
+      all = __builtin_addcll(all, load_word(rest), 0, &carry);
+      all += carry;
+    }
+    sum = fold32(all);
+  }
+  if ((left & 4) != 0) {
     std::uint32_t word;
     std::memcpy(&word, rest, sizeof word);
     sum += word;
     rest += sizeof word;
   }
-  if ((bytes.size() & 2) != 0) {
+  if ((left & 2) != 0) {
     std::uint16_t word;
     std::memcpy(&word, rest, sizeof word);
     sum += word;
     rest += sizeof word;
   }
-  if ((bytes.size() & 1) != 0) {
+  if ((left & 1) != 0) {
     auto const last = static_cast<std::uint16_t>(*rest);
     sum += std::endian::native == std::endian::little ? last : static_cast<std::uint16_t>(last << 8);
   }

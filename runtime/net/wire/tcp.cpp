@@ -70,6 +70,15 @@ bool read_options(std::span<std::byte const> bytes, tcp_options& into) {
     into.timestamps = tcp_timestamps{load32(bytes, 4), load32(bytes, 8)};
     return true;
   }
+  // And nearly every SYN what Linux writes, and we: MSS, SACK permitted, timestamps, nop, window scale.
+  if (bytes.size() == 20 && load16(bytes, 0) == 0x0204 && load32(bytes, 4) == 0x0402'080au &&
+      load32(bytes, 16) >> 8 == 0x01'0303u) {
+    into.maximum_segment_size = load16(bytes, 2);
+    into.sack_permitted = true;
+    into.timestamps = tcp_timestamps{load32(bytes, 8), load32(bytes, 12)};
+    into.window_scale = std::min(load8(bytes, 19), window_scale_max);
+    return true;
+  }
   std::size_t at = 0;
   while (at < bytes.size()) {
     auto const kind = load8(bytes, at);
@@ -131,8 +140,13 @@ void tcp_header::emit(std::span<std::byte> into) const {
 }
 
 parsed<tcp_header> tcp_header::parse(std::span<std::byte const> segment, std::size_t available) {
+  parsed<tcp_header> made;
+  if (auto const read = parse_into(*made, segment, available); !read) return std::unexpected(read.error());
+  return made;
+}
+
+parsed<void> tcp_header::parse_into(tcp_header& header, std::span<std::byte const> segment, std::size_t available) {
   if (segment.size() < size_bytes || available < size_bytes) return std::unexpected(parse_error::too_short);
-  tcp_header header;
   header.header_bytes = static_cast<std::uint16_t>((load8(segment, 12) >> 4) * 4);
   if (header.header_bytes < size_bytes || header.header_bytes > segment.size() ||
       header.header_bytes > available) {
@@ -150,7 +164,7 @@ parsed<tcp_header> tcp_header::parse(std::span<std::byte const> segment, std::si
       !read_options(segment.subspan(size_bytes, header.header_bytes - size_bytes), header.options)) {
     return std::unexpected(parse_error::wrong_option);
   }
-  return header;
+  return {};
 }
 
 }  // namespace morgana::net::wire

@@ -105,6 +105,9 @@ struct tcp_header {
   /// `available` bytes are header and payload. Unknown options are skipped; one whose length is wrong ends
   /// option parsing with wrong_option. Errors: too_short, wrong_header_length, wrong_option.
   [[nodiscard]] static parsed<tcp_header> parse(std::span<std::byte const> segment, std::size_t available);
+  /// The same without moving it: `into` is as a fresh one is. After an error it holds part of what was read.
+  [[nodiscard]] static parsed<void> parse_into(tcp_header& into, std::span<std::byte const> segment,
+                                               std::size_t available);
 };
 
 }  // namespace morgana::net::wire
