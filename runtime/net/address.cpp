@@ -6,10 +6,6 @@ namespace morgana::net {
 
 // ---- questions ---------------------------------------------------------------------------------------
 
-bool ip_address::is_unspecified() const {
-  return std::ranges::all_of(bytes_, [](std::uint8_t byte) { return byte == 0; });
-}
-
 bool ip_address::is_loopback() const {
   if (is_v4()) return bytes_[0] == 127;  // RFC 1122, 3.2.1.3
   return bytes_[15] == 1 &&

@@ -50,19 +50,18 @@ bool core::implementation::expected_input(segment& frame) {
   auto const bytes = frame.front_piece();
   constexpr auto link = wire::ethernet_header::size_bytes;
   constexpr auto both = link + wire::ipv4_header::size_bytes;
-  if (bytes.size() < both || accepted.generation != generation || accepted.v4_pair == 0) return false;
+  if (bytes.size() < both || accepted.generation != generation || accepted.v4_pair == 0) [[unlikely]] return false;
   // Type IPv4, version 4, five words of header; neither a fragment nor from a group.
-  if ((wire::load32(bytes, 12) & 0xffff'ff00u) != 0x0800'4500u || configuration.vlan) return false;
-  if ((wire::load16(bytes, link + 6) & 0x3fffu) != 0 || (wire::load8(bytes, 6) & 1) != 0) return false;
+  if ((wire::load32(bytes, 12) & 0xffff'ff00u) != 0x0800'4500u || configuration.vlan) [[unlikely]] return false;
+  if ((wire::load16(bytes, link + 6) & 0x3fffu) != 0 || (wire::load8(bytes, 6) & 1) != 0) [[unlikely]] return false;
   auto const total = wire::load16(bytes, link + 2);
   auto const protocol = static_cast<wire::protocol>(wire::load8(bytes, link + 9));
   std::uint64_t pair;
   std::memcpy(&pair, bytes.data() + link + 12, sizeof pair);
   if (pair != accepted.v4_pair || total < wire::ipv4_header::size_bytes || link + total > frame.size() ||
       std::memcmp(bytes.data(), configuration.device.address.bytes.data(), 6) != 0 ||
-      wire::fold_checksum(wire::sum_words<wire::ipv4_header::size_bytes>(bytes.data() + link)) != 0xffff) {
+      wire::fold_checksum(wire::sum_words<wire::ipv4_header::size_bytes>(bytes.data() + link)) != 0xffff) [[unlikely]]
     return false;
-  }
   accepted.between.traffic_class = wire::load8(bytes, link + 1);
   if (protocol == wire::protocol::tcp) {
     frame.drop_front(both);

@@ -341,6 +341,7 @@ bool core::implementation::finish_tcp(segment& packet, tcp::addressing const& be
 }
 
 std::size_t core::implementation::poll_transmit(std::span<segment> into) {
+  if (output.empty() && loopback.empty() && !tcp_engine.has_output()) return 0;
   std::size_t count = 0;
   std::uint32_t rounds = 0;
   // What TCP sends to ourselves is answered in the loopback, which gives TCP more to send.

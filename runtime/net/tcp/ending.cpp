@@ -5,13 +5,6 @@ namespace morgana::net::tcp {
 
 using wire::sequence;
 
-void machine::notify(event_source& source, std::uint8_t bits) {
-  // A connection nobody has accepted, or that its user left, has nobody to tell.
-  if (source.owner != nullptr && (source.owner->parent != nullptr || source.owner->released)) return;
-  source.ready |= bits;
-  if (!static_cast<hook<event_tag>&>(source).linked()) events.push_back(source);
-}
-
 void machine::send_reset(tcb& c, instant now) {
   auto* const out = replies.add();
   if (out == nullptr) return;

@@ -42,22 +42,15 @@ bool is_too_old(tcb const& c, arrival const& a, instant now) {
          now - c.recent_timestamp_at < timestamp_valid;
 }
 
-constexpr duration acknowledge_delay = 40ms;
 constexpr std::uint8_t quick_acks_at_start = 16;
 
 }  // namespace
 
-void machine::input(addressing const& between, segment&& packet, instant now) {
-  ++counters.segments_in;
+[[gnu::noinline]] void machine::input_unpredicted(addressing const& between, segment& packet, instant now) {
   if (!checksum_is_right(between, packet)) {
     ++counters.wrong_checksums;
     return;
   }
-  if (predicts && input_predicted(between, packet.front_piece(), packet, now)) return;
-  input_unpredicted(between, packet, now);
-}
-
-[[gnu::noinline]] void machine::input_unpredicted(addressing const& between, segment& packet, instant now) {
   std::array<std::byte, wire::tcp_header::header_bytes_max> room;
   auto const bytes = contiguous_header(packet, room);
   arrival a;
@@ -319,18 +312,8 @@ void machine::received(tcb& c, receive_queue::outcome what, std::uint32_t size, 
       // RFC 5681, 4.2: at once, so that the sender's fast retransmission is fed.
       c.acknowledge_now = true;
       break;
-    case receive_queue::outcome::in_order: {
-      auto const full = size <= c.segment_bytes() ? 1u : (size + c.segment_bytes() - 1) / c.segment_bytes();
-      c.segments_unacknowledged = static_cast<std::uint8_t>(std::min(255u, c.segments_unacknowledged + full));
-      if (c.quick_acks != 0) {
-        --c.quick_acks;
-        c.acknowledge_now = true;
-      } else if (c.segments_unacknowledged >= 2) {
-        c.acknowledge_now = true;
-      } else if (c.acknowledge_at == never) {
-        c.acknowledge_at = after(now, acknowledge_delay);
-      }
-    }
+    case receive_queue::outcome::in_order:
+      received_in_order(c, size, now);
   }
   if (added != 0) notify(c, ready_to_read);
 }

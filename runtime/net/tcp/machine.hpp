@@ -44,7 +44,7 @@ class machine {
   ~machine();
 
   // input.cpp
-  void input(addressing const& between, segment&& packet, instant now);
+  void input(addressing const& between, segment&& packet, instant now);   // prediction.cpp
   void input_unpredicted(addressing const& between, segment& packet, instant now);
   void input_connection(tcb& c, arrival& a, segment& packet, instant now);
   /// prediction.cpp: false, and nothing done, when it is not the segment that was expected.
@@ -61,6 +61,19 @@ class machine {
   void input_data(tcb& c, arrival const& a, segment& packet, instant now);
   /// Data came, `added` bytes of it in order: when to acknowledge it, and who wants to know.
   void received(tcb& c, receive_queue::outcome what, std::uint32_t size, std::uint32_t added, instant now);
+  static void received_in_order(tcb& c, std::uint32_t size, instant now) {
+    constexpr duration acknowledge_delay = 40ms;
+    auto const full = size <= c.segment_bytes() ? 1u : (size + c.segment_bytes() - 1) / c.segment_bytes();
+    c.segments_unacknowledged = static_cast<std::uint8_t>(std::min(255u, c.segments_unacknowledged + full));
+    if (c.quick_acks != 0) {
+      --c.quick_acks;
+      c.acknowledge_now = true;
+    } else if (c.segments_unacknowledged >= 2) {
+      c.acknowledge_now = true;
+    } else if (c.acknowledge_at == never) {
+      c.acknowledge_at = after(now, acknowledge_delay);
+    }
+  }
   void input_fin(tcb& c, instant now);
   void became_established(tcb& c, instant now);
   void answer_stray(arrival const& a);
@@ -102,7 +115,11 @@ class machine {
   void schedule(tcb& c) {
     if (!static_cast<hook<output_tag>&>(c).linked()) output.push_back(c);
   }
-  [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now);
+  [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now) {
+    return has_output() && transmit(between, packet, now);
+  }
+  [[nodiscard]] bool has_output() const { return replies.front() != nullptr || !output.empty(); }
+  [[nodiscard]] bool transmit(addressing& between, segment& packet, instant now);
   [[nodiscard]] bool build(tcb& c, addressing& between, segment& packet, instant now);
   /// Sequence numbers covered by what was made; 0: nothing.
   [[nodiscard]] std::uint32_t build_data(tcb& c, wire::sequence from, std::uint32_t count, sent const* again,
@@ -126,6 +143,7 @@ class machine {
   [[nodiscard]] std::uint16_t window_to_advertise(tcb& c);
   static void pace(tcb& c, std::uint32_t bytes, instant now);
   static void validate_window(tcb& c);
+  void leave_output(tcb& c, instant now);
   // mtu_probing.cpp
   [[nodiscard]] bool build_mtu_probe(tcb& c, std::uint32_t pending, addressing& between, segment& packet,
                                      instant now);
@@ -158,7 +176,12 @@ class machine {
   [[nodiscard]] std::uint16_t peer_segment_bytes(wire::tcp_header const& h);
 
   // ending.cpp
-  void notify(event_source& source, std::uint8_t bits);
+  void notify(event_source& source, std::uint8_t bits) {
+    // A connection nobody has accepted, or that its user left, has nobody to tell.
+    if (source.owner != nullptr && (source.owner->parent != nullptr || source.owner->released)) return;
+    source.ready |= bits;
+    if (!static_cast<hook<event_tag>&>(source).linked()) events.push_back(source);
+  }
   void fail(tcb& c, net_error why);
   void close(tcb& c);
   void enter_time_wait(tcb& c, instant now);

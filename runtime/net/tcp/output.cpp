@@ -402,7 +402,7 @@ void machine::validate_window(tcb& c) {
   }
 }
 
-bool machine::poll_transmit(addressing& between, segment& packet, instant now) {
+bool machine::transmit(addressing& between, segment& packet, instant now) {
   if (auto const* one = replies.front()) {
     packet.clear();
     between = one->between;
@@ -413,13 +413,17 @@ bool machine::poll_transmit(addressing& between, segment& packet, instant now) {
     return true;
   }
   while (auto* const c = output.front()) {
+    if (c->has_said_all()) {
+      // Most are here because something arrived. What build() would note on its way:
+      c->pacing_waits = c->chosen.pacing && now < c->paced_until;
+      c->window_blocked = false;
+      leave_output(*c, now);
+      continue;
+    }
     if ((predicts && build_predicted(*c, between, packet, now)) || build(*c, between, packet, now)) {
       if (c->has_said_all()) {
-        turn = 0;
         c->window_blocked = false;
-        static_cast<hook<output_tag>&>(*c).unlink();
-        validate_window(*c);
-        arm(*c, now);
+        leave_output(*c, now);
       } else if (++turn >= segments_per_turn) {
         // Others have their turn.
         turn = 0;
@@ -428,12 +432,17 @@ bool machine::poll_transmit(addressing& between, segment& packet, instant now) {
       }
       return true;
     }
-    turn = 0;
-    static_cast<hook<output_tag>&>(*c).unlink();
-    validate_window(*c);
-    arm(*c, now);
+    leave_output(*c, now);
   }
   return false;
+}
+
+/// It has nothing more to say now.
+void machine::leave_output(tcb& c, instant now) {
+  turn = 0;
+  static_cast<hook<output_tag>&>(c).unlink();
+  validate_window(c);
+  arm(c, now);
 }
 
 }  // namespace morgana::net::tcp

@@ -18,16 +18,36 @@ constexpr std::size_t predicted_bytes = 32;  // nop, nop, timestamps behind the 
 constexpr std::uint32_t first_option_word = 0x0101'080a;
 
 /// Nothing is going on: no loss, no gap, no end, no congestion to report.
-bool is_calm(tcb const& c) {
-  return c.current == state::established && c.phase == recovery_phase::open && c.terms.timestamps &&
-         !c.terms.ecn && c.has_recent_timestamp && !c.released && !c.fin_beyond_gap && !c.fin_received &&
-         !c.loss_probe_out && c.flight.lost_bytes() == 0 && c.flight.sacked_records() == 0 &&
-         !c.receive.has_gaps();
+[[gnu::always_inline]] inline bool is_calm(tcb const& c) {
+  if (c.current != state::established || c.phase != recovery_phase::open) [[unlikely]] return false;
+  if (!c.terms.timestamps || c.terms.ecn) [[unlikely]] return false;
+  if (!c.has_recent_timestamp || c.released || c.fin_beyond_gap || c.fin_received || c.loss_probe_out) [[unlikely]]
+    return false;
+  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0 || c.receive.has_gaps()) [[unlikely]] return false;
+  return true;
 }
 
 /// The user has asked for nothing that changes when or how data goes.
-bool is_ordinary(settings const& chosen) {
-  return chosen.no_delay && !chosen.hold_partial && !chosen.pacing && chosen.probe_mtu_from == 0;
+[[gnu::always_inline]] inline bool is_ordinary(settings const& chosen) {
+  if (!chosen.no_delay || chosen.hold_partial || chosen.pacing || chosen.probe_mtu_from != 0) [[unlikely]] return false;
+  return true;
+}
+
+/// The sum over all of a segment whose header is in one piece: that of its addresses is known.
+[[gnu::always_inline]] inline bool is_intact(tcb const& c, std::span<std::byte const> front, segment const& packet) {
+  auto const size = packet.size();
+  wire::checksum sum;
+  sum.add_sum(c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(size >> 16)) +
+              wire::network_order(static_cast<std::uint16_t>(size)) +
+              wire::sum_words<predicted_bytes>(front.data()));
+  if (front.size() > predicted_bytes) sum.add({front.data() + predicted_bytes, front.size() - predicted_bytes});
+  if (front.size() < size) {
+    // The front is the header that lies before the slices, or the first of them.
+    auto const* part = packet.slices().data();
+    auto const* const end = part + packet.slices().size();
+    for (part += packet.header_size() == 0 ? 1 : 0; part != end; ++part) sum.add(part->bytes());
+  }
+  return sum.finish() == 0;
 }
 
 /// A header while it is written: each word goes into the sum as it goes into memory.
@@ -48,76 +68,12 @@ class summed_header {
 
 }  // namespace
 
-bool machine::input_predicted(addressing const& between, std::span<std::byte const> bytes, segment& packet,
-                              instant now) {
-  if (bytes.size() < predicted_bytes) return false;
-  // Eight words of header, ACK and perhaps PSH, nothing reserved; then the usual options.
-  auto const flags_and_window = wire::load32(bytes, 12);
-  if ((flags_and_window & 0xfff7'0000u) != 0x8010'0000u || wire::load32(bytes, 20) != first_option_word) return false;
-  auto* const found =
-      flows.find_recent(between.destination, between.source, wire::load16(bytes, 2), wire::load16(bytes, 0));
-  if (found == nullptr || found->kind != flow_kind::connection) return false;
-  auto& c = static_cast<tcb&>(*found);
-  sequence const at{wire::load32(bytes, 4)};
-  sequence const acknowledged{wire::load32(bytes, 8)};
-  sequence const stamp{wire::load32(bytes, 24)};
-  auto const size = static_cast<std::uint32_t>(packet.size() - predicted_bytes);
-  auto const room = c.receive_edge - c.receive_next();
-  auto const window = (flags_and_window & 0xffffu) << c.terms.send_scale;
-  bool const is_next = at == c.receive_next() && static_cast<std::int32_t>(size) <= room &&
-                       acknowledged >= c.send_una && acknowledged <= c.send_next &&
-                       stamp >= sequence{c.recent_timestamp};
-  // One that neither brings nor acknowledges anything is a duplicate acknowledgment, or a probe; a window that was
-  // closed or closes now is not calm.
-  if (!is_next || window == 0 || c.send_window == 0 || (size == 0 && acknowledged == c.send_una) || !is_calm(c)) return false;
-
-  ++c.segments_received;
-  if (at <= c.acknowledged_to) {
-    c.recent_timestamp = stamp.value;  // RFC 7323 4.3
-    c.recent_timestamp_at = now;
-  }
-  c.last_received_at = now;
-  if (acknowledged == c.send_una) {
-    c.probes = 0;
-    c.window_sequence = at;
-    c.window_acknowledgment = acknowledged;
-    c.send_window = window;
-    c.send_window_largest = std::max(c.send_window_largest, window);
-    if (c.flight.empty()) c.duplicate_acks = 0;
-  } else if (!acknowledge_predicted(c, at, acknowledged, window, now)) {
-    arrival a;
-    a.between = &between;
-    a.key = c.key;
-    a.size = size;
-    a.header.sequence = at;
-    a.header.acknowledgment = acknowledged;
-    a.header.flags = wire::tcp_ack;
-    a.header.window = static_cast<std::uint16_t>(flags_and_window);
-    a.header.options.timestamps = wire::tcp_timestamps{stamp.value, wire::load32(bytes, 28)};
-    if (!input_acknowledgment(c, a, now)) {
-      arm(c, now);
-      return true;
-    }
-  }
-  if (size != 0) {
-    packet.drop_front(predicted_bytes);
-    c.last_data_at = now;
-    auto const part = packet.gso_size != 0 ? std::uint32_t{packet.gso_size} : size;
-    if (part > c.received_segment_bytes) c.received_segment_bytes = static_cast<std::uint16_t>(std::min(part, 65'535u));
-    auto const before = c.receive_next();
-    auto const what = c.receive.append(packet);
-    received(c, what, size, static_cast<std::uint32_t>(c.receive_next() - before), now);
-  }
-  schedule(c);
-  return true;
-}
-
 /// New data of a calm connection is acknowledged, all of it sent once: a round trip, room in both windows, the loss
 /// timer anew. RACK has nothing to find: what is still out was sent later than what arrived.
-bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint32_t window, instant now) {
-  if (!c.terms.sack || c.undo_possible || c.mtu_probe_out || !c.flight.is_in_order()) return false;
+[[gnu::always_inline]] inline bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint32_t window, instant now) {
+  if (!c.terms.sack || c.undo_possible || c.mtu_probe_out || !c.flight.is_in_order()) [[unlikely]] return false;
   auto const& first = *c.flight.front();
-  if (first.at < c.rack_sent_at || (first.at == c.rack_sent_at && first.begin < c.rack_end)) return false;
+  if (first.at < c.rack_sent_at || (first.at == c.rack_sent_at && first.begin < c.rack_end)) [[unlikely]] return false;
   auto const bytes = static_cast<std::uint32_t>(ack - c.send_una);
   c.bytes_acknowledged += bytes;
   c.send_una = ack;
@@ -151,11 +107,95 @@ bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint
   return true;
 }
 
-bool machine::build_predicted(tcb& c, addressing& between, segment& packet, instant now) {
-  if (!is_calm(c) || !is_ordinary(c.chosen) || c.fin_queued || c.want_syn || c.want_loss_probe || c.want_window_probe ||
-      c.more_follows || c.super_segments || c.receive.has_sack() || (!c.terms.sack && c.duplicate_acks != 0)) {
+[[gnu::always_inline]] inline bool machine::input_predicted(addressing const& between, std::span<std::byte const> bytes, segment& packet,
+                              instant now) {
+  if (bytes.size() < predicted_bytes) [[unlikely]] return false;
+  // Eight words of header, ACK and perhaps PSH, nothing reserved; then the usual options.
+  auto const flags_and_window = wire::load32(bytes, 12);
+  if ((flags_and_window & 0xfff7'0000u) != 0x8010'0000u || wire::load32(bytes, 20) != first_option_word) [[unlikely]]
     return false;
+  auto* const found =
+      flows.find_recent(between.destination, between.source, wire::load16(bytes, 2), wire::load16(bytes, 0));
+  if (found == nullptr || found->kind != flow_kind::connection) [[unlikely]] return false;
+  auto& c = static_cast<tcb&>(*found);
+  sequence const at{wire::load32(bytes, 4)};
+  sequence const acknowledged{wire::load32(bytes, 8)};
+  sequence const stamp{wire::load32(bytes, 24)};
+  auto const size = static_cast<std::uint32_t>(packet.size() - predicted_bytes);
+  auto const room = c.receive_edge - c.receive_next();
+  auto const window = (flags_and_window & 0xffffu) << c.terms.send_scale;
+  if (at != c.receive_next() || static_cast<std::int32_t>(size) > room || acknowledged < c.send_una ||
+      acknowledged > c.send_next || stamp < sequence{c.recent_timestamp}) [[unlikely]]
+    return false;
+  // One that neither brings nor acknowledges anything is a duplicate acknowledgment, or a probe; a window that was
+  // closed or closes now is not calm.
+  if (window == 0 || c.send_window == 0 || (size == 0 && acknowledged == c.send_una) || !is_calm(c)) [[unlikely]]
+    return false;
+  if (packet.checksum == checksum_state::unchecked && !is_intact(c, bytes, packet)) [[unlikely]] return false;
+
+  ++counters.predicted_in;
+  ++c.segments_received;
+  if (at <= c.acknowledged_to) {
+    c.recent_timestamp = stamp.value;  // RFC 7323 4.3
+    c.recent_timestamp_at = now;
   }
+  c.last_received_at = now;
+  if (acknowledged == c.send_una) {
+    c.probes = 0;
+    // An acknowledgment from beyond it may have come before it: then that one knew the window better.
+    if (at >= c.window_sequence || acknowledged > c.window_acknowledgment) {
+      c.window_sequence = at;
+      c.window_acknowledgment = acknowledged;
+      c.send_window = window;
+      c.send_window_largest = std::max(c.send_window_largest, window);
+    }
+    if (c.flight.empty()) c.duplicate_acks = 0;
+  } else if (!acknowledge_predicted(c, at, acknowledged, window, now)) [[unlikely]] {
+    arrival a;
+    a.between = &between;
+    a.key = c.key;
+    a.size = size;
+    a.header.sequence = at;
+    a.header.acknowledgment = acknowledged;
+    a.header.flags = wire::tcp_ack;
+    a.header.window = static_cast<std::uint16_t>(flags_and_window);
+    a.header.options.timestamps = wire::tcp_timestamps{stamp.value, wire::load32(bytes, 28)};
+    if (!input_acknowledgment(c, a, now)) {
+      arm(c, now);
+      return true;
+    }
+  }
+  if (size != 0) {
+    packet.drop_front(predicted_bytes);
+    c.last_data_at = now;
+    auto const part = packet.gso_size != 0 ? std::uint32_t{packet.gso_size} : size;
+    if (part > c.received_segment_bytes) c.received_segment_bytes = static_cast<std::uint16_t>(std::min(part, 65'535u));
+    auto const before = c.receive_next();
+    auto const what = c.receive.append(packet);
+    if (what == receive_queue::outcome::in_order) [[likely]] {
+      auto const added = static_cast<std::uint32_t>(c.receive_next() - before);
+      c.bytes_received += added;
+      received_in_order(c, size, now);
+      notify(c, ready_to_read);
+    } else {
+      received(c, what, size, 0, now);
+    }
+  }
+  schedule(c);
+  return true;
+}
+
+void machine::input(addressing const& between, segment&& packet, instant now) {
+  ++counters.segments_in;
+  if (predicts && input_predicted(between, packet.front_piece(), packet, now)) [[likely]] return;
+  input_unpredicted(between, packet, now);
+}
+
+bool machine::build_predicted(tcb& c, addressing& between, segment& packet, instant now) {
+  if (!is_calm(c) || !is_ordinary(c.chosen)) [[unlikely]] return false;
+  if (c.fin_queued || c.want_syn || c.want_loss_probe || c.want_window_probe || c.more_follows || c.super_segments)
+    [[unlikely]] return false;
+  if (c.receive.has_sack() || (!c.terms.sack && c.duplicate_acks != 0)) [[unlikely]] return false;
   auto const from = c.send_next;
   auto const pending = static_cast<std::uint32_t>(c.send.end() - from);
   auto const in_flight = c.outstanding();
@@ -166,7 +206,8 @@ bool machine::build_predicted(tcb& c, addressing& between, segment& packet, inst
   } else {
     bool const was_idle = in_flight == 0 && now - c.last_sent_at > c.trip.timeout();
     auto const room = static_cast<std::int32_t>(count);
-    if (was_idle || c.control.window < in_flight + count || (c.send_una + c.send_window) - from < room) return false;
+    if (was_idle || c.control.window < in_flight + count || (c.send_una + c.send_window) - from < room) [[unlikely]]
+      return false;
   }
   packet.clear();
   c.window_blocked = c.pacing_waits = false;
@@ -174,7 +215,7 @@ bool machine::build_predicted(tcb& c, addressing& between, segment& packet, inst
   auto taken = std::uint32_t{0};
   if (count != 0) {
     taken = static_cast<std::uint32_t>(c.send.collect(from, count, packet));
-    if (taken == 0) return false;
+    if (taken == 0) [[unlikely]] return false;
     auto const end = from + taken;
     bool const ends_write = ends_a_write(c, from, end);
     if (ends_write) flags |= wire::tcp_psh;
@@ -218,6 +259,7 @@ bool machine::build_predicted(tcb& c, addressing& between, segment& packet, inst
     wire::store32(bytes, 16, std::uint32_t{sum.finish()} << 16);
   }
   ++counters.segments_out;
+  ++counters.predicted_out;
   ++c.segments_sent;
   if (taken == 0) return true;
   if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe) {

@@ -28,8 +28,9 @@ struct round_trip {
     }
     minimum = std::min(minimum, measured);
     auto const distance = smoothed > measured ? smoothed - measured : measured - smoothed;
-    variation = (3 * variation + distance) / 4;
-    smoothed = (7 * smoothed + measured) / 8;
+    // None is negative, so that a shift divides.
+    variation = duration((3 * variation.count() + distance.count()) >> 2);
+    smoothed = duration((7 * smoothed.count() + measured.count()) >> 3);
   }
   [[nodiscard]] duration timeout() const {
     if (smoothed == 0s) return timeout_initial;

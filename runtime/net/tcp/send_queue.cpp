@@ -20,7 +20,7 @@ void send_queue::acknowledge_to(wire::sequence where) {
   begin_ = where;
 }
 
-std::size_t send_queue::collect(wire::sequence from, std::size_t count, segment& into) {
+std::size_t send_queue::collect_pieces(wire::sequence from, std::size_t count, segment& into) {
   if (cursor_ == nullptr || from < cursor_begin_) {
     cursor_ = bytes_.front();
     cursor_begin_ = begin_;

@@ -23,9 +23,22 @@ class send_queue {
   }
   void acknowledge_to(wire::sequence where);
   /// Puts [from, from + count) behind what is in `into`; says how many bytes fitted into its slices.
-  [[nodiscard]] std::size_t collect(wire::sequence from, std::size_t count, segment& into);
+  [[nodiscard]] std::size_t collect(wire::sequence from, std::size_t count, segment& into) {
+    if (cursor_ == nullptr || from < cursor_begin_) {
+      cursor_ = bytes_.front();
+      cursor_begin_ = begin_;
+    }
+    if (cursor_ != nullptr) {
+      auto const inside = static_cast<std::size_t>(from - cursor_begin_);
+      if (inside + count <= cursor_->size) {
+        return into.append(cursor_->memory.part(cursor_->begin + inside, count)) ? count : 0;
+      }
+    }
+    return collect_pieces(from, count, into);
+  }
 
  private:
+  [[nodiscard]] std::size_t collect_pieces(wire::sequence from, std::size_t count, segment& into);
   chunk_list bytes_;
   wire::sequence begin_;
   // Where the last collect ended: new data is sent in order, so the next one usually begins there.

@@ -7,17 +7,6 @@ namespace morgana::net::tcp {
 
 using wire::sequence;
 
-void sent_list::add(sequence begin, sequence end, instant now, bool has_push) {
-  if (records_.empty()) highest_sacked_ = retransmitted_to_ = begin;
-  auto* const one = from_->take();
-  one->begin = begin;
-  one->end = end;
-  one->at = now;
-  one->has_push = has_push;
-  records_.push_back(*one);
-  times_.push_back(*one);
-}
-
 void sent_list::uncount(sent const& one) {
   if (one.is_sacked) {
     sacked_bytes_ -= one.size();

@@ -57,7 +57,16 @@ class sent_list {
   [[nodiscard]] sent* next(sent const& one) const { return records_.next(one); }
   [[nodiscard]] sent* next_sent(sent const& one) const { return times_.next(one); }
 
-  void add(wire::sequence begin, wire::sequence end, instant now, bool has_push = false);
+  void add(wire::sequence begin, wire::sequence end, instant now, bool has_push = false) {
+    if (records_.empty()) highest_sacked_ = retransmitted_to_ = begin;
+    auto* const one = from_->take();
+    one->begin = begin;
+    one->end = end;
+    one->at = now;
+    one->has_push = has_push;
+    records_.push_back(*one);
+    times_.push_back(*one);
+  }
   void acknowledge_to(wire::sequence where, acknowledged& outcome);
   /// Nothing that is out was sent twice, so the records are in the order of their times. May say no although it is so.
   [[nodiscard]] bool is_in_order() const { return !empty() && front()->begin >= retransmitted_to_; }

@@ -63,7 +63,7 @@ class ip_address {
     std::memcpy(word, bytes_.data(), sizeof word);
     return std::uint64_t{word[0]} + word[1] + word[2] + word[3];   // IPv4's other bytes are zero
   }
-  [[nodiscard]] bool is_unspecified() const;
+  [[nodiscard]] bool is_unspecified() const { return sum() == 0; }
   [[nodiscard]] bool is_loopback() const;
   [[nodiscard]] constexpr bool is_multicast() const { return is_v6_ ? bytes_[0] == 0xff : (bytes_[0] & 0xf0) == 0xe0; }
 

@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <span>
 #include <utility>
 
@@ -152,11 +153,12 @@ class segment {
     if (slice_count_ == segment_slices_max || size() + part.size() > segment_bytes_max) return false;
     if (part.size() == 0) return true;
     slices_bytes_ += static_cast<std::uint32_t>(part.size());
-    slices_[slice_count_++] = std::move(part);
+    // What lies behind those in use has no owner: nothing has to be given back.
+    std::construct_at(&slices_[slice_count_++], std::move(part));
     return true;
   }
   /// Removes bytes from the front (header first, then slices): what a layer does with its own header.
-  void drop_front(std::size_t bytes) {
+  [[gnu::always_inline]] void drop_front(std::size_t bytes) {
     if (bytes <= header_size()) {
       header_begin_ = static_cast<std::uint8_t>(header_begin_ + bytes);
     } else if (header_size() == 0 && slice_count_ != 0 && bytes < slices_[0].size()) {

@@ -48,6 +48,7 @@ struct addressing {
 
 struct engine_counters {
   std::uint64_t segments_in = 0, segments_out = 0, segments_retransmitted = 0;
+  std::uint64_t predicted_in = 0, predicted_out = 0;  ///< of these by the short way (prediction.cpp)
   std::uint64_t wrong_checksums = 0, malformed = 0, resets_sent = 0, resets_received = 0, resets_refused = 0;
   std::uint64_t syn_dropped = 0, syn_cookies_sent = 0, syn_cookies_accepted = 0, syn_cookies_refused = 0;
   std::uint64_t accept_queue_full = 0, challenge_acks = 0, challenge_acks_suppressed = 0, paws_dropped = 0;
@@ -72,6 +73,8 @@ class engine {
   void input(addressing const& between, segment&& packet, instant now);
   /// Builds the next segment that wants to go, TCP header first, checksum done or partial; false when none.
   [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now);
+  /// Whether it may give one; false: surely none.
+  [[nodiscard]] bool has_output() const;
   /// Nothing can leave now, and poll_transmit is not called until something can: what waits gets its timers.
   void device_is_full(instant now);
   [[nodiscard]] instant next_deadline() const;

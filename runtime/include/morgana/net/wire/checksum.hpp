@@ -57,6 +57,7 @@ class checksum {
   constexpr explicit checksum(std::uint16_t partial) : sum_(network_order(partial)) {}
 
   void add(std::span<std::byte const> bytes) {
+    if (bytes.empty()) return;
     auto const part = sum_words(bytes);
     // A piece that begins at an odd offset counts with its bytes swapped.
     sum_ += odd_ ? std::byteswap(fold_checksum(part)) : part;

@@ -1,0 +1,235 @@
+// Header prediction is a short cut, never another behaviour: two pairs of hosts live through the same script, one pair
+// with prediction and one without. What they send, what they say of themselves and when they want to be woken is
+// compared after each step.
+#include <catch2/catch.hpp>
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "runtime/net/tcp/machine.hpp"
+#include "tcp_support.hpp"
+
+using namespace tcp_test;
+
+namespace {
+
+struct half {
+  half(std::uint64_t seed, ip_address const& address, bool predicts, bool offloads)
+      : pool(2048, 64u << 20), route(address), engine({}, secrets(seed), pool, route, instant()) {
+    engine.predicts = predicts;
+    route.how.checksum = route.how.segmentation = offloads;
+  }
+  buffer_pool pool;
+  one_path route;
+  tcp::machine engine;
+  tcp::tcb* end = nullptr;
+  tcp::port* listening = nullptr;
+};
+
+/// All that can be asked of a connection, as numbers.
+std::vector<std::int64_t> described(tcp::tcb const& one) {
+  auto const all = one.info();
+  auto const nanoseconds = [](auto what) { return static_cast<std::int64_t>(what.count()); };
+  return {static_cast<std::int64_t>(all.state), all.maximum_segment_size, nanoseconds(all.smoothed_round_trip),
+          nanoseconds(all.retransmission_timeout), all.congestion_window_bytes, all.slow_start_threshold_bytes,
+          all.bytes_in_flight, static_cast<std::int64_t>(all.bytes_sent), static_cast<std::int64_t>(all.bytes_received),
+          static_cast<std::int64_t>(all.bytes_acknowledged), static_cast<std::int64_t>(all.segments_sent),
+          static_cast<std::int64_t>(all.segments_received), static_cast<std::int64_t>(all.segments_retransmitted),
+          all.send_unacknowledged, all.send_next, all.send_window_bytes, all.receive_next, all.unsent_bytes,
+          nanoseconds(all.deadline.time_since_epoch()), nanoseconds(all.round_trip_variation),
+          nanoseconds(all.minimum_round_trip), static_cast<std::int64_t>(all.phase), all.segments_unacknowledged,
+          all.segments_sacked, all.segments_lost, all.segments_retransmitted_in_flight, all.reordering_segments,
+          all.reorderings, all.received_segment_bytes, all.send_queue_bytes, all.receive_queue_bytes,
+          all.retransmissions_in_a_row, all.window_probes, nanoseconds(all.last_data_received_at.time_since_epoch()),
+          all.peer_ended, one.send_window_largest, one.window_sequence.value, one.window_acknowledgment.value,
+          one.flight_largest, one.flight_round_end.value, one.push_point.value, one.pushed_to.value,
+          one.small_until.value, one.receive_edge.value, one.acknowledged_to.value, one.recent_timestamp,
+          nanoseconds(one.recent_timestamp_at.time_since_epoch()), nanoseconds(one.timer_at.time_since_epoch()),
+          nanoseconds(one.acknowledge_at.time_since_epoch()), nanoseconds(one.stalled_since.time_since_epoch()),
+          nanoseconds(one.last_received_at.time_since_epoch()), nanoseconds(one.last_sent_at.time_since_epoch()),
+          static_cast<std::int64_t>(one.timer), one.duplicate_acks, one.reorder_quarters,
+          nanoseconds(one.rack_sent_at.time_since_epoch()), one.rack_end.value, nanoseconds(one.rack_trip),
+          one.window_limited, one.window_blocked, one.quick_acks, one.segments_unacknowledged, one.writer_waits,
+          one.more_follows, one.acknowledge_now, one.probe_moves, one.ready,
+          static_cast<std::int64_t>(one.flight.highest_sacked().value)};
+}
+
+/// The two pairs: 0 and 1 predict, 2 and 3 do not; 0 talks to 1 and 2 to 3.
+class script {
+ public:
+  script(std::uint64_t seed, tcp::settings const& with, bool offloads) : choice_(secrets(seed).jitter) {
+    for (unsigned i = 0; i < 4; ++i) {
+      halves_.push_back(std::make_unique<half>(seed * 2 + i % 2, v4(static_cast<std::uint8_t>(1 + i % 2)), i < 2, offloads));
+      if (i % 2 == 0) continue;
+      auto& server = *halves_[i];
+      server.engine.ports.push_back(std::make_unique<tcp::port>(server.engine, listen_options{.port = 7}, with));
+      server.listening = server.engine.ports.back().get();
+    }
+    for (unsigned i : {0u, 2u}) {
+      auto made = halves_[i]->engine.connect({v4(1), v4(2), 4000, 7}, with, now_);
+      REQUIRE(made.has_value());
+      halves_[i]->end = static_cast<tcp::tcb*>(*made);
+    }
+  }
+  ~script() {
+    for (auto& one : halves_) {
+      if (one->end != nullptr) one->end->abort(now_), one->end->release(now_);
+    }
+    for (auto& one : queues_) one.clear();
+  }
+  script(script const&) = delete;
+  script& operator=(script const&) = delete;
+
+  void step() {
+    auto const side = static_cast<unsigned>(choice_.below(2));
+    switch (choice_.below(10)) {
+      case 0: case 1: case 2: write(side); break;
+      case 3: case 4: read(side); break;
+      case 5: case 6: case 7: carry(side); break;
+      case 8: wait(); break;
+      default: send(side); break;
+    }
+    if (halves_[1]->end == nullptr) accept();
+    compare();
+  }
+  void compare() {
+    for (unsigned side = 0; side < 2; ++side) {
+      auto& fast = *halves_[side];
+      auto& slow = *halves_[side + 2];
+      REQUIRE(fast.engine.next_deadline() == slow.engine.next_deadline());
+      REQUIRE((fast.end == nullptr) == (slow.end == nullptr));
+      if (fast.end != nullptr) REQUIRE(described(*fast.end) == described(*slow.end));
+    }
+  }
+  std::uint64_t predicted_in() const { return counters(0).predicted_in + counters(1).predicted_in; }
+  std::uint64_t predicted_out() const { return counters(0).predicted_out + counters(1).predicted_out; }
+  tcp::engine_counters const& counters(unsigned i) const { return halves_[i]->engine.counters; }
+
+  std::uint32_t lost_millionths = 0, reordered_millionths = 0;
+
+ private:
+  void accept() {
+    for (unsigned i : {1u, 3u}) {
+      if (auto* const made = halves_[i]->listening->accept()) halves_[i]->end = static_cast<tcp::tcb*>(made);
+    }
+  }
+  void write(unsigned side) {
+    constexpr std::array sizes{1u, 64u, 700u, 1448u, 3000u, 20'000u};
+    auto const what = std::vector<std::byte>(sizes[choice_.below(sizes.size())], std::byte{0x5a});
+    auto const more = choice_.chance(50'000) ? tcp::more::follows : tcp::more::none;
+    if (halves_[side]->end == nullptr) return;
+    auto const first = halves_[side]->end->write(what, now_, more);
+    auto const second = halves_[side + 2]->end->write(what, now_, more);
+    REQUIRE(first.has_value() == second.has_value());
+    if (first) REQUIRE(*first == *second);
+    if (choice_.chance(900'000)) send(side);
+  }
+  void read(unsigned side) {
+    std::vector<std::byte> into(choice_.chance(700'000) ? 64 * 1024 : 500);
+    if (halves_[side]->end == nullptr) return;
+    auto const first = halves_[side]->end->read(into, now_);
+    auto const second = halves_[side + 2]->end->read(into, now_);
+    REQUIRE(first.has_value() == second.has_value());
+    if (first) REQUIRE(*first == *second);
+  }
+  void send(unsigned side) {
+    for (;;) {
+      tcp::addressing between[2];
+      segment packet[2];
+      bool const first = halves_[side]->engine.poll_transmit(between[0], packet[0], now_);
+      REQUIRE(first == halves_[side + 2]->engine.poll_transmit(between[1], packet[1], now_));
+      if (!first) return;
+      auto one = to_frame(between[0], packet[0]);
+      auto const other = to_frame(between[1], packet[1]);
+      REQUIRE(one.bytes == other.bytes);
+      REQUIRE(one.gso_size == other.gso_size);
+      REQUIRE(one.checked == other.checked);
+      REQUIRE(packet[0].checksum_offset == packet[1].checksum_offset);
+      REQUIRE(one.between.source == other.between.source);
+      REQUIRE(one.between.destination == other.between.destination);
+      REQUIRE(one.between.traffic_class == other.between.traffic_class);
+      REQUIRE((one.checked || checksum_right(one)));
+      if (choice_.chance(lost_millionths)) continue;
+      auto& queue = queues_[1 - side];
+      if (choice_.chance(reordered_millionths)) queue.push_front(std::move(one));
+      else queue.push_back(std::move(one));
+    }
+  }
+  /// What is under way to that side arrives, or the first of it.
+  void carry(unsigned side) {
+    auto const count = choice_.chance(500'000) ? queues_[side].size() : std::size_t{1};
+    for (std::size_t i = 0; i < count && !queues_[side].empty(); ++i) {
+      auto const one = std::move(queues_[side].front());
+      queues_[side].pop_front();
+      for (unsigned world : {0u, 2u}) give(*halves_[side + world], one);
+    }
+    events(side);
+    send(side);
+  }
+  void give(half& to, frame const& f) {
+    segment packet;
+    for (std::size_t at = 0; at < f.bytes.size();) {
+      auto part = to.pool.take_slice(std::min(f.bytes.size() - at, to.pool.buffer_bytes()));
+      std::memcpy(part.writable().data(), f.bytes.data() + at, part.size());
+      at += part.size();
+      REQUIRE(packet.append(std::move(part)));
+    }
+    packet.gso_size = f.gso_size;
+    if (f.checked) packet.checksum = checksum_state::valid;
+    to.engine.input(f.between, std::move(packet), now_);
+  }
+  void events(unsigned side) {
+    for (unsigned world : {0u, 2u}) {
+      auto& all = halves_[side + world]->engine.events;
+      while (auto* const one = all.front()) {
+        static_cast<tcp::hook<tcp::event_tag>&>(*one).unlink();
+        one->ready = 0;
+      }
+    }
+  }
+  void wait() {
+    constexpr std::array<duration, 6> lengths{0ns, 70us, 1ms, 12ms, 45ms, 400ms};
+    now_ += lengths[choice_.below(lengths.size())];
+    for (auto& one : halves_) {
+      if (one->engine.next_deadline() <= now_) one->engine.on_deadline(now_);
+    }
+    for (unsigned side : {0u, 1u}) send(side);
+  }
+
+  random_stream choice_;
+  instant now_ = instant() + 10s;
+  std::vector<std::unique_ptr<half>> halves_;
+  std::array<std::deque<frame>, 2> queues_;
+};
+
+}  // namespace
+
+TEST_CASE("What is predicted and what goes the ordinary way is the same, seed by seed") {
+  std::uint64_t in = 0, out = 0;
+  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+    random_stream choice(secrets(seed ^ 0x7072'6564u).jitter);
+    tcp::settings with;
+    with.no_delay = !choice.chance(200'000);
+    with.control = choice.chance(500'000) ? tcp::congestion_control::cubic : tcp::congestion_control::new_reno;
+    with.ecn = choice.chance(100'000);
+    with.timestamps = !choice.chance(100'000);
+    with.leave_slow_start_slowly = choice.chance(500'000);
+    with.receive_buffer_bytes = 8'000 + static_cast<std::uint32_t>(choice.below(200'000));
+    with.send_buffer_bytes = 8'000 + static_cast<std::uint32_t>(choice.below(200'000));
+    with.differentiated_services = choice.chance(200'000) ? 46 : 0;
+    script both(seed, with, choice.chance(300'000));
+    both.lost_millionths = choice.chance(600'000) ? 0 : static_cast<std::uint32_t>(choice.below(40'000));
+    both.reordered_millionths = choice.chance(700'000) ? 0 : static_cast<std::uint32_t>(choice.below(40'000));
+    for (unsigned i = 0; i < 600; ++i) {
+      INFO("SEED=" << seed << " step " << i);
+      both.step();
+    }
+    in += both.predicted_in();
+    out += both.predicted_out();
+    REQUIRE(both.counters(2).predicted_in + both.counters(3).predicted_out == 0);
+  }
+  // Otherwise nothing was compared.
+  CHECK(in > 10'000);
+  CHECK(out > 10'000);
+}
