@@ -130,37 +130,25 @@ result<void> core::ping(ip_address const& to, std::uint16_t identifier, std::uin
 }
 
 std::optional<core::event> core::poll_event() {
-  if (!self_->told_addresses) {
+  std::optional<event> told;
+  if (!self_->told_addresses) [[unlikely]] {
     self_->told_addresses = true;
-    event told;
-    told.addresses_changed = true;
-    return told;
-  }
-  if (auto const one = self_->tcp_engine.poll_event()) {
-    event told;
-    told.connection = one->connection;
-    told.listener = one->listener;
-    told.ready = one->ready;
-    return told;
-  }
-  if (auto* const port = self_->udp.poll_ready()) {
-    event told;
-    told.port = port;
-    return told;
-  }
-  if (auto* const port = self_->raw.poll_ready()) {
-    event told;
-    told.raw = port;
-    return told;
-  }
-  if (self_->echo_count != 0) {
-    event told;
-    told.echo_reply = self_->echoes[self_->echo_first];
+    told.emplace().addresses_changed = true;
+  } else if (auto const one = self_->tcp_engine.poll_event()) {
+    told.emplace();
+    told->connection = one->connection;
+    told->listener = one->listener;
+    told->ready = one->ready;
+  } else if (auto* const port = self_->udp.poll_ready()) {
+    told.emplace().port = port;
+  } else if (auto* const raw = self_->raw.poll_ready()) {
+    told.emplace().raw = raw;
+  } else if (self_->echo_count != 0) {
+    told.emplace().echo_reply = self_->echoes[self_->echo_first];
     self_->echo_first = (self_->echo_first + 1) % self_->echoes.size();
     --self_->echo_count;
-    return told;
   }
-  return std::nullopt;
+  return told;
 }
 
 // ---- addresses and routes ----------------------------------------------------------------------------

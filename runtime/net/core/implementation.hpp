@@ -154,6 +154,7 @@ struct core::implementation final : tcp::routing,
   /// What nearly every frame is: IPv4 without options, whole, between the pair of addresses that came last. False,
   /// and nothing done, for all others.
   [[nodiscard]] bool expected_input(segment& frame);
+  void unexpected_input(segment& frame);
   void arp_input(std::span<std::byte const> bytes);
   void ipv4_input(segment& packet, bool link_group, bool looped);
   void ipv6_input(segment& packet, bool link_group, bool looped);
@@ -256,6 +257,7 @@ struct core::implementation final : tcp::routing,
   [[nodiscard]] std::size_t poll_transmit(std::span<segment> into);
   /// Finishes a segment of TCP's: whether it is a frame to send now; else it was moved from.
   [[nodiscard]] bool finish_tcp(segment& packet, tcp::addressing const& between);
+  [[nodiscard]] bool finish_tcp_slowly(segment& packet, tcp::addressing const& between, host::hop& to);
 
   // ---- events of the parts
   void solicit(ip_address const& target, std::optional<mac_address> const& unicast, instant at) override;

@@ -90,7 +90,11 @@ void core::implementation::accept(ip_address const& source, ip_address const& de
 }
 
 void core::implementation::frame_input(segment& frame) {
-  if (expected_input(frame)) return;
+  if (expected_input(frame)) [[likely]] return;
+  unexpected_input(frame);
+}
+
+[[gnu::noinline]] void core::implementation::unexpected_input(segment& frame) {
   std::array<std::byte, link_and_ipv4_bytes_max> scratch;
   auto const bytes = host::leading(frame, scratch.size(), scratch);
   auto const header = wire::ethernet_header::parse(bytes);

@@ -319,6 +319,11 @@ bool core::implementation::finish_tcp(segment& packet, tcp::addressing const& be
     push_start(packet, to, wire::protocol::tcp, between.traffic_class);
     return true;
   }
+  return finish_tcp_slowly(packet, between, to);
+}
+
+[[gnu::noinline]] bool core::implementation::finish_tcp_slowly(segment& packet, tcp::addressing const& between,
+                                                               host::hop& to) {
   if (to.kind == host::hop::kind::none) {
     ++counters.no_route;
     packet.clear();
@@ -341,12 +346,11 @@ bool core::implementation::finish_tcp(segment& packet, tcp::addressing const& be
 }
 
 std::size_t core::implementation::poll_transmit(std::span<segment> into) {
-  if (output.empty() && loopback.empty() && !tcp_engine.has_output()) return 0;
   std::size_t count = 0;
   std::uint32_t rounds = 0;
   // What TCP sends to ourselves is answered in the loopback, which gives TCP more to send.
   for (;;) {
-    drain_loopback();
+    if (!loopback.empty()) [[unlikely]] drain_loopback();
     while (count < into.size()) {
       auto* const node = output.pop();
       if (node == nullptr) break;

@@ -50,6 +50,11 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
     return false;
   }
   bool const advanced = ack > c.send_una;
+  bool const says_more = h.options.sack_count != 0 || h.has(wire::tcp_ece);
+  if (predicts && advanced && !says_more && acknowledge_predicted(c, h.sequence, ack, a.window(c.terms.send_scale), now)) {
+    schedule(c);
+    return true;
+  }
   bool const window_changed = a.window(c.terms.send_scale) != c.send_window;
   bool const was_outstanding = !c.flight.empty();
   acknowledged got;

@@ -68,13 +68,23 @@ void chunk_list::clear() {
   size_ = 0;
 }
 
-std::size_t chunk_list::copy_out(std::span<std::byte> into) const {
+std::size_t chunk_list::take_out(std::span<std::byte> into) {
   std::size_t done = 0;
-  for (auto const* one = first_; one != nullptr && done < into.size(); one = one->next) {
-    auto const count = std::min<std::size_t>(one->size, into.size() - done);
-    std::memcpy(into.data() + done, one->bytes().data(), count);
+  while (first_ != nullptr && done < into.size()) {
+    auto* const front = first_;
+    auto const count = std::min<std::size_t>(front->size, into.size() - done);
+    std::memcpy(into.data() + done, front->bytes().data(), count);
     done += count;
+    if (count != front->size) {
+      front->begin += static_cast<std::uint32_t>(count);
+      front->size -= static_cast<std::uint32_t>(count);
+      break;
+    }
+    first_ = front->next;
+    if (first_ == nullptr) last_ = nullptr;
+    from_->nodes.give(front);
   }
+  size_ -= done;
   return done;
 }
 

@@ -58,7 +58,8 @@ class chunk_list {
   void append(chunk_list& other);
   void drop_front(std::size_t bytes);
   void clear();
-  [[nodiscard]] std::size_t copy_out(std::span<std::byte> into) const;
+  /// Copies from the front and drops what was copied; says how much.
+  [[nodiscard]] std::size_t take_out(std::span<std::byte> into);
 
  private:
   chunk_source* from_;

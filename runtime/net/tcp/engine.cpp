@@ -36,7 +36,6 @@ void engine::input(addressing const& between, segment&& packet, instant now) {
 bool engine::poll_transmit(addressing& between, segment& packet, instant now) {
   return self_->poll_transmit(between, packet, now);
 }
-bool engine::has_output() const { return self_->has_output(); }
 void engine::device_is_full(instant now) {
   for (auto* one = self_->output.front(); one != nullptr; one = self_->output.next(*one))
     self_->arm(*one, now);

@@ -54,8 +54,7 @@ constexpr std::uint8_t quick_acks_at_start = 16;
   std::array<std::byte, wire::tcp_header::header_bytes_max> room;
   auto const bytes = contiguous_header(packet, room);
   arrival a;
-  if (!wire::tcp_header::parse_into(a.header, bytes, packet.size()) || a.header.source_port == 0 ||
-      between.source.is_multicast() || between.destination.is_multicast()) {
+  if (!wire::tcp_header::parse_into(a.header, bytes, packet.size())) {
     ++counters.malformed;
     return;
   }
@@ -72,6 +71,11 @@ constexpr std::uint8_t quick_acks_at_start = 16;
     return input_half_open(static_cast<half_open&>(*found), a, packet, now);
   }
   if (found != nullptr && !input_time_wait(static_cast<time_wait&>(*found), a, now)) return;
+  // What nobody may be is in no flow.
+  if (a.header.source_port == 0 || between.source.is_multicast() || between.destination.is_multicast()) {
+    ++counters.malformed;
+    return;
+  }
 
   auto* const where = find_port(a.key.local, a.key.local_port);
   auto const& h = a.header;

@@ -50,6 +50,10 @@ class machine {
   /// prediction.cpp: false, and nothing done, when it is not the segment that was expected.
   [[nodiscard]] bool input_predicted(addressing const& between, std::span<std::byte const> bytes, segment& packet,
                                      instant now);
+  [[nodiscard]] bool acknowledge_calm(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window, instant now);
+  [[nodiscard]] bool acknowledge_ordinarily(tcb& c, addressing const& between, std::span<std::byte const> bytes,
+                                            std::uint32_t size, instant now);
+  /// The same for acknowledgments of segments that were not expected, in any state.
   [[nodiscard]] bool acknowledge_predicted(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window,
                                            instant now);
   /// The same for what goes out: a whole segment or the last one, or an acknowledgment.
@@ -102,6 +106,12 @@ class machine {
   [[nodiscard]] static bool is_blocked_here(tcb const& c);
   void arm(tcb& c, instant now);
   void arm_loss_timer(tcb& c, instant now);
+  /// The same after an acknowledgment, which is often that of all there was.
+  void rearm_loss_timer(tcb& c, instant now) {
+    if (!c.flight.empty() || c.send.end() > c.send_next || c.fin_queued) return arm_loss_timer(c, now);
+    c.timer = timer_kind::none;
+    c.timer_at = never;
+  }
   void wake(tcb& c, instant now);
   void on_deadline(instant now);
   [[nodiscard]] instant next_deadline() const;
@@ -116,10 +126,10 @@ class machine {
     if (!static_cast<hook<output_tag>&>(c).linked()) output.push_back(c);
   }
   [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now) {
-    return has_output() && transmit(between, packet, now);
+    return (replies.front() != nullptr || !output.empty()) && transmit(between, packet, now);
   }
-  [[nodiscard]] bool has_output() const { return replies.front() != nullptr || !output.empty(); }
   [[nodiscard]] bool transmit(addressing& between, segment& packet, instant now);
+  [[nodiscard]] bool transmit_reply(addressing& between, segment& packet);
   [[nodiscard]] bool build(tcb& c, addressing& between, segment& packet, instant now);
   /// Sequence numbers covered by what was made; 0: nothing.
   [[nodiscard]] std::uint32_t build_data(tcb& c, wire::sequence from, std::uint32_t count, sent const* again,

@@ -230,7 +230,7 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
   c.paced_until = std::max(c.paced_until, now) + length;
 }
 
-bool machine::build(tcb& c, addressing& between, segment& packet, instant now) {
+[[gnu::noinline]] bool machine::build(tcb& c, addressing& between, segment& packet, instant now) {
   packet.clear();
   between.traffic_class = 0;
   if (c.want_syn) {
@@ -402,25 +402,37 @@ void machine::validate_window(tcb& c) {
   }
 }
 
+[[gnu::noinline]] bool machine::transmit_reply(addressing& between, segment& packet) {
+  auto const& one = *replies.front();
+  packet.clear();
+  between = one.between;
+  one.header.emit(packet.push_header(one.header.encoded_bytes()));
+  put_checksum(packet, between, false);
+  ++counters.segments_out;
+  replies.pop();
+  return true;
+}
+
+/// It has nothing more to say now.
+[[gnu::always_inline]] inline void machine::leave_output(tcb& c, instant now) {
+  turn = 0;
+  static_cast<hook<output_tag>&>(c).unlink();
+  validate_window(c);
+  arm(c, now);
+}
+
 bool machine::transmit(addressing& between, segment& packet, instant now) {
-  if (auto const* one = replies.front()) {
-    packet.clear();
-    between = one->between;
-    one->header.emit(packet.push_header(one->header.encoded_bytes()));
-    put_checksum(packet, between, false);
-    ++counters.segments_out;
-    replies.pop();
-    return true;
-  }
+  if (replies.front() != nullptr) [[unlikely]] return transmit_reply(between, packet);
   while (auto* const c = output.front()) {
-    if (c->has_said_all()) {
+    bool made = predicts && build_predicted(*c, between, packet, now);
+    if (!made && c->has_said_all()) {
       // Most are here because something arrived. What build() would note on its way:
       c->pacing_waits = c->chosen.pacing && now < c->paced_until;
       c->window_blocked = false;
-      leave_output(*c, now);
-      continue;
+    } else if (!made) {
+      made = build(*c, between, packet, now);
     }
-    if ((predicts && build_predicted(*c, between, packet, now)) || build(*c, between, packet, now)) {
+    if (made) {
       if (c->has_said_all()) {
         c->window_blocked = false;
         leave_output(*c, now);
@@ -435,14 +447,6 @@ bool machine::transmit(addressing& between, segment& packet, instant now) {
     leave_output(*c, now);
   }
   return false;
-}
-
-/// It has nothing more to say now.
-void machine::leave_output(tcb& c, instant now) {
-  turn = 0;
-  static_cast<hook<output_tag>&>(c).unlink();
-  validate_window(c);
-  arm(c, now);
 }
 
 }  // namespace morgana::net::tcp

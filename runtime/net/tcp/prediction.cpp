@@ -70,7 +70,8 @@ class summed_header {
 
 /// New data of a calm connection is acknowledged, all of it sent once: a round trip, room in both windows, the loss
 /// timer anew. RACK has nothing to find: what is still out was sent later than what arrived.
-[[gnu::always_inline]] inline bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint32_t window, instant now) {
+[[gnu::always_inline]] inline bool machine::acknowledge_calm(tcb& c, sequence at, sequence ack, std::uint32_t window,
+                                                              instant now) {
   if (!c.terms.sack || c.undo_possible || c.mtu_probe_out || !c.flight.is_in_order()) [[unlikely]] return false;
   auto const& first = *c.flight.front();
   if (first.at < c.rack_sent_at || (first.at == c.rack_sent_at && first.begin < c.rack_end)) [[unlikely]] return false;
@@ -103,8 +104,25 @@ class summed_header {
   if (c.window_limited || (c.control.in_slow_start() && c.control.window < 2 * c.flight_largest)) {
     c.control.acknowledged(c.chosen.control, bytes, c.segment_bytes(), c.trip.smoothed, now);
   }
-  arm_loss_timer(c, now);
+  rearm_loss_timer(c, now);
   return true;
+}
+
+/// The segment was expected, what it acknowledges needs the long way. False: it ends here.
+[[gnu::noinline]] bool machine::acknowledge_ordinarily(tcb& c, addressing const& between, std::span<std::byte const> bytes,
+                                                       std::uint32_t size, instant now) {
+  arrival a;
+  a.between = &between;
+  a.key = c.key;
+  a.size = size;
+  a.header.sequence = {wire::load32(bytes, 4)};
+  a.header.acknowledgment = {wire::load32(bytes, 8)};
+  a.header.flags = wire::tcp_ack;
+  a.header.window = wire::load16(bytes, 14);
+  a.header.options.timestamps = wire::tcp_timestamps{wire::load32(bytes, 24), wire::load32(bytes, 28)};
+  if (input_acknowledgment(c, a, now)) return true;
+  arm(c, now);
+  return false;
 }
 
 [[gnu::always_inline]] inline bool machine::input_predicted(addressing const& between, std::span<std::byte const> bytes, segment& packet,
@@ -150,20 +168,8 @@ class summed_header {
       c.send_window_largest = std::max(c.send_window_largest, window);
     }
     if (c.flight.empty()) c.duplicate_acks = 0;
-  } else if (!acknowledge_predicted(c, at, acknowledged, window, now)) [[unlikely]] {
-    arrival a;
-    a.between = &between;
-    a.key = c.key;
-    a.size = size;
-    a.header.sequence = at;
-    a.header.acknowledgment = acknowledged;
-    a.header.flags = wire::tcp_ack;
-    a.header.window = static_cast<std::uint16_t>(flags_and_window);
-    a.header.options.timestamps = wire::tcp_timestamps{stamp.value, wire::load32(bytes, 28)};
-    if (!input_acknowledgment(c, a, now)) {
-      arm(c, now);
-      return true;
-    }
+  } else if (!acknowledge_calm(c, at, acknowledged, window, now)) [[unlikely]] {
+    if (!acknowledge_ordinarily(c, between, bytes, size, now)) return true;
   }
   if (size != 0) {
     packet.drop_front(predicted_bytes);
@@ -185,6 +191,12 @@ class summed_header {
   return true;
 }
 
+bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint32_t window, instant now) {
+  if (c.phase != recovery_phase::open || c.loss_probe_out) [[unlikely]] return false;
+  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0) [[unlikely]] return false;
+  return acknowledge_calm(c, at, ack, window, now);
+}
+
 void machine::input(addressing const& between, segment&& packet, instant now) {
   ++counters.segments_in;
   if (predicts && input_predicted(between, packet.front_piece(), packet, now)) [[likely]] return;
@@ -192,38 +204,42 @@ void machine::input(addressing const& between, segment&& packet, instant now) {
 }
 
 bool machine::build_predicted(tcb& c, addressing& between, segment& packet, instant now) {
-  if (!is_calm(c) || !is_ordinary(c.chosen)) [[unlikely]] return false;
-  if (c.fin_queued || c.want_syn || c.want_loss_probe || c.want_window_probe || c.more_follows || c.super_segments)
-    [[unlikely]] return false;
+  if (!c.synchronized() || c.phase != recovery_phase::open || !c.terms.timestamps || c.terms.ecn) [[unlikely]]
+    return false;
+  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0 || !is_ordinary(c.chosen)) [[unlikely]] return false;
+  if (c.want_syn || c.want_loss_probe || c.want_window_probe || c.more_follows || c.super_segments) [[unlikely]]
+    return false;
   if (c.receive.has_sack() || (!c.terms.sack && c.duplicate_acks != 0)) [[unlikely]] return false;
   auto const from = c.send_next;
-  auto const pending = static_cast<std::uint32_t>(c.send.end() - from);
+  bool const has_fin = c.fin_queued && !c.fin_sent();
+  auto const pending = c.fin_queued && !has_fin ? 0u : static_cast<std::uint32_t>(c.send.end() - from);
   auto const in_flight = c.outstanding();
   auto const whole = c.segment_bytes();
   auto const count = std::min(pending, whole);
-  if (count == 0) {
+  auto const fin = has_fin && count == pending ? 1u : 0u;
+  auto const covered = count + fin;
+  if (covered == 0) {
     if (!c.acknowledge_now) return false;
   } else {
     bool const was_idle = in_flight == 0 && now - c.last_sent_at > c.trip.timeout();
-    auto const room = static_cast<std::int32_t>(count);
-    if (was_idle || c.control.window < in_flight + count || (c.send_una + c.send_window) - from < room) [[unlikely]]
+    auto const window_room = (c.send_una + c.send_window) - from;
+    if (was_idle || c.control.window < in_flight + covered || window_room < static_cast<std::int32_t>(covered)) [[unlikely]]
       return false;
   }
   packet.clear();
+  if (count != 0 && c.send.collect(from, count, packet) != count) [[unlikely]] return false;
   c.window_blocked = c.pacing_waits = false;
   std::uint8_t flags = wire::tcp_ack;
-  auto taken = std::uint32_t{0};
-  if (count != 0) {
-    taken = static_cast<std::uint32_t>(c.send.collect(from, count, packet));
-    if (taken == 0) [[unlikely]] return false;
-    auto const end = from + taken;
-    bool const ends_write = ends_a_write(c, from, end);
+  if (covered != 0) {
+    auto const end = from + covered;
+    bool const ends_write = count != 0 && ends_a_write(c, from, from + count);
     if (ends_write) flags |= wire::tcp_psh;
+    if (fin != 0) flags |= wire::tcp_fin;
     if (c.stalled_since == never) c.stalled_since = now;
     c.flight.add(from, end, now, ends_write);
     c.send_next = end;
-    c.bytes_sent += taken;
-    if (taken != whole) c.small_until = end;
+    c.bytes_sent += count;
+    if (count != 0 && count != whole) c.small_until = from + count;
     c.last_sent_at = now;
   }
   between.source = c.key.local;
@@ -261,7 +277,7 @@ bool machine::build_predicted(tcb& c, addressing& between, segment& packet, inst
   ++counters.segments_out;
   ++counters.predicted_out;
   ++c.segments_sent;
-  if (taken == 0) return true;
+  if (covered == 0) return true;
   if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe) {
     arm_loss_timer(c, now);
   } else if (c.timer == timer_kind::loss_probe) {

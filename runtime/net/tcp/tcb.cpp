@@ -162,10 +162,9 @@ void tcb::user_sent(instant now, more what) {
   host->schedule(*this);
 }
 
-result<std::optional<std::size_t>> tcb::read(std::span<std::byte> into, instant now) {
-  auto const count = receive.ready().copy_out(into);
-  if (count != 0) {
-    consume(count, now);
+result<std::optional<std::size_t>> tcb::read(std::span<std::byte> into, instant) {
+  if (auto const count = receive.ready().take_out(into); count != 0) {
+    host->window_may_open(*this);
     return count;
   }
   if (failed) return morgana::failure(*failed);

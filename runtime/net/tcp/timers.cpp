@@ -34,7 +34,7 @@ void machine::arm_loss_timer(tcb& c, instant now) {
   }
   if (!c.synchronized() || c.current == state::time_wait) return;
   if (auto const* front = c.flight.front()) {
-    auto const timeout = backed_off(c.trip.timeout(), c.backoff);
+    auto const timeout = c.backoff == 0 ? c.trip.timeout() : backed_off(c.trip.timeout(), c.backoff);
     if (c.phase == recovery_phase::open && c.terms.sack && c.chosen.loss_probe && !c.loss_probe_out &&
         c.backoff == 0 && c.flight.sacked_bytes() == 0 && c.trip.smoothed != 0s) {
       auto wait = 2 * c.trip.smoothed;

@@ -3,6 +3,8 @@
 // compared after each step.
 #include <catch2/catch.hpp>
 
+#include <array>
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <vector>
@@ -91,6 +93,10 @@ class script {
       default: send(side); break;
     }
     if (halves_[1]->end == nullptr) accept();
+    constexpr unsigned steps_open = 400;   // then one side after the other may end its stream
+    if (++steps_ > steps_open && choice_.chance(10'000) && halves_[side]->end != nullptr) {
+      for (unsigned world : {0u, 2u}) halves_[side + world]->end->shutdown(now_);
+    }
     compare();
   }
   void compare() {
@@ -198,6 +204,7 @@ class script {
   }
 
   random_stream choice_;
+  unsigned steps_ = 0;
   instant now_ = instant() + 10s;
   std::vector<std::unique_ptr<half>> halves_;
   std::array<std::deque<frame>, 2> queues_;

@@ -73,8 +73,6 @@ class engine {
   void input(addressing const& between, segment&& packet, instant now);
   /// Builds the next segment that wants to go, TCP header first, checksum done or partial; false when none.
   [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now);
-  /// Whether it may give one; false: surely none.
-  [[nodiscard]] bool has_output() const;
   /// Nothing can leave now, and poll_transmit is not called until something can: what waits gets its timers.
   void device_is_full(instant now);
   [[nodiscard]] instant next_deadline() const;
