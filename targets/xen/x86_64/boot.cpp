@@ -5,6 +5,7 @@
 // relocation: no table of pointers, no virtual function, nothing of the C library but memcpy and its like.
 #include <cstring>
 
+#include "hypercall.hpp"
 #include "machine.hpp"
 #include "page_tables.hpp"
 #include "processor.hpp"
@@ -139,6 +140,39 @@ void enable_features() {
   asm volatile("fninit");
 }
 
+/// Xen says who it is at one of the leaves that hypervisors have (arch-x86/cpuid.h).
+void look_for_xen() {
+  constexpr std::uint32_t has_hypervisor = 1u << 31;
+  if ((processor::identify(1).c & has_hypervisor) == 0) return;
+  for (std::uint32_t leaf = 0x4000'0000; leaf < 0x4001'0000; leaf += 0x100) {
+    auto const name = processor::identify(leaf);
+    if (name.b == 0x566e'6558 && name.c == 0x6558'4d4d && name.d == 0x4d4d'566e) description.is_xen = true;
+    if (description.is_xen || name.a < 0x4000'0000) break;
+  }
+  description.is_intel = processor::identify(0).b == 0x756e'6547;
+}
+
+std::uint64_t hvm_parameter_of(hvm_parameter::name which) {
+  hvm_parameter argument{.who = self, .which = which, .value = 0};
+  if (hypercall_with(description.is_intel, hypercall_number::hvm, argument, hvm_parameter::get) != 0)
+    return 0;
+  return argument.value;
+}
+
+/// Where the console and xenstore are: outside of the guest's memory, with events on these ports.
+void map_rings(page_tables& tables, std::uint64_t window) {
+  using enum hvm_parameter::name;
+  auto const map = [&](std::uint64_t address, std::uint64_t frame) -> std::uint64_t {
+    if (frame == 0 || frame == ~std::uint64_t{0}) return 0;
+    return tables.map(address, frame * page_bytes, page_bytes, page_rights::read_write) ? address : 0;
+  };
+  // Each between pages that are not mapped.
+  description.console_page = map(window + 2 * page_bytes, hvm_parameter_of(console_frame));
+  description.store_page = map(window + 4 * page_bytes, hvm_parameter_of(store_frame));
+  description.console_port = static_cast<std::uint32_t>(hvm_parameter_of(console_port));
+  description.store_port = static_cast<std::uint32_t>(hvm_parameter_of(store_port));
+}
+
 struct layout {
   std::uint64_t image, stack, exception_stack, window, heap_offset;
 };
@@ -219,6 +253,7 @@ void take_out(std::uint64_t begin, std::uint64_t end) {
 extern "C" [[noreturn, gnu::used]] void morgana_boot(start_info const* from) {
   enable_features();
   read_start_info(*from);
+  look_for_xen();
 
   // Behind the image: stacks, then the tables.
   auto const image_begin = address_of(morgana_image_begin);
@@ -256,8 +291,12 @@ extern "C" [[noreturn, gnu::used]] void morgana_boot(start_info const* from) {
   auto done = tables.map(where.stack, image_end, stack_bytes, page_rights::read_write) &&
               tables.map(where.exception_stack, image_end + stack_bytes, exception_stack_bytes,
                          page_rights::read_write);
-  description.interrupt_controller = where.window;
-  done = done && tables.map(where.window, interrupt_controller_place, page_bytes, page_rights::device);
+  if (description.is_xen) {
+    map_rings(tables, where.window);
+  } else {
+    description.interrupt_controller = where.window;
+    done = done && tables.map(where.window, interrupt_controller_place, page_bytes, page_rights::device);
+  }
   take_out(image_begin, tables_end);
   for (std::size_t i = 0; i < description.memory_count && done; ++i) {
     auto const& range = description.memory[i];

@@ -1,5 +1,6 @@
-// Time. Monotonic: the processor's counter where something says its rate, else the timer's. Civil: the clock
-// of the old PC, read once.
+// Time. Under Xen it is Xen's. Else, monotonic: the processor's counter where something says its rate, else
+// the timer's. Civil: the clock of the old PC, read once.
+#include "hypervisor.hpp"
 #include "machine.hpp"
 #include "morgana/core/platform.hpp"
 #include "processor.hpp"
@@ -8,6 +9,7 @@ namespace morgana::xen {
 namespace {
 
 constinit std::uint64_t boot_cycles = 0;
+constinit std::uint64_t boot_time_ns = 0;  // Xen's
 /// Nanoseconds of a cycle, times 2^32; 0: unknown.
 constinit std::uint64_t cycle_ns = 0;
 
@@ -72,7 +74,15 @@ void read_wall_clock() {
 
 }  // namespace
 
+std::uint64_t xen_deadline(std::int64_t deadline_ns) {
+  return boot_time_ns + static_cast<std::uint64_t>(deadline_ns);
+}
+
 void start_clock() {
+  if (machine.is_xen) {
+    boot_time_ns = hypervisor::time_ns();
+    return;
+  }
   timer::start();
   if (auto const rate = counter_rate_hz(); rate != 0) {
     boot_cycles = processor::cycles();
@@ -86,6 +96,9 @@ namespace morgana::platform {
 
 instant monotonic_now() noexcept {
   using namespace xen;
+  if (machine.is_xen) {
+    return instant(duration(static_cast<std::int64_t>(hypervisor::time_ns() - boot_time_ns)));
+  }
   if (cycle_ns == 0) return instant(duration(timer::now_ns()));
   auto const passed = processor::cycles() - boot_cycles;
   return instant(
@@ -93,11 +106,16 @@ instant monotonic_now() noexcept {
 }
 
 wall_time wall_now() noexcept {
+  if (xen::machine.is_xen) {
+    auto const since = static_cast<std::int64_t>(xen::hypervisor::time_ns());
+    return wall_time(duration(xen::hypervisor::wall_base_ns() + since));
+  }
   xen::read_wall_clock();
   return wall_time(duration(xen::wall_at_boot_ns) + monotonic_now().time_since_epoch());
 }
 
 bool wall_clock_is_set() noexcept {
+  if (xen::machine.is_xen) return xen::hypervisor::wall_base_ns() != 0;
   xen::read_wall_clock();
   return xen::wall_at_boot_ns != 0;
 }

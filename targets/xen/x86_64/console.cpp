@@ -1,4 +1,6 @@
-// The console of a bare machine: its first serial port.
+// The console: under Xen the ring that xenconsoled reads, on a bare machine the first serial port.
+#include "../common/byte_ring.hpp"
+#include "hypervisor.hpp"
 #include "machine.hpp"
 #include "morgana/core/platform.hpp"
 #include "serial_port.hpp"
@@ -8,12 +10,53 @@ namespace {
 
 constexpr serial_port port(0x3f8);
 constexpr int tries_max = 100'000;  // of the status register, which takes a microsecond: 100 ms
+constexpr std::uint64_t room_wait_ns = 100'000'000;
 constinit std::uint64_t dropped_bytes = 0;
+constinit byte_ring output;
+constinit byte_ring input;
+
+std::size_t write_to_port(std::span<std::byte const> bytes) {
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    for (int tries = 0; !port.has_room(); ++tries) {
+      if (tries == tries_max) return i;
+    }
+    port.write(static_cast<std::uint8_t>(bytes[i]));
+  }
+  return bytes.size();
+}
+
+std::size_t write_to_ring(std::span<std::byte const> bytes) {
+  if (!output.is_open()) return 0;
+  std::size_t done = 0;
+  std::uint64_t deadline = 0;
+  while (done < bytes.size()) {
+    auto const size = output.write(bytes.subspan(done));
+    hypervisor::send_event(machine.console_port);
+    done += size;
+    if (size != 0) {
+      deadline = 0;
+      continue;
+    }
+    auto const now = hypervisor::time_ns();
+    if (deadline == 0) deadline = now + room_wait_ns;
+    if (output.is_broken() || now >= deadline) break;
+    hypervisor::yield();
+  }
+  return done;
+}
 
 }  // namespace
 
 void start_console() {
-  port.start();
+  if (!machine.is_xen) {
+    port.start();
+    return;
+  }
+  if (machine.console_page == 0) return;
+  auto& page = *reinterpret_cast<console_page*>(machine.console_page);
+  output = byte_ring(page.output, page.output_put, page.output_taken);
+  input = byte_ring(page.input, page.input_taken, page.input_put);
+  hypervisor::unmask(machine.console_port);
 }
 
 }  // namespace morgana::xen
@@ -21,14 +64,8 @@ void start_console() {
 namespace morgana::platform {
 
 void console_write(std::span<std::byte const> bytes) noexcept {
-  for (std::size_t i = 0; i < bytes.size(); ++i) {
-    for (int tries = 0; !xen::port.has_room(); ++tries) {
-      if (tries < xen::tries_max) continue;
-      xen::dropped_bytes += bytes.size() - i;
-      return;
-    }
-    xen::port.write(static_cast<std::uint8_t>(bytes[i]));
-  }
+  auto const done = xen::machine.is_xen ? xen::write_to_ring(bytes) : xen::write_to_port(bytes);
+  xen::dropped_bytes += bytes.size() - done;
 }
 
 std::uint64_t console_dropped_bytes() noexcept {
@@ -36,12 +73,18 @@ std::uint64_t console_dropped_bytes() noexcept {
 }
 
 std::size_t console_read(std::span<std::byte> into) noexcept {
+  using namespace xen;
   std::size_t size = 0;
-  while (size < into.size() && xen::port.has_input()) into[size++] = static_cast<std::byte>(xen::port.read());
+  if (machine.is_xen) {
+    if (input.is_open()) size = input.read(into);
+    if (size != 0) hypervisor::send_event(machine.console_port);
+    return size;
+  }
+  while (size < into.size() && port.has_input()) into[size++] = static_cast<std::byte>(port.read());
   return size;
 }
 
-// A serial line has no end.
+// Neither a serial line nor the ring has an end.
 bool console_input_ended() noexcept {
   return false;
 }

@@ -1,7 +1,9 @@
 // The second serial port of a bare machine, where the runner listens: `s` asks for an orderly end, and "exit
 // N" says how the guest ended. A machine started by hand has none; then QEMU's debug exit device carries the
 // status.
+#include "hypervisor.hpp"
 #include "machine.hpp"
+#include "morgana/core/boot.hpp"
 #include "morgana/core/platform.hpp"
 #include "morgana/core/text.hpp"
 #include "serial_port.hpp"
@@ -36,6 +38,11 @@ void control::say_exit(int status) {
 }
 
 [[noreturn]] void end_machine(int status) {
+  if (machine.is_xen) {
+    xen_control::say_exit(status);
+    auto const is_crash = status == exit_status::crashed || status == exit_status::out_of_memory;
+    hypervisor::end(is_crash ? shutdown::reason::crash : shutdown::reason::power_off);
+  }
   control::say_exit(status);
   processor::out8(
       0xf4, static_cast<std::uint8_t>(status));  // QEMU's isa-debug-exit: its status is twice this and 1
@@ -55,7 +62,7 @@ void control::say_exit(int status) {
 namespace morgana::platform {
 
 bool stop_requested() noexcept {
-  return xen::control::stop_requested();
+  return xen::machine.is_xen ? xen::xen_control::stop_requested() : xen::control::stop_requested();
 }
 
 void power_off(int status) noexcept {

@@ -26,6 +26,11 @@ struct machine_description {
   memory_range stack;              ///< the pages below it are not mapped
   memory_range exception_stack;
   std::uint64_t interrupt_controller = 0;  ///< the local APIC's registers; 0: there is none to use
+  bool is_xen = false;
+  bool is_intel = false;
+  std::uint64_t console_page = 0;  ///< Xen's console ring
+  std::uint64_t store_page = 0;    ///< xenstore's rings
+  std::uint32_t console_port = 0, store_port = 0;
   std::byte secret[32] = {};
   bool has_random_instruction = false;
 };
@@ -41,6 +46,9 @@ void start_interrupts();
 void start_console();
 void start_clock();
 void start_heap();
+
+/// A moment of the monotonic clock, in Xen's time.
+[[nodiscard]] std::uint64_t xen_deadline(std::int64_t deadline_ns);
 
 /// The timer of the local APIC, which is the clock too where the processor's counter has no known rate.
 class timer {
@@ -64,6 +72,15 @@ void poll();
 [[nodiscard]] bool stop_requested();
 void say_exit(int status);
 }  // namespace control
+
+/// The same of a guest of Xen: by xenstore.
+namespace xen_control {
+void start();
+void poll();
+[[nodiscard]] bool stop_requested();
+/// Waits until xenstore has it, half a second at most.
+void say_exit(int status);
+}  // namespace xen_control
 
 /// Where a crash happened.
 struct crash_place {

@@ -2,6 +2,7 @@
 // expects it.
 #include <elf.h>
 
+#include "hypervisor.hpp"
 #include "machine.hpp"
 #include "morgana/core/boot.hpp"
 #include "processor.hpp"
@@ -48,9 +49,14 @@ extern "C" [[noreturn, gnu::used, gnu::no_stack_protector]] void morgana_start()
                                  address(machine.secret),
                                  AT_NULL,
                                  0};
-  start_interrupts();
+  if (machine.is_xen) {
+    hypervisor::start();
+    xen_control::start();
+  } else {
+    start_interrupts();
+    control::start();
+  }
   start_console();
-  control::start();
   start_clock();
   __libc_start_main(run_main, 1, reinterpret_cast<char**>(const_cast<std::uint64_t*>(start)), nullptr,
                     nullptr, nullptr);

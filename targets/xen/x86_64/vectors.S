@@ -40,4 +40,12 @@ morgana_timer_stub:
     movb $1, morgana_timer_fired(%rip)
     iretq
 
+/* Xen interrupts for as long as the first byte of its shared page is not 0. Which events came stands elsewhere. */
+    .p2align 4
+    .globl morgana_event_stub
+    .hidden morgana_event_stub
+morgana_event_stub:
+    movb $0, morgana_shared_page(%rip)
+    iretq
+
     .section .note.GNU-stack, "", @progbits

@@ -9,6 +9,7 @@ extern "C" {
 extern char const morgana_exception_stubs[];
 extern char const morgana_interrupt_stub[];
 extern char const morgana_timer_stub[];
+extern char const morgana_event_stub[];
 
 bool volatile morgana_timer_fired = false;
 
@@ -58,6 +59,7 @@ descriptor_places fill_descriptors(std::uint64_t slide, std::uint64_t exception_
                               : gate_to(up(morgana_interrupt_stub), 0);
   }
   gates[timer_vector] = gate_to(up(morgana_timer_stub), 0);
+  gates[event_vector] = gate_to(up(morgana_event_stub), 0);
   task.interrupt_stacks[0] = exception_stack;
   task.ports = sizeof task;
   auto const place = up(&task);

@@ -1,5 +1,6 @@
-// Waiting: the processor halts until the timer or a serial port interrupts. Interrupts are off everywhere
-// else.
+// Waiting: the processor halts until the timer, a serial port or an event of Xen's interrupts. Interrupts are
+// off everywhere else.
+#include "hypervisor.hpp"
 #include "machine.hpp"
 #include "morgana/core/platform.hpp"
 #include "processor.hpp"
@@ -18,12 +19,38 @@ void start_interrupts() {
   out8(first + 1, static_cast<std::uint8_t>(~(1u << 3 | 1u << 4))), out8(second + 1, 0xff);
 }
 
+namespace {
+
+/// An interrupt after `sti` is taken no sooner than in `hlt`, which it ends. Its handler keeps no register.
+void halt() {
+  asm volatile("sti\n\thlt\n\tcli"
+               :
+               :
+               : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
+}
+
+void halt_under_xen(instant deadline) {
+  // First the events are taken, then what they are about is looked at: one that comes later interrupts.
+  hypervisor::take_events();
+  xen_control::poll();
+  if (xen_control::stop_requested() || deadline <= platform::monotonic_now()) return;
+  hypervisor::set_timer(deadline == never ? 0 : xen_deadline(deadline.time_since_epoch().count()));
+  halt();
+  hypervisor::take_events();
+  xen_control::poll();
+}
+
+}  // namespace
 }  // namespace morgana::xen
 
 namespace morgana::platform {
 
 void wait_until(instant deadline) noexcept {
   using namespace xen;
+  if (machine.is_xen) {
+    halt_under_xen(deadline);
+    return;
+  }
   control::poll();
   if (deadline <= monotonic_now()) return;
   if (deadline == never) {
@@ -31,11 +58,7 @@ void wait_until(instant deadline) noexcept {
   } else {
     timer::arm((deadline - monotonic_now()).count());
   }
-  // An interrupt after `sti` is taken no sooner than in `hlt`, which it ends. Its handler keeps no register.
-  asm volatile("sti\n\thlt\n\tcli"
-               :
-               :
-               : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
+  halt();
   if (morgana_timer_fired) {
     morgana_timer_fired = false;
     timer::end_of_interrupt();

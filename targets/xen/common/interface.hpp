@@ -1,0 +1,115 @@
+// The part of Xen's interface that guests of ours use: numbers and layouts, the same for 32 and 64 bits but
+// where a word is named. Each group says which of Xen's public headers (xen/include/public) has it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace morgana::xen {
+
+using domain = std::uint16_t;
+inline constexpr domain self = 0x7ff0;  // DOMID_SELF, xen.h
+using event_port = std::uint32_t;
+
+/// xen.h: the numbers of hypercalls.
+enum class hypercall_number : std::uint32_t {
+  memory = 12,
+  vcpu = 24,
+  schedule = 29,
+  event_channel = 32,
+  hvm = 34
+};
+
+/// event_channel.h
+struct bind_virtual_interrupt {
+  static constexpr std::uint32_t command = 1;
+  std::uint32_t interrupt, vcpu;
+  event_port port;  ///< filled in
+};
+inline constexpr std::uint32_t timer_interrupt = 0;  // VIRQ_TIMER, xen.h
+struct event_send {
+  static constexpr std::uint32_t command = 4;
+  event_port port;
+};
+
+/// sched.h
+struct shutdown {
+  static constexpr std::uint32_t command = 2;
+  enum class reason : std::uint32_t { power_off = 0, reboot = 1, suspend = 2, crash = 3 } why;
+};
+
+/// memory.h
+struct add_to_physical_map {
+  static constexpr std::uint32_t command = 7;
+  enum class space : std::uint32_t { shared_info = 0, grant_table = 1 };
+  domain who;
+  std::uint16_t size;
+  space from;
+  std::uintptr_t index, frame;
+};
+
+/// vcpu.h: in nanoseconds of Xen's time.
+struct single_shot_timer {
+  static constexpr std::uint32_t command = 8;
+  std::uint64_t deadline_ns;
+  std::uint32_t flags;
+};
+
+/// hvm/params.h
+struct hvm_parameter {
+  static constexpr std::uint32_t set = 0, get = 1;
+  enum class name : std::uint32_t {
+    callback = 0,
+    store_frame = 1,
+    store_port = 2,
+    console_frame = 17,
+    console_port = 18
+  };
+  domain who;
+  name which;
+  std::uint64_t value;
+};
+/// Events interrupt by this vector, without a controller.
+inline constexpr std::uint64_t callback_by_vector = std::uint64_t{2} << 56;
+
+/// xen.h: how Xen's time is computed from the processor's counter.
+struct time_info {
+  std::uint32_t version, reserved;
+  std::uint64_t counter, system_time_ns;
+  std::uint32_t multiplier;
+  std::int8_t shift;
+  std::uint8_t flags, reserved2[2];
+};
+static_assert(sizeof(time_info) == 32);
+
+/// xen.h, as it is on x86-64.
+struct vcpu_info {
+  std::uint8_t is_pending, reserved[7];
+  std::uint64_t pending_words;
+  std::uint64_t architecture[2];
+  time_info time;
+};
+static_assert(sizeof(vcpu_info) == 64);
+
+struct shared_info {
+  vcpu_info vcpus[32];
+  std::uint64_t pending[64];
+  std::uint64_t mask[64];
+  std::uint32_t wall_version, wall_seconds, wall_ns, wall_seconds_high;
+};
+static_assert(offsetof(shared_info, pending) == 2048 && offsetof(shared_info, wall_version) == 3072);
+
+/// io/console.h
+struct console_page {
+  std::byte input[1024], output[2048];
+  std::uint32_t input_taken, input_put, output_taken, output_put;
+};
+
+/// io/xs_wire.h
+struct store_page {
+  std::byte requests[1024], replies[1024];
+  std::uint32_t requests_taken, requests_put, replies_taken, replies_put;
+  std::uint32_t features, connection, error;
+};
+
+}  // namespace morgana::xen

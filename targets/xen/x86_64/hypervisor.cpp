@@ -1,0 +1,127 @@
+#include "hypervisor.hpp"
+
+#include <atomic>
+#include <bit>
+
+#include "hypercall.hpp"
+#include "machine.hpp"
+#include "morgana/core/platform.hpp"
+#include "page_tables.hpp"
+#include "processor.hpp"
+#include "vectors.hpp"
+
+/// Xen puts its page in place of this one.
+extern "C" {
+[[gnu::visibility("hidden"), gnu::used]] alignas(morgana::xen::page_bytes) constinit std::byte
+    morgana_shared_page[morgana::xen::page_bytes] = {};
+}
+
+namespace morgana::xen {
+namespace {
+
+constinit event_port timer_port = 0;
+
+shared_info& shared() {
+  return *reinterpret_cast<shared_info*>(morgana_shared_page);
+}
+
+template <class Argument>
+void must(hypercall_number number, Argument& argument, std::string_view refused,
+          std::uint32_t command = Argument::command) {
+  if (hypercall_with(machine.is_intel, number, argument, command) != 0) {
+    platform::crash(platform::crash_reason::platform, refused);
+  }
+}
+
+}  // namespace
+
+void hypervisor::start() {
+  add_to_physical_map place{
+      .who = self,
+      .size = 0,
+      .from = add_to_physical_map::space::shared_info,
+      .index = 0,
+      .frame = (reinterpret_cast<std::uint64_t>(morgana_shared_page) - machine.slide) / page_bytes};
+  must(hypercall_number::memory, place, "Xen does not give its shared page");
+  hvm_parameter callback{
+      .who = self, .which = hvm_parameter::name::callback, .value = callback_by_vector | event_vector};
+  must(hypercall_number::hvm, callback, "Xen does not take an interrupt vector for events",
+       hvm_parameter::set);
+  bind_virtual_interrupt timer{.interrupt = timer_interrupt, .vcpu = 0, .port = 0};
+  must(hypercall_number::event_channel, timer, "Xen does not give a timer");
+  timer_port = timer.port;
+  unmask(timer_port);
+}
+
+void hypervisor::send_event(event_port port) {
+  event_send argument{.port = port};
+  hypercall_with(machine.is_intel, hypercall_number::event_channel, argument);
+}
+
+void hypervisor::unmask(event_port port) {
+  std::atomic_ref(shared().mask[port / 64 % 64]).fetch_and(~(std::uint64_t{1} << port % 64));
+}
+
+void hypervisor::take_events() {
+  auto& info = shared().vcpus[0];
+  std::atomic_ref(info.is_pending).store(0);
+  // Which word has some, then the words. Who is told by which port is not asked: each looks for itself.
+  for (auto words = std::atomic_ref(info.pending_words).exchange(0); words != 0; words &= words - 1) {
+    std::atomic_ref(shared().pending[std::countr_zero(words)]).store(0);
+  }
+}
+
+void hypervisor::yield() {
+  hypercall(machine.is_intel, hypercall_number::schedule, 0);  // SCHEDOP_yield
+}
+
+std::uint64_t hypervisor::time_ns() {
+  // The counter's rate, and a moment at which both were known. Xen counts the version up before and after it
+  // writes.
+  auto const* const time = &shared().vcpus[0].time;
+  for (;;) {
+    std::atomic_ref version(const_cast<std::uint32_t&>(time->version));
+    auto const before = version.load(std::memory_order_acquire);
+    auto const since = processor::cycles() - *const_cast<std::uint64_t const volatile*>(&time->counter);
+    auto const multiplier = *const_cast<std::uint32_t const volatile*>(&time->multiplier);
+    auto const shift = *const_cast<std::int8_t const volatile*>(&time->shift);
+    auto const base = *const_cast<std::uint64_t const volatile*>(&time->system_time_ns);
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if ((before & 1) != 0 || version.load(std::memory_order_relaxed) != before) continue;
+    auto const scaled = shift < 0 ? since >> -shift : since << shift;
+    return base + static_cast<std::uint64_t>(static_cast<unsigned __int128>(scaled) * multiplier >> 32);
+  }
+}
+
+std::int64_t hypervisor::wall_base_ns() {
+  auto& info = shared();
+  for (;;) {
+    std::atomic_ref version(info.wall_version);
+    auto const before = version.load(std::memory_order_acquire);
+    auto const seconds = std::uint64_t{*const_cast<std::uint32_t volatile*>(&info.wall_seconds_high)} << 32 |
+                         *const_cast<std::uint32_t volatile*>(&info.wall_seconds);
+    auto const ns = *const_cast<std::uint32_t volatile*>(&info.wall_ns);
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if ((before & 1) != 0 || version.load(std::memory_order_relaxed) != before) continue;
+    return static_cast<std::int64_t>(seconds) * 1'000'000'000 + ns;
+  }
+}
+
+void hypervisor::set_timer(std::uint64_t deadline_ns) {
+  constexpr std::uint32_t stop = 9;  // VCPUOP_stop_singleshot_timer
+  if (deadline_ns == 0) {
+    hypercall(machine.is_intel, hypercall_number::vcpu, stop);
+    return;
+  }
+  single_shot_timer argument{.deadline_ns = deadline_ns, .flags = 0};
+  hypercall(machine.is_intel, hypercall_number::vcpu, single_shot_timer::command, 0,
+            reinterpret_cast<std::uint64_t>(&argument));
+}
+
+void hypervisor::end(shutdown::reason why) {
+  shutdown argument{.why = why};
+  hypercall_with(machine.is_intel, hypercall_number::schedule, argument);
+  for (;;) asm volatile("cli\n\thlt");
+}
+
+}  // namespace morgana::xen

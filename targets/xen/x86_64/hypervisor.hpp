@@ -1,0 +1,34 @@
+// What Xen gives a guest: events, time, a timer, the shared page. Nothing of it on a bare machine.
+#pragma once
+
+#include <cstdint>
+
+#include "../common/interface.hpp"
+
+namespace morgana::xen {
+
+namespace hypervisor {
+
+/// Maps the shared page, has events interrupt, binds the timer. platform::crash() when Xen refuses.
+void start();
+
+void send_event(event_port port);
+/// Lets a port's events interrupt.
+void unmask(event_port port);
+/// Takes the events that came: those that come from here on interrupt.
+void take_events();
+/// Lets others run.
+void yield();
+
+/// Xen's time, which goes on from before the guest's start.
+[[nodiscard]] std::uint64_t time_ns();
+/// Civil time at Xen's time 0.
+[[nodiscard]] std::int64_t wall_base_ns();
+/// Interrupts at that time of Xen's; 0: not any more.
+void set_timer(std::uint64_t deadline_ns);
+
+[[noreturn]] void end(shutdown::reason why);
+
+}  // namespace hypervisor
+
+}  // namespace morgana::xen

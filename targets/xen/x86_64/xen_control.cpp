@@ -1,0 +1,76 @@
+// What Xen's tools ask of a guest, and how it tells its end, both in xenstore: control/shutdown,
+// data/exit-status.
+#include "../common/store_client.hpp"
+#include "hypervisor.hpp"
+#include "machine.hpp"
+#include "morgana/core/platform.hpp"
+#include "morgana/core/text.hpp"
+
+namespace morgana::xen {
+namespace {
+
+constexpr std::string_view shutdown_path = "control/shutdown";
+constexpr std::string_view exit_path = "data/exit-status";
+enum request : std::uint32_t { ignored, asked_shutdown, wrote_exit };
+/// For xenstore to take the exit status.
+constexpr std::uint64_t exit_wait_ns = 500'000'000;
+
+constinit store_client client;
+constinit byte_ring requests;
+constinit byte_ring replies;
+constinit bool stop_wanted = false;
+constinit bool exit_is_written = false;
+
+void handle(store_event const& event) {
+  if (event.what == store_event::kind::watch) {
+    // Registering a watch makes it fire once as well.
+    static_cast<void>(client.read(asked_shutdown, 0, shutdown_path));
+    return;
+  }
+  if (event.request == wrote_exit) exit_is_written = true;
+  if (event.request != asked_shutdown || event.what != store_event::kind::reply) return;
+  // "suspend" is not there yet; to an unknown request Xen's protocol wants no answer.
+  if (event.text != "poweroff" && event.text != "halt" && event.text != "reboot") return;
+  stop_wanted = true;
+  static_cast<void>(client.write(ignored, 0, shutdown_path, ""));
+}
+
+}  // namespace
+
+void xen_control::start() {
+  if (machine.store_page == 0) return;
+  auto& page = *reinterpret_cast<store_page*>(machine.store_page);
+  requests = byte_ring(page.requests, page.requests_put, page.requests_taken);
+  replies = byte_ring(page.replies, page.replies_taken, page.replies_put);
+  hypervisor::unmask(machine.store_port);
+  static_cast<void>(client.watch(ignored, shutdown_path, "stop"));
+}
+
+void xen_control::poll() {
+  if (!requests.is_open()) return;
+  auto changed = false;
+  while (auto const event = client.receive(replies)) {
+    handle(*event);
+    changed = true;
+  }
+  changed = client.transmit(requests) || changed;
+  if (changed) hypervisor::send_event(machine.store_port);
+}
+
+bool xen_control::stop_requested() {
+  return stop_wanted;
+}
+
+void xen_control::say_exit(int status) {
+  if (!requests.is_open()) return;
+  fixed_text<8> text;
+  text.append("{}", status);
+  if (!client.write(wrote_exit, 0, exit_path, text.view())) return;
+  auto const deadline = hypervisor::time_ns() + exit_wait_ns;
+  while (!exit_is_written && !client.is_broken() && hypervisor::time_ns() < deadline) {
+    poll();
+    hypervisor::yield();
+  }
+}
+
+}  // namespace morgana::xen
