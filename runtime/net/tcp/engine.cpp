@@ -90,6 +90,9 @@ result<connection*> engine::connect(endpoint const& peer, settings const& with, 
 result<connection*> engine::connect(endpoint const& local, endpoint const& peer, settings const& with,
                                     instant now) {
   if (!self_->below.find(peer.address)) return failure(net_error::unreachable);
+  if (self_->flows.find({local.address, peer.address, local.port, peer.port}) != nullptr) {
+    return failure(net_error::address_in_use, local.port);
+  }
   return self_->connect({local.address, peer.address, local.port, peer.port}, with, now);
 }
 
@@ -101,7 +104,6 @@ result<connection*> machine::connect(flow_key const& key, settings const& with, 
     ++counters.connections_refused;
     return failure(net_error::limit_reached, limits.connections);
   }
-  if (flows.find(key) != nullptr) return failure(net_error::address_in_use, key.local_port);
   auto* const c = open(key, with, nullptr, now);
   auto const first = numbers.begin(key, now);
   c->timestamp_offset = first.timestamp_offset;

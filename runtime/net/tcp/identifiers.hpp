@@ -34,7 +34,14 @@ class identifiers {
   }
   /// The next candidate of the dynamic ports (RFC 6335): a step of random size on from the last.
   [[nodiscard]] std::uint16_t next_port() {
-    port_ = static_cast<std::uint16_t>(port_ + 1 + ports_.below(port_step_max));
+    if (steps_left_ == 0) {
+      steps_ = ports_.next();
+      steps_left_ = sizeof steps_ / 2;
+    }
+    // Sixteen bits for each step: none is likelier than another by more than one in 131.
+    port_ = static_cast<std::uint16_t>(port_ + 1 + ((steps_ & 0xffffu) * port_step_max >> 16));
+    steps_ >>= 16;
+    --steps_left_;
     return static_cast<std::uint16_t>(ephemeral_first + port_ % ephemeral_count);
   }
   static constexpr std::uint32_t ephemeral_first = 49'152 - 16'384;  ///< 32768 to 65535
@@ -51,6 +58,8 @@ class identifiers {
   static constexpr std::uint64_t port_step_max = 500;
   keyed_secrets secrets_;
   random_stream ports_;
+  std::uint64_t steps_ = 0;  ///< random bits for the next few
+  std::uint8_t steps_left_ = 0;
   std::uint16_t port_ = 0;
 };
 

@@ -277,8 +277,7 @@ void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now)
     c.fin_at = h.sequence + a.size;
   }
   if (c.fin_beyond_gap && !c.fin_received && c.fin_at == c.receive_next()) {
-    input_fin(c, now);
-    if (!c.in_table) return;
+    if (!input_fin(c, now)) return;
   } else if (h.has(wire::tcp_fin)) {
     c.acknowledge_now = true;
   }
@@ -322,7 +321,7 @@ void machine::received(tcb& c, receive_queue::outcome what, std::uint32_t size, 
   if (added != 0) notify(c, ready_to_read);
 }
 
-void machine::input_fin(tcb& c, instant now) {
+bool machine::input_fin(tcb& c, instant now) {
   c.receive.pass_fin();
   c.receive_edge = std::max(c.receive_edge, c.receive_next());
   c.fin_received = true;
@@ -337,10 +336,11 @@ void machine::input_fin(tcb& c, instant now) {
       break;
     case state::fin_wait_2:
       enter_time_wait(c, now);
-      break;
+      return false;
     default:
       break;
   }
+  return true;
 }
 
 void machine::input_syn_sent(tcb& c, arrival& a, segment& packet, instant now) {
@@ -370,7 +370,7 @@ void machine::input_syn_sent(tcb& c, arrival& a, segment& packet, instant now) {
   c.acknowledge_now = true;
   a.header.sequence += 1;
   if (a.size != 0) input_data(c, a, packet, now);
-  if (h.has(wire::tcp_fin) && a.header.sequence + a.size == c.receive_next()) input_fin(c, now);
+  if (h.has(wire::tcp_fin) && a.header.sequence + a.size == c.receive_next()) (void)input_fin(c, now);  // not in FIN-WAIT-2
   schedule(c);
 }
 

@@ -53,6 +53,7 @@ class machine {
   [[nodiscard]] bool acknowledge_calm(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window, instant now);
   [[nodiscard]] bool acknowledge_ordinarily(tcb& c, addressing const& between, std::span<std::byte const> bytes,
                                             std::uint32_t size, instant now);
+  void end_expected(tcb& c, wire::sequence at, instant now);
   /// The same for acknowledgments of segments that were not expected, in any state.
   [[nodiscard]] bool acknowledge_predicted(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window,
                                            instant now);
@@ -78,7 +79,8 @@ class machine {
       c.acknowledge_at = after(now, acknowledge_delay);
     }
   }
-  void input_fin(tcb& c, instant now);
+  /// False: it was the last, and `c` may be gone.
+  bool input_fin(tcb& c, instant now);
   void became_established(tcb& c, instant now);
   void answer_stray(arrival const& a);
   void challenge(tcb& c, instant now);
@@ -154,6 +156,7 @@ class machine {
   static void pace(tcb& c, std::uint32_t bytes, instant now);
   static void validate_window(tcb& c);
   void leave_output(tcb& c, instant now);
+  [[nodiscard]] static bool has_nothing_to_await(tcb const& c);
   // mtu_probing.cpp
   [[nodiscard]] bool build_mtu_probe(tcb& c, std::uint32_t pending, addressing& between, segment& packet,
                                      instant now);
@@ -177,7 +180,7 @@ class machine {
   tcb* promote(port& where, half_open* entry, arrival const& a, agreed const& terms, wire::sequence initial,
                wire::sequence peer_initial, instant now);
   [[nodiscard]] port* find_port(ip_address const& address, std::uint16_t number) const;
-  /// The path to the peer is known by then.
+  /// The path to the peer is known by then, and no flow has the key.
   [[nodiscard]] result<connection*> connect(flow_key const& key, settings const& with, instant now);
   /// In the table in the place of `instead`, or beside all others.
   [[nodiscard]] tcb* open(flow_key const& key, settings const& with, flow* instead, instant now);

@@ -402,6 +402,14 @@ void machine::validate_window(tcb& c) {
   }
 }
 
+/// Nothing is out, and nothing waits: validate_window() and arm() would find nothing to do.
+bool machine::has_nothing_to_await(tcb const& c) {
+  if (c.send_una != c.send_next || c.send_next != c.send.end() || !c.synchronized()) return false;
+  bool const has_flag = c.fin_queued || c.chosen.keepalive || c.probe_moves || c.pacing_waits;
+  return !has_flag && c.timer == timer_kind::none && c.acknowledge_at == never && c.timer_at == never &&
+         c.keepalive_at == never && c.end_at == never && c.stalled_since == never;
+}
+
 [[gnu::noinline]] bool machine::transmit_reply(addressing& between, segment& packet) {
   auto const& one = *replies.front();
   packet.clear();
@@ -417,6 +425,7 @@ void machine::validate_window(tcb& c) {
 [[gnu::always_inline]] inline void machine::leave_output(tcb& c, instant now) {
   turn = 0;
   static_cast<hook<output_tag>&>(c).unlink();
+  if (c.flight.empty() && has_nothing_to_await(c)) return;
   validate_window(c);
   arm(c, now);
 }
@@ -424,15 +433,11 @@ void machine::validate_window(tcb& c) {
 bool machine::transmit(addressing& between, segment& packet, instant now) {
   if (replies.front() != nullptr) [[unlikely]] return transmit_reply(between, packet);
   while (auto* const c = output.front()) {
-    bool made = predicts && build_predicted(*c, between, packet, now);
-    if (!made && c->has_said_all()) {
-      // Most are here because something arrived. What build() would note on its way:
+    if (!c->acknowledge_now && c->send_next == c->send.end() && c->has_said_all()) {
+      // It is here because something arrived. What build() would note on its way:
       c->pacing_waits = c->chosen.pacing && now < c->paced_until;
       c->window_blocked = false;
-    } else if (!made) {
-      made = build(*c, between, packet, now);
-    }
-    if (made) {
+    } else if ((predicts && build_predicted(*c, between, packet, now)) || build(*c, between, packet, now)) {
       if (c->has_said_all()) {
         c->window_blocked = false;
         leave_output(*c, now);

@@ -17,12 +17,11 @@ namespace {
 constexpr std::size_t predicted_bytes = 32;  // nop, nop, timestamps behind the fixed header
 constexpr std::uint32_t first_option_word = 0x0101'080a;
 
-/// Nothing is going on: no loss, no gap, no end, no congestion to report.
+/// Nothing is going on: no loss, no gap, no congestion to report.
 [[gnu::always_inline]] inline bool is_calm(tcb const& c) {
-  if (c.current != state::established || c.phase != recovery_phase::open) [[unlikely]] return false;
+  if (!c.synchronized() || c.phase != recovery_phase::open) [[unlikely]] return false;
   if (!c.terms.timestamps || c.terms.ecn) [[unlikely]] return false;
-  if (!c.has_recent_timestamp || c.released || c.fin_beyond_gap || c.fin_received || c.loss_probe_out) [[unlikely]]
-    return false;
+  if (!c.has_recent_timestamp || c.fin_beyond_gap || c.loss_probe_out) [[unlikely]] return false;
   if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0 || c.receive.has_gaps()) [[unlikely]] return false;
   return true;
 }
@@ -128,9 +127,10 @@ class summed_header {
 [[gnu::always_inline]] inline bool machine::input_predicted(addressing const& between, std::span<std::byte const> bytes, segment& packet,
                               instant now) {
   if (bytes.size() < predicted_bytes) [[unlikely]] return false;
-  // Eight words of header, ACK and perhaps PSH, nothing reserved; then the usual options.
+  // Eight words of header, ACK and perhaps PSH or FIN, nothing reserved; then the usual options.
   auto const flags_and_window = wire::load32(bytes, 12);
-  if ((flags_and_window & 0xfff7'0000u) != 0x8010'0000u || wire::load32(bytes, 20) != first_option_word) [[unlikely]]
+  bool const has_fin = (flags_and_window & std::uint32_t{wire::tcp_fin} << 16) != 0;
+  if ((flags_and_window & 0xfff6'0000u) != 0x8010'0000u || wire::load32(bytes, 20) != first_option_word) [[unlikely]]
     return false;
   auto* const found =
       flows.find_recent(between.destination, between.source, wire::load16(bytes, 2), wire::load16(bytes, 0));
@@ -147,8 +147,11 @@ class summed_header {
     return false;
   // One that neither brings nor acknowledges anything is a duplicate acknowledgment, or a probe; a window that was
   // closed or closes now is not calm.
-  if (window == 0 || c.send_window == 0 || (size == 0 && acknowledged == c.send_una) || !is_calm(c)) [[unlikely]]
+  bool const brings = size != 0 || has_fin;
+  if (window == 0 || c.send_window == 0 || (!brings && acknowledged == c.send_una) || !is_calm(c)) [[unlikely]]
     return false;
+  // Data or an end where none can be any more, or that nobody will read.
+  if (brings && (!c.may_receive_data() || c.fin_received || c.released)) [[unlikely]] return false;
   if (packet.checksum == checksum_state::unchecked && !is_intact(c, bytes, packet)) [[unlikely]] return false;
 
   ++counters.predicted_in;
@@ -171,6 +174,7 @@ class summed_header {
   } else if (!acknowledge_calm(c, at, acknowledged, window, now)) [[unlikely]] {
     if (!acknowledge_ordinarily(c, between, bytes, size, now)) return true;
   }
+  if (c.fin_queued && !pass_own_fin(c, now)) [[unlikely]] return true;  // and c may be gone
   if (size != 0) {
     packet.drop_front(predicted_bytes);
     c.last_data_at = now;
@@ -187,8 +191,24 @@ class summed_header {
       received(c, what, size, 0, now);
     }
   }
+  if (has_fin) [[unlikely]] {
+    end_expected(c, at + size, now);
+    return true;
+  }
   schedule(c);
   return true;
+}
+
+/// The peer's FIN, behind what came with it.
+[[gnu::noinline]] void machine::end_expected(tcb& c, sequence at, instant now) {
+  c.fin_beyond_gap = true;
+  c.fin_at = at;
+  if (at != c.receive_next()) {
+    c.acknowledge_now = true;
+  } else if (!input_fin(c, now)) {
+    return;
+  }
+  schedule(c);
 }
 
 bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint32_t window, instant now) {

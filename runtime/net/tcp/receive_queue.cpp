@@ -140,7 +140,7 @@ std::uint8_t receive_queue::sack_blocks(std::span<wire::sack_block> into) const 
 
 void receive_queue::clear() {
   ready_.clear();
-  std::vector<range>().swap(ranges_);
+  if (has_gaps()) std::vector<range>().swap(ranges_);
   waiting_ = 0;
 }
 

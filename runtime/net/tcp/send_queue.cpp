@@ -4,7 +4,7 @@
 
 namespace morgana::net::tcp {
 
-void send_queue::acknowledge_to(wire::sequence where) {
+void send_queue::acknowledge_part(wire::sequence where) {
   auto const gone = where - begin_;
   if (gone <= 0) return;
   // A cursor in a chunk that stays keeps its place: its begin is a sequence number that may lie before

@@ -21,7 +21,11 @@ class send_queue {
     bytes_.clear();
     cursor_ = nullptr;
   }
-  void acknowledge_to(wire::sequence where);
+  void acknowledge_to(wire::sequence where) {
+    if (where != end()) return acknowledge_part(where);
+    clear();
+    begin_ = where;
+  }
   /// Puts [from, from + count) behind what is in `into`; says how many bytes fitted into its slices.
   [[nodiscard]] std::size_t collect(wire::sequence from, std::size_t count, segment& into) {
     if (cursor_ == nullptr || from < cursor_begin_) {
@@ -38,6 +42,7 @@ class send_queue {
   }
 
  private:
+  void acknowledge_part(wire::sequence where);
   [[nodiscard]] std::size_t collect_pieces(wire::sequence from, std::size_t count, segment& into);
   chunk_list bytes_;
   wire::sequence begin_;

@@ -76,7 +76,7 @@ class sent_list {
     wire::sequence end;
   };
   /// The same as acknowledge_to() while is_in_order() and nothing is sacked or lost.
-  [[nodiscard]] delivery acknowledge_in_order(wire::sequence where) {
+  [[nodiscard, gnu::always_inline]] delivery acknowledge_in_order(wire::sequence where) {
     delivery last;
     while (auto* const one = records_.front()) {
       if (where <= one->begin) break;

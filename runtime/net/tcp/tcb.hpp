@@ -92,8 +92,8 @@ class tcb final : public connection,
     return current == tcp::state::established || current == tcp::state::close_wait;
   }
   [[nodiscard]] bool may_receive_data() const {
-    return current == tcp::state::established || current == tcp::state::fin_wait_1 ||
-           current == tcp::state::fin_wait_2;
+    static_assert(static_cast<int>(tcp::state::fin_wait_2) - static_cast<int>(tcp::state::established) == 2);
+    return current >= tcp::state::established && current <= tcp::state::fin_wait_2;
   }
   [[nodiscard]] bool fin_sent() const { return fin_queued && send_next == send.end() + 1; }
   [[nodiscard]] wire::sequence receive_next() const { return receive.next(); }

@@ -115,24 +115,21 @@ void tcp_header::emit(std::span<std::byte> into) const {
   store16(into, 18, urgent);
 
   std::size_t at = size_bytes;
-  auto put8 = [&](std::uint8_t value) { store8(into, at, value), at += 1; };
   auto put32 = [&](std::uint32_t value) { store32(into, at, value), at += 4; };
-  if (options.maximum_segment_size) put32(0x0204'0000u | *options.maximum_segment_size);
-  if (options.sack_permitted) {
-    if (!options.timestamps) put8(option_nop), put8(option_nop);
-    put8(option_sack_permitted), put8(2);
-  }
+  auto const word = [](std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
+    return std::uint32_t{a} << 24 | std::uint32_t{b} << 16 | std::uint32_t{c} << 8 | d;
+  };
+  if (options.maximum_segment_size) put32(word(option_mss, 4, 0, 0) | *options.maximum_segment_size);
   if (options.timestamps) {
-    if (!options.sack_permitted) put8(option_nop), put8(option_nop);
-    put8(option_timestamps), put8(10);
+    put32(options.sack_permitted ? word(option_sack_permitted, 2, option_timestamps, 10)
+                                 : word(option_nop, option_nop, option_timestamps, 10));
     put32(options.timestamps->value), put32(options.timestamps->echo);
+  } else if (options.sack_permitted) {
+    put32(word(option_nop, option_nop, option_sack_permitted, 2));
   }
-  if (options.window_scale) {
-    put8(option_nop), put8(option_window_scale), put8(3), put8(*options.window_scale);
-  }
+  if (options.window_scale) put32(word(option_nop, option_window_scale, 3, *options.window_scale));
   if (options.sack_count > 0) {
-    put8(option_nop), put8(option_nop);
-    put8(option_sack), put8(static_cast<std::uint8_t>(2 + options.sack_count * 8));
+    put32(word(option_nop, option_nop, option_sack, static_cast<std::uint8_t>(2 + options.sack_count * 8)));
     for (std::size_t i = 0; i < options.sack_count; ++i) {
       put32(options.sack[i].left.value), put32(options.sack[i].right.value);
     }

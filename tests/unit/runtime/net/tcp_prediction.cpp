@@ -95,7 +95,12 @@ class script {
     if (halves_[1]->end == nullptr) accept();
     constexpr unsigned steps_open = 400;   // then one side after the other may end its stream
     if (++steps_ > steps_open && choice_.chance(10'000) && halves_[side]->end != nullptr) {
-      for (unsigned world : {0u, 2u}) halves_[side + world]->end->shutdown(now_);
+      bool const leaves = choice_.chance(300'000);
+      for (unsigned world : {0u, 2u}) {
+        auto*& end = halves_[side + world]->end;
+        leaves ? end->release(now_) : end->shutdown(now_);
+        if (leaves) end = nullptr;
+      }
     }
     compare();
   }
