@@ -23,9 +23,9 @@ bool is_duplicate_report(wire::tcp_header const& h) {
 void machine::update_window(tcb& c, arrival const& a) {
   auto const& h = a.header;
   if (h.acknowledgment < c.send_una) return;
-  // RFC 9293 3.10.7.4 lets a segment with an older sequence number say nothing about the window. But it may be a
-  // retransmission that acknowledges more than any before it: then it is the newest, and were its window passed
-  // over, the old one would be counted from the new SND.UNA, beyond what the peer ever offered.
+  // RFC 9293 3.10.7.4 lets a segment with an older sequence number say nothing about the window. But it may
+  // be a retransmission that acknowledges more than any before it: then it is the newest, and were its window
+  // passed over, the old one would be counted from the new SND.UNA, beyond what the peer ever offered.
   if (h.acknowledgment < c.window_acknowledgment ||
       (h.acknowledgment == c.window_acknowledgment && h.sequence < c.window_sequence)) {
     return;
@@ -51,7 +51,8 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
   }
   bool const advanced = ack > c.send_una;
   bool const says_more = h.options.sack_count != 0 || h.has(wire::tcp_ece);
-  if (predicts && advanced && !says_more && acknowledge_predicted(c, h.sequence, ack, a.window(c.terms.send_scale), now)) {
+  if (predicts && advanced && !says_more &&
+      acknowledge_predicted(c, h.sequence, ack, a.window(c.terms.send_scale), now)) {
     schedule(c);
     return true;
   }

@@ -23,8 +23,8 @@ struct flow_key {
     constexpr std::size_t part = 32;
     static_assert(sizeof(flow_key) == 38);
     return std::memcmp(&a, &b, part) == 0 &&
-           std::memcmp(reinterpret_cast<std::byte const*>(&a) + part, reinterpret_cast<std::byte const*>(&b) + part,
-                       sizeof a - part) == 0;
+           std::memcmp(reinterpret_cast<std::byte const*>(&a) + part,
+                       reinterpret_cast<std::byte const*>(&b) + part, sizeof a - part) == 0;
   }
 };
 static_assert(std::has_unique_object_representations_v<flow_key>);
@@ -60,7 +60,8 @@ class flow_table {
                                   std::uint16_t peer_port) const {
     auto* const recent = recent_[recent_index(local_port, peer_port)];
     bool const is_it = recent != nullptr && recent->key.local_port == local_port &&
-                       recent->key.peer_port == peer_port && recent->key.peer == peer && recent->key.local == local;
+                       recent->key.peer_port == peer_port && recent->key.peer == peer &&
+                       recent->key.local == local;
     return is_it ? recent : nullptr;
   }
   /// No flow of that key is in the table.
@@ -97,8 +98,8 @@ class flow_table {
   }
   void place(flow& one);
   siphash_key key_;
-  flow_key hashed_;         ///< the last key that was hashed
-  std::uint32_t hash_ = 0;  ///< and its hash
+  flow_key hashed_;          ///< the last key that was hashed
+  std::uint32_t hash_ = 0;   ///< and its hash
   std::vector<slot> slots_;  ///< a power of two, at most two thirds used
   std::size_t size_ = 0;
   std::array<flow*, recent_flows> recent_{};

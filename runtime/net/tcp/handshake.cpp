@@ -282,8 +282,8 @@ tcb* machine::promote(port& where, half_open* entry, arrival const& a, agreed co
 tcb* machine::open(flow_key const& key, settings const& with, flow* instead, instant now) {
   auto* const c = blocks.take(*this, key, with);
   c->last_received_at = c->last_sent_at = now;
-  c->addresses_sum = key.local.sum() + key.peer.sum() +
-                     wire::network_order(static_cast<std::uint16_t>(wire::protocol::tcp));
+  c->addresses_sum =
+      key.local.sum() + key.peer.sum() + wire::network_order(static_cast<std::uint16_t>(wire::protocol::tcp));
   instead != nullptr ? flows.replace(*instead, *c) : flows.insert(*c);
   members.push_back(*c);
   ++live;

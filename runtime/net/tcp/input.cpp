@@ -17,7 +17,8 @@ std::span<std::byte const> contiguous_header(
     segment const& packet, std::array<std::byte, wire::tcp_header::header_bytes_max>& room) {
   auto const first = packet.front_piece();
   auto const wanted = std::min(packet.size(), room.size());
-  if (first.size() >= wire::tcp_header::size_bytes && first.size() >= (wire::load8(first, 12) >> 4) * 4u) return first;
+  if (first.size() >= wire::tcp_header::size_bytes && first.size() >= (wire::load8(first, 12) >> 4) * 4u)
+    return first;
   auto const whole = std::span(room).first(wanted);
   (void)packet.copy_out(0, whole);
   return whole;
@@ -247,7 +248,7 @@ void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now)
       return challenge(c, now);  // RFC 5961, 4
     }
   }
-  if (!acceptable(c, a, packet, now)) return;   // and c may be gone
+  if (!acceptable(c, a, packet, now)) return;  // and c may be gone
   c.last_received_at = now;
   if (!h.has(wire::tcp_ack)) return;
   if (c.current == state::syn_received) {
@@ -303,7 +304,8 @@ void machine::input_data(tcb& c, arrival const& a, segment& packet, instant now)
   received(c, what, a.size, static_cast<std::uint32_t>(c.receive_next() - before), now);
 }
 
-void machine::received(tcb& c, receive_queue::outcome what, std::uint32_t size, std::uint32_t added, instant now) {
+void machine::received(tcb& c, receive_queue::outcome what, std::uint32_t size, std::uint32_t added,
+                       instant now) {
   c.bytes_received += added;
   switch (what) {
     case receive_queue::outcome::dropped:
@@ -370,7 +372,8 @@ void machine::input_syn_sent(tcb& c, arrival& a, segment& packet, instant now) {
   c.acknowledge_now = true;
   a.header.sequence += 1;
   if (a.size != 0) input_data(c, a, packet, now);
-  if (h.has(wire::tcp_fin) && a.header.sequence + a.size == c.receive_next()) (void)input_fin(c, now);  // not in FIN-WAIT-2
+  if (h.has(wire::tcp_fin) && a.header.sequence + a.size == c.receive_next())
+    (void)input_fin(c, now);  // not in FIN-WAIT-2
   schedule(c);
 }
 

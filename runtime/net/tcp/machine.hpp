@@ -27,8 +27,8 @@ struct arrival {
   addressing const* between = nullptr;
   wire::tcp_header header;
   flow_key key;
-  std::uint32_t size = 0;                       ///< payload bytes
-  bool had_syn = false;                         ///< its window is not scaled (RFC 7323, 2.2), although the SYN is passed
+  std::uint32_t size = 0;  ///< payload bytes
+  bool had_syn = false;    ///< its window is not scaled (RFC 7323, 2.2), although the SYN is passed
   [[nodiscard]] std::uint32_t window(std::uint8_t scale) const {  ///< SEG.WND in bytes
     return std::uint32_t{header.window} << (had_syn ? 0 : scale);
   }
@@ -44,19 +44,21 @@ class machine {
   ~machine();
 
   // input.cpp
-  void input(addressing const& between, segment&& packet, instant now);   // prediction.cpp
+  void input(addressing const& between, segment&& packet, instant now);  // prediction.cpp
   void input_unpredicted(addressing const& between, segment& packet, instant now);
   void input_connection(tcb& c, arrival& a, segment& packet, instant now);
   /// prediction.cpp: false, and nothing done, when it is not the segment that was expected.
-  [[nodiscard]] bool input_predicted(addressing const& between, std::span<std::byte const> bytes, segment& packet,
-                                     instant now);
-  [[nodiscard]] bool acknowledge_calm(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window, instant now);
-  [[nodiscard]] bool acknowledge_ordinarily(tcb& c, addressing const& between, std::span<std::byte const> bytes,
-                                            std::uint32_t size, instant now);
+  [[nodiscard]] bool input_predicted(addressing const& between, std::span<std::byte const> bytes,
+                                     segment& packet, instant now);
+  [[nodiscard]] bool acknowledge_calm(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window,
+                                      instant now);
+  [[nodiscard]] bool acknowledge_ordinarily(tcb& c, addressing const& between,
+                                            std::span<std::byte const> bytes, std::uint32_t size,
+                                            instant now);
   void end_expected(tcb& c, wire::sequence at, instant now);
   /// The same for acknowledgments of segments that were not expected, in any state.
-  [[nodiscard]] bool acknowledge_predicted(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window,
-                                           instant now);
+  [[nodiscard]] bool acknowledge_predicted(tcb& c, wire::sequence at, wire::sequence ack,
+                                           std::uint32_t window, instant now);
   /// The same for what goes out: a whole segment or the last one, or an acknowledgment.
   [[nodiscard]] bool build_predicted(tcb& c, addressing& between, segment& packet, instant now);
   void input_syn_sent(tcb& c, arrival& a, segment& packet, instant now);

@@ -118,7 +118,8 @@ void machine::finish(tcb& c, wire::tcp_header& h, addressing& between, segment& 
     c.acknowledge_at = never;
     c.segments_unacknowledged = 0;
   }
-  between.traffic_class = static_cast<std::uint8_t>(between.traffic_class | c.chosen.differentiated_services << 2);
+  between.traffic_class =
+      static_cast<std::uint8_t>(between.traffic_class | c.chosen.differentiated_services << 2);
   between.source = c.key.local;
   between.destination = c.key.peer;
   if (h.options.timestamps && h.options.sack_count == 0 && !h.has(wire::tcp_syn)) {
@@ -431,7 +432,8 @@ bool machine::has_nothing_to_await(tcb const& c) {
 }
 
 bool machine::transmit(addressing& between, segment& packet, instant now) {
-  if (replies.front() != nullptr) [[unlikely]] return transmit_reply(between, packet);
+  if (replies.front() != nullptr) [[unlikely]]
+    return transmit_reply(between, packet);
   while (auto* const c = output.front()) {
     if (!c->acknowledge_now && c->send_next == c->send.end() && c->has_said_all()) {
       // It is here because something arrived. What build() would note on its way:

@@ -1,7 +1,8 @@
 // Header prediction: the segment that an established connection expects next (V. Jacobson, "4BSD TCP header
-// prediction", 1990) is recognised by its header alone and needs none of the questions of RFC 9293 3.10.7; what the
-// connection sends next is predicted likewise. Both do exactly what input.cpp, acknowledgment.cpp, recovery.cpp and
-// output.cpp would do; whatever is not certain goes there. tests/unit/runtime/net/tcp_prediction.cpp compares the two.
+// prediction", 1990) is recognised by its header alone and needs none of the questions of RFC 9293 3.10.7;
+// what the connection sends next is predicted likewise. Both do exactly what input.cpp, acknowledgment.cpp,
+// recovery.cpp and output.cpp would do; whatever is not certain goes there.
+// tests/unit/runtime/net/tcp_prediction.cpp compares the two.
 #include <algorithm>
 
 #include "machine.hpp"
@@ -19,27 +20,34 @@ constexpr std::uint32_t first_option_word = 0x0101'080a;
 
 /// Nothing is going on: no loss, no gap, no congestion to report.
 [[gnu::always_inline]] inline bool is_calm(tcb const& c) {
-  if (!c.synchronized() || c.phase != recovery_phase::open) [[unlikely]] return false;
-  if (!c.terms.timestamps || c.terms.ecn) [[unlikely]] return false;
-  if (!c.has_recent_timestamp || c.fin_beyond_gap || c.loss_probe_out) [[unlikely]] return false;
-  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0 || c.receive.has_gaps()) [[unlikely]] return false;
+  if (!c.synchronized() || c.phase != recovery_phase::open) [[unlikely]]
+    return false;
+  if (!c.terms.timestamps || c.terms.ecn) [[unlikely]]
+    return false;
+  if (!c.has_recent_timestamp || c.fin_beyond_gap || c.loss_probe_out) [[unlikely]]
+    return false;
+  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0 || c.receive.has_gaps()) [[unlikely]]
+    return false;
   return true;
 }
 
 /// The user has asked for nothing that changes when or how data goes.
 [[gnu::always_inline]] inline bool is_ordinary(settings const& chosen) {
-  if (!chosen.no_delay || chosen.hold_partial || chosen.pacing || chosen.probe_mtu_from != 0) [[unlikely]] return false;
+  if (!chosen.no_delay || chosen.hold_partial || chosen.pacing || chosen.probe_mtu_from != 0) [[unlikely]]
+    return false;
   return true;
 }
 
 /// The sum over all of a segment whose header is in one piece: that of its addresses is known.
-[[gnu::always_inline]] inline bool is_intact(tcb const& c, std::span<std::byte const> front, segment const& packet) {
+[[gnu::always_inline]] inline bool is_intact(tcb const& c, std::span<std::byte const> front,
+                                             segment const& packet) {
   auto const size = packet.size();
   wire::checksum sum;
   sum.add_sum(c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(size >> 16)) +
               wire::network_order(static_cast<std::uint16_t>(size)) +
               wire::sum_words<predicted_bytes>(front.data()));
-  if (front.size() > predicted_bytes) sum.add({front.data() + predicted_bytes, front.size() - predicted_bytes});
+  if (front.size() > predicted_bytes)
+    sum.add({front.data() + predicted_bytes, front.size() - predicted_bytes});
   if (front.size() < size) {
     // The front is the header that lies before the slices, or the first of them.
     auto const* part = packet.slices().data();
@@ -67,13 +75,15 @@ class summed_header {
 
 }  // namespace
 
-/// New data of a calm connection is acknowledged, all of it sent once: a round trip, room in both windows, the loss
-/// timer anew. RACK has nothing to find: what is still out was sent later than what arrived.
-[[gnu::always_inline]] inline bool machine::acknowledge_calm(tcb& c, sequence at, sequence ack, std::uint32_t window,
-                                                              instant now) {
-  if (!c.terms.sack || c.undo_possible || c.mtu_probe_out || !c.flight.is_in_order()) [[unlikely]] return false;
+/// New data of a calm connection is acknowledged, all of it sent once: a round trip, room in both windows,
+/// the loss timer anew. RACK has nothing to find: what is still out was sent later than what arrived.
+[[gnu::always_inline]] inline bool machine::acknowledge_calm(tcb& c, sequence at, sequence ack,
+                                                             std::uint32_t window, instant now) {
+  if (!c.terms.sack || c.undo_possible || c.mtu_probe_out || !c.flight.is_in_order()) [[unlikely]]
+    return false;
   auto const& first = *c.flight.front();
-  if (first.at < c.rack_sent_at || (first.at == c.rack_sent_at && first.begin < c.rack_end)) [[unlikely]] return false;
+  if (first.at < c.rack_sent_at || (first.at == c.rack_sent_at && first.begin < c.rack_end)) [[unlikely]]
+    return false;
   auto const bytes = static_cast<std::uint32_t>(ack - c.send_una);
   c.bytes_acknowledged += bytes;
   c.send_una = ack;
@@ -108,8 +118,9 @@ class summed_header {
 }
 
 /// The segment was expected, what it acknowledges needs the long way. False: it ends here.
-[[gnu::noinline]] bool machine::acknowledge_ordinarily(tcb& c, addressing const& between, std::span<std::byte const> bytes,
-                                                       std::uint32_t size, instant now) {
+[[gnu::noinline]] bool machine::acknowledge_ordinarily(tcb& c, addressing const& between,
+                                                       std::span<std::byte const> bytes, std::uint32_t size,
+                                                       instant now) {
   arrival a;
   a.between = &between;
   a.key = c.key;
@@ -124,17 +135,21 @@ class summed_header {
   return false;
 }
 
-[[gnu::always_inline]] inline bool machine::input_predicted(addressing const& between, std::span<std::byte const> bytes, segment& packet,
-                              instant now) {
-  if (bytes.size() < predicted_bytes) [[unlikely]] return false;
+[[gnu::always_inline]] inline bool machine::input_predicted(addressing const& between,
+                                                            std::span<std::byte const> bytes, segment& packet,
+                                                            instant now) {
+  if (bytes.size() < predicted_bytes) [[unlikely]]
+    return false;
   // Eight words of header, ACK and perhaps PSH or FIN, nothing reserved; then the usual options.
   auto const flags_and_window = wire::load32(bytes, 12);
   bool const has_fin = (flags_and_window & std::uint32_t{wire::tcp_fin} << 16) != 0;
-  if ((flags_and_window & 0xfff6'0000u) != 0x8010'0000u || wire::load32(bytes, 20) != first_option_word) [[unlikely]]
+  if ((flags_and_window & 0xfff6'0000u) != 0x8010'0000u || wire::load32(bytes, 20) != first_option_word)
+      [[unlikely]]
     return false;
   auto* const found =
       flows.find_recent(between.destination, between.source, wire::load16(bytes, 2), wire::load16(bytes, 0));
-  if (found == nullptr || found->kind != flow_kind::connection) [[unlikely]] return false;
+  if (found == nullptr || found->kind != flow_kind::connection) [[unlikely]]
+    return false;
   auto& c = static_cast<tcb&>(*found);
   sequence const at{wire::load32(bytes, 4)};
   sequence const acknowledged{wire::load32(bytes, 8)};
@@ -145,14 +160,17 @@ class summed_header {
   if (at != c.receive_next() || static_cast<std::int32_t>(size) > room || acknowledged < c.send_una ||
       acknowledged > c.send_next || stamp < sequence{c.recent_timestamp}) [[unlikely]]
     return false;
-  // One that neither brings nor acknowledges anything is a duplicate acknowledgment, or a probe; a window that was
-  // closed or closes now is not calm.
+  // One that neither brings nor acknowledges anything is a duplicate acknowledgment, or a probe; a window
+  // that was closed or closes now is not calm.
   bool const brings = size != 0 || has_fin;
-  if (window == 0 || c.send_window == 0 || (!brings && acknowledged == c.send_una) || !is_calm(c)) [[unlikely]]
+  if (window == 0 || c.send_window == 0 || (!brings && acknowledged == c.send_una) || !is_calm(c))
+      [[unlikely]]
     return false;
   // Data or an end where none can be any more, or that nobody will read.
-  if (brings && (!c.may_receive_data() || c.fin_received || c.released)) [[unlikely]] return false;
-  if (packet.checksum == checksum_state::unchecked && !is_intact(c, bytes, packet)) [[unlikely]] return false;
+  if (brings && (!c.may_receive_data() || c.fin_received || c.released)) [[unlikely]]
+    return false;
+  if (packet.checksum == checksum_state::unchecked && !is_intact(c, bytes, packet)) [[unlikely]]
+    return false;
 
   ++counters.predicted_in;
   ++c.segments_received;
@@ -174,12 +192,14 @@ class summed_header {
   } else if (!acknowledge_calm(c, at, acknowledged, window, now)) [[unlikely]] {
     if (!acknowledge_ordinarily(c, between, bytes, size, now)) return true;
   }
-  if (c.fin_queued && !pass_own_fin(c, now)) [[unlikely]] return true;  // and c may be gone
+  if (c.fin_queued && !pass_own_fin(c, now)) [[unlikely]]
+    return true;  // and c may be gone
   if (size != 0) {
     packet.drop_front(predicted_bytes);
     c.last_data_at = now;
     auto const part = packet.gso_size != 0 ? std::uint32_t{packet.gso_size} : size;
-    if (part > c.received_segment_bytes) c.received_segment_bytes = static_cast<std::uint16_t>(std::min(part, 65'535u));
+    if (part > c.received_segment_bytes)
+      c.received_segment_bytes = static_cast<std::uint16_t>(std::min(part, 65'535u));
     auto const before = c.receive_next();
     auto const what = c.receive.append(packet);
     if (what == receive_queue::outcome::in_order) [[likely]] {
@@ -212,24 +232,30 @@ class summed_header {
 }
 
 bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint32_t window, instant now) {
-  if (c.phase != recovery_phase::open || c.loss_probe_out) [[unlikely]] return false;
-  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0) [[unlikely]] return false;
+  if (c.phase != recovery_phase::open || c.loss_probe_out) [[unlikely]]
+    return false;
+  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0) [[unlikely]]
+    return false;
   return acknowledge_calm(c, at, ack, window, now);
 }
 
 void machine::input(addressing const& between, segment&& packet, instant now) {
   ++counters.segments_in;
-  if (predicts && input_predicted(between, packet.front_piece(), packet, now)) [[likely]] return;
+  if (predicts && input_predicted(between, packet.front_piece(), packet, now)) [[likely]]
+    return;
   input_unpredicted(between, packet, now);
 }
 
 bool machine::build_predicted(tcb& c, addressing& between, segment& packet, instant now) {
   if (!c.synchronized() || c.phase != recovery_phase::open || !c.terms.timestamps || c.terms.ecn) [[unlikely]]
     return false;
-  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0 || !is_ordinary(c.chosen)) [[unlikely]] return false;
-  if (c.want_syn || c.want_loss_probe || c.want_window_probe || c.more_follows || c.super_segments) [[unlikely]]
+  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0 || !is_ordinary(c.chosen)) [[unlikely]]
     return false;
-  if (c.receive.has_sack() || (!c.terms.sack && c.duplicate_acks != 0)) [[unlikely]] return false;
+  if (c.want_syn || c.want_loss_probe || c.want_window_probe || c.more_follows || c.super_segments)
+      [[unlikely]]
+    return false;
+  if (c.receive.has_sack() || (!c.terms.sack && c.duplicate_acks != 0)) [[unlikely]]
+    return false;
   auto const from = c.send_next;
   bool const has_fin = c.fin_queued && !c.fin_sent();
   auto const pending = c.fin_queued && !has_fin ? 0u : static_cast<std::uint32_t>(c.send.end() - from);
@@ -243,11 +269,13 @@ bool machine::build_predicted(tcb& c, addressing& between, segment& packet, inst
   } else {
     bool const was_idle = in_flight == 0 && now - c.last_sent_at > c.trip.timeout();
     auto const window_room = (c.send_una + c.send_window) - from;
-    if (was_idle || c.control.window < in_flight + covered || window_room < static_cast<std::int32_t>(covered)) [[unlikely]]
+    if (was_idle || c.control.window < in_flight + covered ||
+        window_room < static_cast<std::int32_t>(covered)) [[unlikely]]
       return false;
   }
   packet.clear();
-  if (count != 0 && c.send.collect(from, count, packet) != count) [[unlikely]] return false;
+  if (count != 0 && c.send.collect(from, count, packet) != count) [[unlikely]]
+    return false;
   c.window_blocked = c.pacing_waits = false;
   std::uint8_t flags = wire::tcp_ack;
   if (covered != 0) {
@@ -266,7 +294,8 @@ bool machine::build_predicted(tcb& c, addressing& between, segment& packet, inst
   between.destination = c.key.peer;
   between.traffic_class = static_cast<std::uint8_t>(c.chosen.differentiated_services << 2);
   auto const bytes = packet.push_header(predicted_bytes);
-  summed_header header(bytes, c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(packet.size())));
+  summed_header header(bytes,
+                       c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(packet.size())));
   auto const next = c.receive_next();
   header.put32(0, std::uint32_t{c.key.local_port} << 16 | c.key.peer_port);
   header.put32(4, from.value);

@@ -40,9 +40,9 @@ struct acknowledged {
   wire::sequence rack_end;
   instant ambiguous_after = instant::max();  ///< a retransmission of later than that was not what is answered
   std::uint32_t reordering_bytes = 0;        ///< how far beyond
-  bool reordered = false;           ///< below what was delivered before, and sent only once
-  bool duplicate_reported = false;  ///< DSACK
-  bool ranges_full = false;         ///< a block was not recorded for the limit of ranges
+  bool reordered = false;                    ///< below what was delivered before, and sent only once
+  bool duplicate_reported = false;           ///< DSACK
+  bool ranges_full = false;                  ///< a block was not recorded for the limit of ranges
 };
 
 class sent_list {
@@ -68,7 +68,8 @@ class sent_list {
     times_.push_back(*one);
   }
   void acknowledge_to(wire::sequence where, acknowledged& outcome);
-  /// Nothing that is out was sent twice, so the records are in the order of their times. May say no although it is so.
+  /// Nothing that is out was sent twice, so the records are in the order of their times. May say no although
+  /// it is so.
   [[nodiscard]] bool is_in_order() const { return !empty() && front()->begin >= retransmitted_to_; }
   /// What was delivered last.
   struct delivery {

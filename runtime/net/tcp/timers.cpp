@@ -63,8 +63,8 @@ void machine::arm(tcb& c, instant now) {
     if (c.timer == timer_kind::loss_probe) arm_loss_timer(c, now);
   }
   if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe) {
-    auto const wants_probe =
-        c.flight.empty() && c.synchronized() && (c.send.end() > c.send_next || (c.fin_queued && !c.fin_sent()));
+    auto const wants_probe = c.flight.empty() && c.synchronized() &&
+                             (c.send.end() > c.send_next || (c.fin_queued && !c.fin_sent()));
     bool const is_due = c.timer == timer_kind::window_probe
                             ? !wants_probe
                             : !c.want_loss_probe && (!c.flight.empty() || wants_probe || !c.synchronized());
@@ -185,7 +185,8 @@ void machine::wake(tcb& c, instant now) {
 duration machine::stall_limit(tcb const& c) const {
   auto const chosen = c.chosen.user_timeout;
   if (!c.released) return chosen;
-  // A peer that acknowledges probes of its closed window for ever would keep it (RFC 6429 2 allows to end it).
+  // A peer that acknowledges probes of its closed window for ever would keep it (RFC 6429 2 allows to end
+  // it).
   return chosen == 0s ? limits.abandoned_stall : std::min(chosen, limits.abandoned_stall);
 }
 

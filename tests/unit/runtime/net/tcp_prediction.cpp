@@ -1,6 +1,6 @@
-// Header prediction is a short cut, never another behaviour: two pairs of hosts live through the same script, one pair
-// with prediction and one without. What they send, what they say of themselves and when they want to be woken is
-// compared after each step.
+// Header prediction is a short cut, never another behaviour: two pairs of hosts live through the same script,
+// one pair with prediction and one without. What they send, what they say of themselves and when they want to
+// be woken is compared after each step.
 #include <catch2/catch.hpp>
 
 #include <array>
@@ -33,27 +33,73 @@ struct half {
 std::vector<std::int64_t> described(tcp::tcb const& one) {
   auto const all = one.info();
   auto const nanoseconds = [](auto what) { return static_cast<std::int64_t>(what.count()); };
-  return {static_cast<std::int64_t>(all.state), all.maximum_segment_size, nanoseconds(all.smoothed_round_trip),
-          nanoseconds(all.retransmission_timeout), all.congestion_window_bytes, all.slow_start_threshold_bytes,
-          all.bytes_in_flight, static_cast<std::int64_t>(all.bytes_sent), static_cast<std::int64_t>(all.bytes_received),
-          static_cast<std::int64_t>(all.bytes_acknowledged), static_cast<std::int64_t>(all.segments_sent),
-          static_cast<std::int64_t>(all.segments_received), static_cast<std::int64_t>(all.segments_retransmitted),
-          all.send_unacknowledged, all.send_next, all.send_window_bytes, all.receive_next, all.unsent_bytes,
-          nanoseconds(all.deadline.time_since_epoch()), nanoseconds(all.round_trip_variation),
-          nanoseconds(all.minimum_round_trip), static_cast<std::int64_t>(all.phase), all.segments_unacknowledged,
-          all.segments_sacked, all.segments_lost, all.segments_retransmitted_in_flight, all.reordering_segments,
-          all.reorderings, all.received_segment_bytes, all.send_queue_bytes, all.receive_queue_bytes,
-          all.retransmissions_in_a_row, all.window_probes, nanoseconds(all.last_data_received_at.time_since_epoch()),
-          all.peer_ended, one.send_window_largest, one.window_sequence.value, one.window_acknowledgment.value,
-          one.flight_largest, one.flight_round_end.value, one.push_point.value, one.pushed_to.value,
-          one.small_until.value, one.receive_edge.value, one.acknowledged_to.value, one.recent_timestamp,
-          nanoseconds(one.recent_timestamp_at.time_since_epoch()), nanoseconds(one.timer_at.time_since_epoch()),
-          nanoseconds(one.acknowledge_at.time_since_epoch()), nanoseconds(one.stalled_since.time_since_epoch()),
-          nanoseconds(one.last_received_at.time_since_epoch()), nanoseconds(one.last_sent_at.time_since_epoch()),
-          static_cast<std::int64_t>(one.timer), one.duplicate_acks, one.reorder_quarters,
-          nanoseconds(one.rack_sent_at.time_since_epoch()), one.rack_end.value, nanoseconds(one.rack_trip),
-          one.window_limited, one.window_blocked, one.quick_acks, one.segments_unacknowledged, one.writer_waits,
-          one.more_follows, one.acknowledge_now, one.probe_moves, one.ready,
+  return {static_cast<std::int64_t>(all.state),
+          all.maximum_segment_size,
+          nanoseconds(all.smoothed_round_trip),
+          nanoseconds(all.retransmission_timeout),
+          all.congestion_window_bytes,
+          all.slow_start_threshold_bytes,
+          all.bytes_in_flight,
+          static_cast<std::int64_t>(all.bytes_sent),
+          static_cast<std::int64_t>(all.bytes_received),
+          static_cast<std::int64_t>(all.bytes_acknowledged),
+          static_cast<std::int64_t>(all.segments_sent),
+          static_cast<std::int64_t>(all.segments_received),
+          static_cast<std::int64_t>(all.segments_retransmitted),
+          all.send_unacknowledged,
+          all.send_next,
+          all.send_window_bytes,
+          all.receive_next,
+          all.unsent_bytes,
+          nanoseconds(all.deadline.time_since_epoch()),
+          nanoseconds(all.round_trip_variation),
+          nanoseconds(all.minimum_round_trip),
+          static_cast<std::int64_t>(all.phase),
+          all.segments_unacknowledged,
+          all.segments_sacked,
+          all.segments_lost,
+          all.segments_retransmitted_in_flight,
+          all.reordering_segments,
+          all.reorderings,
+          all.received_segment_bytes,
+          all.send_queue_bytes,
+          all.receive_queue_bytes,
+          all.retransmissions_in_a_row,
+          all.window_probes,
+          nanoseconds(all.last_data_received_at.time_since_epoch()),
+          all.peer_ended,
+          one.send_window_largest,
+          one.window_sequence.value,
+          one.window_acknowledgment.value,
+          one.flight_largest,
+          one.flight_round_end.value,
+          one.push_point.value,
+          one.pushed_to.value,
+          one.small_until.value,
+          one.receive_edge.value,
+          one.acknowledged_to.value,
+          one.recent_timestamp,
+          nanoseconds(one.recent_timestamp_at.time_since_epoch()),
+          nanoseconds(one.timer_at.time_since_epoch()),
+          nanoseconds(one.acknowledge_at.time_since_epoch()),
+          nanoseconds(one.stalled_since.time_since_epoch()),
+          nanoseconds(one.last_received_at.time_since_epoch()),
+          nanoseconds(one.last_sent_at.time_since_epoch()),
+          static_cast<std::int64_t>(one.timer),
+          one.duplicate_acks,
+          one.reorder_quarters,
+          nanoseconds(one.rack_sent_at.time_since_epoch()),
+          one.rack_end.value,
+          nanoseconds(one.rack_trip),
+          one.window_limited,
+          one.window_blocked,
+          one.quick_acks,
+          one.segments_unacknowledged,
+          one.writer_waits,
+          one.more_follows,
+          one.acknowledge_now,
+          one.probe_moves,
+          one.ready,
           static_cast<std::int64_t>(one.flight.highest_sacked().value)};
 }
 
@@ -62,10 +108,12 @@ class script {
  public:
   script(std::uint64_t seed, tcp::settings const& with, bool offloads) : choice_(secrets(seed).jitter) {
     for (unsigned i = 0; i < 4; ++i) {
-      halves_.push_back(std::make_unique<half>(seed * 2 + i % 2, v4(static_cast<std::uint8_t>(1 + i % 2)), i < 2, offloads));
+      halves_.push_back(std::make_unique<half>(seed * 2 + i % 2, v4(static_cast<std::uint8_t>(1 + i % 2)),
+                                               i < 2, offloads));
       if (i % 2 == 0) continue;
       auto& server = *halves_[i];
-      server.engine.ports.push_back(std::make_unique<tcp::port>(server.engine, listen_options{.port = 7}, with));
+      server.engine.ports.push_back(
+          std::make_unique<tcp::port>(server.engine, listen_options{.port = 7}, with));
       server.listening = server.engine.ports.back().get();
     }
     for (unsigned i : {0u, 2u}) {
@@ -86,14 +134,29 @@ class script {
   void step() {
     auto const side = static_cast<unsigned>(choice_.below(2));
     switch (choice_.below(10)) {
-      case 0: case 1: case 2: write(side); break;
-      case 3: case 4: read(side); break;
-      case 5: case 6: case 7: carry(side); break;
-      case 8: wait(); break;
-      default: send(side); break;
+      case 0:
+      case 1:
+      case 2:
+        write(side);
+        break;
+      case 3:
+      case 4:
+        read(side);
+        break;
+      case 5:
+      case 6:
+      case 7:
+        carry(side);
+        break;
+      case 8:
+        wait();
+        break;
+      default:
+        send(side);
+        break;
     }
     if (halves_[1]->end == nullptr) accept();
-    constexpr unsigned steps_open = 400;   // then one side after the other may end its stream
+    constexpr unsigned steps_open = 400;  // then one side after the other may end its stream
     if (++steps_ > steps_open && choice_.chance(10'000) && halves_[side]->end != nullptr) {
       bool const leaves = choice_.chance(300'000);
       for (unsigned world : {0u, 2u}) {
@@ -163,8 +226,10 @@ class script {
       REQUIRE((one.checked || checksum_right(one)));
       if (choice_.chance(lost_millionths)) continue;
       auto& queue = queues_[1 - side];
-      if (choice_.chance(reordered_millionths)) queue.push_front(std::move(one));
-      else queue.push_back(std::move(one));
+      if (choice_.chance(reordered_millionths))
+        queue.push_front(std::move(one));
+      else
+        queue.push_back(std::move(one));
     }
   }
   /// What is under way to that side arrives, or the first of it.
@@ -223,7 +288,8 @@ TEST_CASE("What is predicted and what goes the ordinary way is the same, seed by
     random_stream choice(secrets(seed ^ 0x7072'6564u).jitter);
     tcp::settings with;
     with.no_delay = !choice.chance(200'000);
-    with.control = choice.chance(500'000) ? tcp::congestion_control::cubic : tcp::congestion_control::new_reno;
+    with.control =
+        choice.chance(500'000) ? tcp::congestion_control::cubic : tcp::congestion_control::new_reno;
     with.ecn = choice.chance(100'000);
     with.timestamps = !choice.chance(100'000);
     with.leave_slow_start_slowly = choice.chance(500'000);

@@ -53,10 +53,25 @@ TEST_CASE("The fast checksum equals the definition for every length and any cut 
 }
 
 TEST_CASE("Carries at the end of a checksum come around") {
-  std::vector<std::byte> const ones(4096, std::byte{0xff});
-  checksum sum;
-  sum.add(ones);
-  CHECK(sum.finish() == naive(ones));
+  for (std::size_t const size : {32u, 40u, 4096u, 65'536u, 300'000u}) {
+    std::vector<std::byte> const ones(size, std::byte{0xff});
+    checksum sum;
+    sum.add(ones);
+    CHECK(sum.finish() == naive(ones));
+  }
+}
+
+TEST_CASE("The checksum of long pieces equals the definition, wherever they lie") {
+  std::mt19937 generator(3);
+  auto const all = random_bytes(generator, 200'000);
+  for (int i = 0; i < 60; ++i) {
+    auto const from = generator() % 100;
+    auto const size = generator() % (all.size() - from);
+    std::vector<std::byte> const part(all.begin() + from, all.begin() + static_cast<std::ptrdiff_t>(from + size));
+    checksum sum;
+    sum.add(std::span(all).subspan(from, size));
+    REQUIRE(sum.finish() == naive(part));
+  }
 }
 
 TEST_CASE("A checksum updated for a changed field equals one computed anew") {
