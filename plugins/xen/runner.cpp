@@ -13,7 +13,6 @@ using namespace morgana::plugin;
 namespace protocol = morgana::machine_protocol;
 
 constexpr char const* emulator = "qemu-system-x86_64";
-/// QEMU's isa-debug-exit ends it with 2 N + 1; a guest that is shut down or reset otherwise ends it with 0.
 constexpr std::size_t control_bytes_max = 256;
 
 std::optional<std::string> program_path(std::string_view name) {
@@ -47,6 +46,21 @@ std::string option_value(std::string_view text) {
   return out;
 }
 
+/// Python and the bench, which stands beside this program.
+std::expected<std::vector<std::string>, runner_error> bench_command() {
+  auto const python = program_path("python3");
+  if (!python)
+    return std::unexpected(runner_error{"python3 is not there", {"install it: apt-get install python3"}});
+  char self[4096];
+  auto const size = ::readlink("/proc/self/exe", self, sizeof self);
+  std::string_view const path(self, size > 0 ? static_cast<std::size_t>(size) : 0);
+  auto script = std::string(path.substr(0, path.rfind('/') + 1)) + "xen-bench/xen_bench.py";
+  if (::access(script.c_str(), R_OK) != 0) {
+    return std::unexpected(runner_error{script + " is not there", {"it is installed with xen-x86-runner"}});
+  }
+  return std::vector{*python, std::move(script)};
+}
+
 class runner final : public process_runner {
  public:
   ~runner() override {
@@ -60,8 +74,8 @@ class runner final : public process_runner {
   [[nodiscard]] std::expected<process_launch, runner_error> launch(start_request const& what) override {
     if (what.snapshot) return std::unexpected(runner_error{"this target cannot resume from a snapshot"});
     if (!what.networks.empty() || !what.disks.empty()) {
-      return std::unexpected(runner_error{"a guest without Xen has no networks and disks",
-                                          {"its devices are Xen's; only the console is there"}});
+      return std::unexpected(runner_error{"a guest of this target has no networks and disks yet",
+                                          {"only the console is there"}});
     }
     auto const program = program_path(emulator);
     if (!program) {
@@ -73,9 +87,10 @@ class runner final : public process_runner {
       return found != what.settings.end() && !found->second.empty() ? found->second : std::string(otherwise);
     };
     auto const machine = setting("machine", "microvm");
-    if (machine != "microvm" && machine != "q35" && machine != "pc") {
+    auto const on_xen = machine == "xen";
+    if (!on_xen && machine != "microvm" && machine != "q35" && machine != "pc") {
       return std::unexpected(runner_error{"there is no machine `" + machine + "`",
-                                          {"write machine = \"microvm\", \"q35\" or \"pc\""}});
+                                          {"write machine = \"microvm\", \"q35\", \"pc\" or \"xen\""}});
     }
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -88,39 +103,30 @@ class runner final : public process_runner {
       command_line += escaped(argument);
     }
     auto const kib = (what.memory_bytes == 0 ? std::uint64_t{32} << 20 : what.memory_bytes) >> 10;
-    auto const control = "socket,id=control,fd=" + std::to_string(ends[1]);
     process_launch out;
-    out.command = {*program,
-                   "-M",
-                   machine,
-                   "-accel",
-                   "tcg",
-                   "-cpu",
-                   "max",
-                   "-m",
-                   std::to_string(kib) + "k",
-                   "-display",
-                   "none",
-                   "-nodefaults",
-                   "-no-user-config",
-                   "-no-reboot",
-                   "-name",
-                   option_value(what.name),
-                   "-chardev",
-                   "stdio,id=console,signal=off",
-                   "-serial",
-                   "chardev:console",
-                   "-chardev",
-                   control,
-                   "-device",
-                   "isa-serial,iobase=0x2f8,irq=3,chardev=control",
-                   "-device",
-                   "isa-debug-exit,iobase=0xf4,iosize=1",
-                   "-kernel",
-                   what.image,
-                   "-append",
-                   command_line};
+    if (on_xen) {
+      auto bench = bench_command();
+      if (!bench) return std::unexpected(bench.error());
+      out.command = std::move(*bench);
+      out.command.insert(out.command.end(), {"--control", std::to_string(ends[1]), "--image", what.image,
+                                             "--memory-kib", std::to_string(kib), "--", command_line});
+    } else {
+      out.command = {
+          *program, "-M", machine, "-accel", "tcg", "-cpu", "max", "-m", std::to_string(kib) + "k"};
+      out.command.insert(out.command.end(),
+                         {"-display", "none", "-nodefaults", "-no-user-config", "-no-reboot"});
+      out.command.insert(out.command.end(), {"-name", option_value(what.name), "-chardev",
+                                             "stdio,id=console,signal=off", "-serial", "chardev:console"});
+      out.command.insert(out.command.end(), {"-chardev", "socket,id=control,fd=" + std::to_string(ends[1]),
+                                             "-device", "isa-serial,iobase=0x2f8,irq=3,chardev=control"});
+      out.command.insert(out.command.end(), {"-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel",
+                                             what.image, "-append", command_line});
+    }
     out.environment = what.environment;
+    for (auto const* const name : {"PATH", "HOME", "XDG_CACHE_HOME", "TMPDIR"}) {
+      if (auto const* const value = std::getenv(name); on_xen && value != nullptr)
+        out.environment[name] = value;
+    }
     out.descriptors = {ends[1]};
     return out;
   }

@@ -1,0 +1,72 @@
+"""The target xen-x86 on real Xen: the bench boots a dom0 once and runs each guest as a domU (plugins/xen/bench)."""
+import re
+import shutil
+
+import pytest
+from support import ROOT, built
+
+APPS = ROOT / "tests/e2e/apps"
+# The first run fetches Debian packages and boots dom0.
+FIRST_SECONDS = 500
+RUN_SECONDS = 150
+
+
+def on_xen(source, folder):
+    copy = folder / f"{source.name}-xen"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("build"))
+    with (copy / "unikernel.toml").open("a") as description:
+        description.write('\n[target.xen-x86]\nmachine = "xen"\nmemory = "8 MiB"\n')
+    return built(copy, "xen-x86")
+
+
+@pytest.fixture(scope="module")
+def endings(tmp_path_factory):
+    application = on_xen(APPS / "endings", tmp_path_factory.mktemp("xen"))
+    application.run(seconds=FIRST_SECONDS).expect(0)
+    return application
+
+
+@pytest.fixture(scope="module")
+def attacks(endings, tmp_path_factory):
+    return on_xen(APPS / "attacks", tmp_path_factory.mktemp("xen"))
+
+
+def test_console_and_exit_status_arrive(endings):
+    ended = endings.run("--code=124", seconds=RUN_SECONDS).expect(124)
+    assert ended.messages("first") == ["connected", "started", "disconnecting", "disconnected"]
+
+
+def test_time_passes_while_the_guest_is_halted(endings, tmp_path):
+    ended = on_xen(ROOT / "examples/hello", tmp_path).run(seconds=RUN_SECONDS).expect(0)
+    times = [float(time) for time in re.findall(r"^\[ *(\d+\.\d+)\] hello: info: hello$", ended.output, re.MULTILINE)]
+    assert len(times) == 4
+    assert all(later - sooner >= 0.999 for sooner, later in zip(times, times[1:]))
+
+
+def test_xls_shutdown_is_an_orderly_stop(endings):
+    with endings.start("--how=wait") as guest:
+        guest.wait_for("first: info: started", RUN_SECONDS)
+        ended = guest.stop(RUN_SECONDS).expect(0)
+    assert re.findall(r"(first|second): info: disconnecting", ended.output) == ["second", "first"]
+
+
+def test_arguments_arrive_whole(endings):
+    ended = endings.run(r'--code=a "b\c,d', seconds=RUN_SECONDS).expect(64)
+    assert r'a "b\c,d' in ended.output
+
+
+def test_a_guest_that_reaches_its_memory_is_71(endings):
+    assert "reason: out of memory" in endings.run("--how=memory", seconds=RUN_SECONDS).expect(71).output
+
+
+@pytest.mark.parametrize("how, reason, message", [
+    ("write-code", "fault", "write to code"),
+    ("write-constant", "fault", "write to constant data"),
+    ("execute-data", "fault", "execution of data"),
+    ("read-null", "fault", "access through a null pointer"),
+    ("overflow", "stack overflow", "the stack is full"),
+    ("smash", "stack smashed", "a function wrote past the end of a local array"),
+])
+def test_an_attack_dies_with_the_right_report(attacks, how, reason, message):
+    ended = attacks.run(f"--how={how}", seconds=RUN_SECONDS).expect(70)
+    assert f"reason: {reason}\nmessage: {message}\n" in ended.output
