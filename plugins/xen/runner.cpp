@@ -58,7 +58,8 @@ std::expected<std::vector<std::string>, runner_error> bench_command() {
   if (::access(script.c_str(), R_OK) != 0) {
     return std::unexpected(runner_error{script + " is not there", {"it is installed with xen-x86-runner"}});
   }
-  return std::vector{*python, std::move(script)};
+  // Without files of bytecode beside it.
+  return std::vector{*python, std::string("-B"), std::move(script)};
 }
 
 class runner final : public process_runner {

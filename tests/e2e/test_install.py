@@ -8,8 +8,9 @@ from support import BUILD_SECONDS, MORGANA, ROOT, Process
 from test_plugins import Board
 
 BUILD = MORGANA.parents[1]
-DATA = ["runtime", "targets", "packages", "conformance", "plugins/unix", "plugins/sim", "plugins/template"]
+DATA = ["runtime", "targets", "packages", "conformance", "plugins/unix", "plugins/sim", "plugins/xen", "plugins/template"]
 PROGRAMS = ["morgana-requirements", "unix-runner", "sim-runner", "sim-host", "xen-x86-runner"]
+XEN_BENCH = ["dom0.py", "init", "xen_bench.py"]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def names_in(file, scratch):
 @pytest.mark.parametrize("folder", DATA)
 def test_an_installation_has_the_layout_of_the_build_folder(prefix, folder):
     wanted = files_below((BUILD / "share/morgana" / folder).resolve())
-    if folder in ("plugins/unix", "plugins/sim"):
+    if folder in ("plugins/unix", "plugins/sim", "plugins/xen"):
         wanted = {name for name in wanted if name.endswith(".toml")}     # the rest is the runner's source
     assert wanted and files_below(prefix / "share/morgana" / folder) == wanted
 
@@ -58,7 +59,8 @@ def test_an_installation_holds_nothing_else(prefix):
     assert {name for name in names if pathlib.Path(name).name == "CMakeLists.txt" or "/." in name} == set()
     kept = tuple(f"share/morgana/{folder}/" for folder in DATA) + ("include/morgana/plugin/", "lib/cmake/Morgana/")
     assert {name for name in names if not name.startswith(kept)} == {
-        "bin/morgana", *(f"libexec/morgana/{program}" for program in PROGRAMS)}
+        "bin/morgana", *(f"libexec/morgana/{program}" for program in PROGRAMS),
+        *(f"libexec/morgana/xen-bench/{file}" for file in XEN_BENCH)}
 
 
 def test_an_installation_names_no_folder_of_the_build(prefix, tmp_path):
