@@ -51,7 +51,7 @@ ssize_t receive_message(sockets& all, int fd, msghdr* message, int flags) {
   head->cmsg_level = IPPROTO_TCP;
   head->cmsg_type = TCP_CM_INQ;
   head->cmsg_len = CMSG_LEN(sizeof(int));
-  int const waiting = static_cast<int>(all.bytes_waiting(fd, true));
+  int const waiting = static_cast<int>(all.queue_hint(fd));
   std::memcpy(CMSG_DATA(head), &waiting, sizeof waiting);
   message->msg_controllen = CMSG_SPACE(sizeof(int));
   return got;

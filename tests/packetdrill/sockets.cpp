@@ -494,6 +494,14 @@ std::int64_t sockets::bytes_waiting(int fd, bool to_read) {
   return to_read ? info.receive_queue_bytes : info.send_queue_bytes;
 }
 
+std::int64_t sockets::queue_hint(int fd) {
+  lock held(mutex_);
+  auto* const one = find(fd);
+  if (one == nullptr || one->connection == nullptr) return 0;
+  auto const info = one->connection->info();
+  return info.receive_queue_bytes == 0 && info.peer_ended ? 1 : info.receive_queue_bytes;
+}
+
 // ---- closing
 // -----------------------------------------------------------------------------------------------
 

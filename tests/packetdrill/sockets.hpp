@@ -66,6 +66,8 @@ class sockets {
   int get_flags(int fd);
   int set_flags(int fd, int flags);
   std::int64_t bytes_waiting(int fd, bool to_read);
+  /// What TCP_CM_INQ says: bytes to read, and 1 when only the end is left.
+  std::int64_t queue_hint(int fd);
   int close(int fd);
   int shutdown(int fd, int how);
   int get_option(int fd, int level, int name, void* value, socklen_t* size);

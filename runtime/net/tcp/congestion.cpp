@@ -21,6 +21,9 @@ constexpr std::uint8_t conservative_rounds = 5;
 constexpr std::uint32_t conservative_growth_divisor = 4;
 constexpr duration rise_min = 4ms;
 constexpr duration rise_max = 16ms;
+// The curve is looked at so often, once a round trip at least, and when the window has changed.
+constexpr duration curve_interval = duration(1s) / 32;
+constexpr std::uint32_t segments_needed_max = 16'384;
 
 }  // namespace
 
@@ -72,11 +75,12 @@ void congestion::measure_at_once(duration latest, duration minimum, wire::sequen
     ++round_samples_;
   } else if (round_minimum_ > minimum + std::clamp<duration>(minimum / 8, rise_min, rise_max)) {
     threshold = window;
+    left_at_once_ = true;
   }
 }
 
 void congestion::acknowledged(congestion_control how, std::uint32_t bytes, std::uint32_t segment_bytes,
-                              duration smoothed, instant now) {
+                              duration round_trip, instant now) {
   if (window >= unlimited) return;
   if (in_slow_start()) {
     // All that was acknowledged counts (RFC 3465, without its L): receivers that merge acknowledge much at
@@ -86,47 +90,62 @@ void congestion::acknowledged(congestion_control how, std::uint32_t bytes, std::
     window = std::min(window + growth, std::max(threshold, window));
     return;
   }
-  if (how == congestion_control::cubic) return cubic(bytes, segment_bytes, smoothed, now);
+  if (how == congestion_control::cubic) return cubic(bytes, segment_bytes, round_trip, now);
   fraction_ += std::uint64_t{bytes} * segment_bytes;
   window += static_cast<std::uint32_t>(fraction_ / window);
   fraction_ %= window;
 }
 
-void congestion::cubic(std::uint32_t bytes, std::uint32_t segment_bytes, duration smoothed, instant now) {
+void congestion::cubic(std::uint32_t bytes, std::uint32_t segment_bytes, duration round_trip, instant now) {
   if (epoch_ == never) {
     epoch_ = now;
     estimate_ = window;
-    fraction_ = estimate_fraction_ = 0;
+    credit_ = acknowledged_ = 0;
+    looked_at_window_ = 0;
     if (window < window_max_) {
       // K of RFC 9438, 4.2, in milliseconds: the cube root of (W_max - cwnd) / C with C = 0.4 segments/s^3.
       auto const missing = std::uint64_t{window_max_ - window};
-      inflection_ms_ = static_cast<std::int64_t>(cube_root(missing * 2'500'000'000u / segment_bytes));
+      inflection_ms_ = static_cast<std::int32_t>(cube_root(missing * 2'500'000'000u / segment_bytes));
       origin_ = window_max_;
     } else {
       inflection_ms_ = 0;
       origin_ = window;
     }
   }
-  auto const since = std::chrono::duration_cast<std::chrono::milliseconds>(now - epoch_ + smoothed).count();
+  acknowledged_ += bytes;
+  if (window != looked_at_window_ || now >= look_again_at_) look_at_curve(segment_bytes, round_trip, now);
+  auto const price = segments_needed_ * segment_bytes;
+  // What was saved while more were needed is worth one segment, not several.
+  auto segments = credit_ >= price ? 1u : 0u;
+  credit_ = bytes + (segments == 0 ? credit_ : 0u);
+  segments += credit_ / price;
+  credit_ %= price;
+  window = std::min(window + segments * segment_bytes, unlimited);
+}
+
+void congestion::look_at_curve(std::uint32_t segment_bytes, duration round_trip, instant now) {
+  looked_at_window_ = window;
+  look_again_at_ = now + std::min(curve_interval, round_trip);
+  auto const since = std::chrono::duration_cast<std::chrono::milliseconds>(now - epoch_ + round_trip).count();
   auto const t = std::clamp<std::int64_t>(since - inflection_ms_, -100'000, 100'000);
   // 0.4 * t^3 segments, t in seconds.
   auto const growth = t * t * t / 1'000'000 * (4 * std::int64_t{segment_bytes}) / 10'000;
-  auto target =
+  auto const target =
       std::clamp<std::int64_t>(std::int64_t{origin_} + growth, window, std::int64_t{window} + window / 2);
   // The Reno-friendly region, 4.3: alpha is 3 * (1 - 0.7) / (1 + 0.7) = 9/17, and 1 once beyond the old
   // maximum.
-  auto const gain = estimate_ < window_max_ ? 9u : 17u;
-  estimate_fraction_ += std::uint64_t{bytes} * segment_bytes * gain;
-  estimate_ += static_cast<std::uint32_t>(estimate_fraction_ / (std::uint64_t{window} * 17));
-  estimate_fraction_ %= std::uint64_t{window} * 17;
-  if (estimate_ > target) {
-    window = std::min(std::max(window, estimate_), unlimited);
-    return;
-  }
-  fraction_ += static_cast<std::uint64_t>(target - window) * bytes;
-  auto const before = window;
-  window = std::min(window + static_cast<std::uint32_t>(fraction_ / before), unlimited);
-  fraction_ %= before;
+  auto const gain = estimate_ < window_before_ ? 9u : 17u;
+  auto const grown = std::uint64_t{acknowledged_} * segment_bytes * gain / (std::uint64_t{window} * 17);
+  estimate_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(estimate_ + grown, unlimited));
+  acknowledged_ = 0;
+  if (estimate_ > target) window = looked_at_window_ = std::min(std::max(window, estimate_), unlimited);
+  // A segment more for so many that are acknowledged, a whole number of them: what 4.4 has as a fraction.
+  auto const missing = target > window ? static_cast<std::uint32_t>(target - window) / segment_bytes : 0u;
+  segments_needed_ =
+      std::clamp(missing == 0 ? UINT32_MAX : window / segment_bytes / missing, 2u, segments_needed_max);
+  // Slow start that ended at once may have ended for a passing rise: until something is lost, the window
+  // grows by a twentieth of what is acknowledged at least.
+  if (left_at_once_) segments_needed_ = std::min(segments_needed_, 20u);
 }
 
 void congestion::reduce(congestion_control how, std::uint32_t in_flight_bytes, std::uint32_t segment_bytes,
@@ -144,6 +163,11 @@ void congestion::reduce(congestion_control how, std::uint32_t in_flight_bytes, s
   epoch_ = never;
   fraction_ = 0;
   conservative_rounds_ = 0;
+  left_at_once_ = false;
+}
+
+void congestion::time_out() {
+  window_max_ = 0;
 }
 
 void congestion::undo() {

@@ -2,6 +2,7 @@
 // integers. Recovery (recovery.cpp) decides when something was lost; this decides what follows from it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "morgana/core/time.hpp"
@@ -22,9 +23,14 @@ class congestion {
   void start(std::uint32_t segment_bytes);
   [[nodiscard]] bool in_slow_start() const { return window < threshold; }
 
-  /// `bytes` were acknowledged while the window was what held the sender back.
+  /// `bytes` were acknowledged while the window was what held the sender back. `round_trip` is the shortest one: RFC
+  /// 9438 looks ahead by the smoothed one, with which a flow that fills a queue would grow the faster for it.
   void acknowledged(congestion_control how, std::uint32_t bytes, std::uint32_t segment_bytes,
-                    duration smoothed, instant now);
+                    duration round_trip, instant now);
+  /// Data goes out after nothing was out since `idle` ago: time that was not used is none of CUBIC's (RFC 9438, 5.8).
+  void resume(duration idle, instant now) {
+    if (epoch_ != never) epoch_ = std::min(epoch_ + idle, now);
+  }
   /// A round's samples for HyStart++; `next` is SND.NXT and `una` what is acknowledged up to.
   void measure(duration latest, wire::sequence una, wire::sequence next);
   /// The same for HyStart, by which slow start ends at once.
@@ -33,13 +39,16 @@ class congestion {
   /// Remembers what undo() brings back, and lowers the threshold: a loss or a congestion mark.
   void reduce(congestion_control how, std::uint32_t in_flight_bytes, std::uint32_t segment_bytes,
               instant now);
+  /// The reduction was for a timeout: CUBIC begins a curve of its own behind slow start (RFC 9438, 4.8).
+  void time_out();
   /// The reduction was for nothing.
   void undo();
   /// After an idle time of more than a timeout (RFC 5681, 4.1).
   void restart(std::uint32_t segment_bytes);
 
  private:
-  void cubic(std::uint32_t bytes, std::uint32_t segment_bytes, duration smoothed, instant now);
+  void cubic(std::uint32_t bytes, std::uint32_t segment_bytes, duration round_trip, instant now);
+  void look_at_curve(std::uint32_t segment_bytes, duration round_trip, instant now);
 
   // CUBIC
   instant epoch_ = never;  ///< never: the next acknowledgment begins one
@@ -47,8 +56,12 @@ class congestion {
   std::uint32_t origin_ = 0;
   std::uint32_t estimate_ = 0;  ///< what Reno would have
   std::uint64_t fraction_ = 0;  ///< acknowledged bytes times growth, below one byte of window
-  std::uint64_t estimate_fraction_ = 0;
-  std::int64_t inflection_ms_ = 0;
+  std::uint32_t credit_ = 0;    ///< acknowledged bytes that no segment of growth has used yet
+  std::uint32_t acknowledged_ = 0;  ///< bytes that the estimate does not have yet
+  std::int32_t inflection_ms_ = 0;
+  std::uint32_t segments_needed_ = 1;   ///< acknowledged, for one of growth
+  std::uint32_t looked_at_window_ = 0;
+  instant look_again_at_{};
   // Undo
   std::uint32_t window_before_ = 0;
   std::uint32_t threshold_before_ = 0;
@@ -60,6 +73,7 @@ class congestion {
   std::uint8_t round_samples_ = 0;
   std::uint8_t conservative_rounds_ = 0;  ///< 0: ordinary slow start
   bool round_known_ = false;
+  bool left_at_once_ = false;  ///< slow start, by measure_at_once(), and nothing was lost since
 };
 
 }  // namespace morgana::net::tcp

@@ -416,7 +416,7 @@ void machine::became_established(tcb& c, instant now) {
   if (was_lost) c.control.window = c.segment_bytes();  // RFC 5681, 3.1
   c.quick_acks = quick_acks_at_start;
   c.last_sent_at = now;
-  c.last_received_at = now;
+  c.last_received_at = c.last_data_at = now;
   start_keepalive(c, now);
   notify(c, static_cast<std::uint8_t>(ready_connected | ready_to_write));
   schedule(c);

@@ -199,8 +199,10 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
     if (c.retransmitted_timestamp == 0) c.retransmitted_timestamp = timestamp(c.timestamp_offset, now);
   } else {
     if (c.stalled_since == never) c.stalled_since = now;
+    if (c.flight.empty()) c.control.resume(now - c.last_sent_at, now);
     c.flight.add(from, from + covered, now, ends_write);
     c.send_next = from + covered;
+    c.sent_data = true;
     c.bytes_sent += taken;
     if (taken % per_segment != 0) c.small_until = from + taken;
   }
@@ -330,7 +332,9 @@ bool machine::build_new(tcb& c, std::uint32_t largest, addressing& between, segm
   }
   auto const in_flight = c.in_flight();
   auto const congestion_room = c.control.window > in_flight ? c.control.window - in_flight : 0u;
-  if (congestion_room == 0 || (congestion_room < std::min(bytes, pending) && in_flight != 0)) {
+  // An end without data fills no queue, so the congestion window does not hold it back.
+  bool const only_fin = pending == 0;
+  if (!only_fin && (congestion_room == 0 || (congestion_room < std::min(bytes, pending) && in_flight != 0))) {
     c.window_blocked = true;
     return false;
   }
@@ -395,7 +399,10 @@ void machine::build_syn(tcb& c, wire::tcp_header& h, instant now) {
 void machine::validate_window(tcb& c) {
   auto const outstanding = c.outstanding();
   if (outstanding == 0) return;
+  bool const sent_data = c.sent_data;
+  c.sent_data = false;
   bool const limited = c.window_blocked || c.in_flight() >= c.control.window;
+  if (!sent_data && !limited) return;  // what only waits for acknowledgments says nothing of the window
   if (c.send_una >= c.flight_round_end || limited || (!c.window_limited && outstanding > c.flight_largest)) {
     c.window_limited = limited;
     c.flight_largest = outstanding;

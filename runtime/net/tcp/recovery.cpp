@@ -204,7 +204,7 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
       break;
     case recovery_phase::timeout:
       if (c.spurious_step == 0 && advanced) {
-        c.control.acknowledged(c.chosen.control, delivered, c.segment_bytes(), c.trip.smoothed, now);
+        c.control.acknowledged(c.chosen.control, delivered, c.segment_bytes(), c.trip.minimum, now);
       }
       break;
     case recovery_phase::mtu:
@@ -215,7 +215,7 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
       // acknowledged beyond a gap is progress, too.
       if ((advanced || c.reordering_seen) &&
           (c.window_limited || (c.control.in_slow_start() && c.control.window < 2 * c.flight_largest))) {
-        c.control.acknowledged(c.chosen.control, delivered, c.segment_bytes(), c.trip.smoothed, now);
+        c.control.acknowledged(c.chosen.control, delivered, c.segment_bytes(), c.trip.minimum, now);
       }
       break;
   }
@@ -241,6 +241,7 @@ void machine::on_retransmission_timeout(tcb& c, instant now) {
   if (first) {
     if (c.phase != recovery_phase::fast_recovery && c.phase != recovery_phase::timeout) {
       c.control.reduce(c.chosen.control, c.in_flight(), c.segment_bytes(), now);
+      c.control.time_out();
       c.undo_possible = true;
       c.undo_point = c.send_una;
       c.retransmissions_to_undo = 0;

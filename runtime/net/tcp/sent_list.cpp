@@ -22,9 +22,11 @@ void sent_list::delivered(sent& one, acknowledged& outcome) {
     outcome.original_delivered = true;
     outcome.has_sample = true;
     outcome.sample_sent_at = std::max(outcome.sample_sent_at, one.at);
-    if (one.end < highest_sacked_) {
+    // What the same acknowledgment says is beyond it did not come before it (RFC 8985, 6.2 step 3).
+    auto const highest = outcome.highest_before.value_or(highest_sacked_);
+    if (one.end < highest) {
       outcome.reordered = true;
-      outcome.reordering_bytes = std::max(outcome.reordering_bytes, highest_sacked_.value - one.begin.value);
+      outcome.reordering_bytes = std::max(outcome.reordering_bytes, highest.value - one.begin.value);
     }
   }
   if (one.was_retransmitted && one.at > outcome.ambiguous_after) return;
@@ -80,6 +82,7 @@ void sent_list::split(sent& one, sequence where) {
 
 void sent_list::sack(sequence left, sequence right, std::uint32_t segment_bytes, std::uint32_t ranges_max,
                      acknowledged& outcome) {
+  if (!outcome.highest_before) outcome.highest_before = highest_sacked_;
   // Each block cuts at most two records; a peer that acknowledges crumbs gets no more records than the limit.
   for (auto* one = records_.front(); one != nullptr && one->begin < right; one = records_.next(*one)) {
     if (one->end <= left || one->is_sacked) continue;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "list.hpp"
 #include "morgana/core/time.hpp"
@@ -41,6 +42,7 @@ struct acknowledged {
   instant ambiguous_after = instant::max();  ///< a retransmission of later than that was not what is answered
   std::uint32_t reordering_bytes = 0;        ///< how far beyond
   bool reordered = false;                    ///< below what was delivered before, and sent only once
+  std::optional<wire::sequence> highest_before;  ///< sacked, when it began to say anything
   bool duplicate_reported = false;           ///< DSACK
   bool ranges_full = false;                  ///< a block was not recorded for the limit of ranges
 };

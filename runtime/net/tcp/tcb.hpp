@@ -196,6 +196,7 @@ class tcb final : public connection,
   bool ecn_offered : 1 = false;
   bool window_limited : 1 = false;  ///< the congestion window was what held output back, in this round
   bool window_blocked : 1 = false;  ///< the same, the last time there was a look
+  bool sent_data : 1 = false;       ///< new data, since the last look
   bool undo_possible : 1 = false;
   bool has_recent_timestamp : 1 = false;
   bool writer_waits : 1 = false;    ///< a write did not take all it was given

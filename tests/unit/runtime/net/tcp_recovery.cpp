@@ -159,6 +159,78 @@ TEST_CASE("HyStart++: a few samples say nothing") {
   CHECK(growth(control) == mss);
 }
 
+TEST_CASE("What an acknowledgment reports beyond a gap did not overtake what it acknowledges") {
+  scripted s;
+  (void)fill_window(s, 14'600);
+  s.now += 20ms;
+  // One arrived, the next is lost, four behind it arrived: nothing was reordered, so nothing is waited for.
+  acknowledge(s, 1, {{2, 6}});
+  CHECK(s.c->info().reorderings == 0);
+  auto const again = s.receive_all();
+  REQUIRE_FALSE(again.empty());
+  CHECK(again[0].h.sequence.value == s.my_next + mss);
+}
+
+TEST_CASE("A FIN without data is not held back by the congestion window") {
+  scripted s;
+  (void)fill_window(s, 14'600);
+  s.c->shutdown(s.now);
+  auto const end = s.receive();
+  REQUIRE(end);
+  CHECK(end->is(wire::tcp_fin | tcp_ack));
+  CHECK(end->payload == 0);
+}
+
+TEST_CASE("CUBIC: time without data is not time in which the window grows") {
+  using tcp::congestion_control;
+  auto const grown = [](bool idle) {
+    tcp::congestion control;
+    control.start(mss);
+    control.window = 60 * mss;
+    control.reduce(congestion_control::cubic, control.window, mss, instant{});
+    control.window = control.threshold;
+    instant now{};
+    control.acknowledged(congestion_control::cubic, mss, mss, 50ms, now);
+    now += 20s;
+    if (idle) control.resume(20s, now);
+    for (int i = 0; i < 40; ++i) control.acknowledged(congestion_control::cubic, mss, mss, 50ms, now += 1ms);
+    return control.window - control.threshold;
+  };
+  CHECK(grown(false) > 10 * mss);
+  CHECK(grown(true) < 2 * mss);
+}
+
+TEST_CASE("CUBIC: after a timeout the window does not hurry to where it was") {
+  using tcp::congestion_control;
+  auto const grown = [](bool timed_out) {
+    tcp::congestion control;
+    control.start(mss);
+    control.window = 200 * mss;
+    control.reduce(congestion_control::cubic, control.window, mss, instant{});
+    if (timed_out) control.time_out();
+    control.window = control.threshold;
+    instant now{};
+    for (int i = 0; i < 200; ++i) control.acknowledged(congestion_control::cubic, mss, mss, 50ms, now += 2ms);
+    return control.window - control.threshold;
+  };
+  CHECK(grown(false) > 6 * mss);
+  CHECK(grown(true) < 3 * mss);
+}
+
+TEST_CASE("A slow start that ended at once goes on by a twentieth a round trip until something is lost") {
+  using tcp::congestion_control;
+  tcp::congestion control;
+  control.start(mss);
+  control.window = 100 * mss;
+  for (std::uint32_t i = 0; i < 10 && control.in_slow_start(); ++i) {
+    control.measure_at_once(80ms, 50ms, {i}, {1'000}, mss);
+  }
+  REQUIRE_FALSE(control.in_slow_start());
+  instant now{};
+  for (int i = 0; i < 100; ++i) control.acknowledged(congestion_control::cubic, mss, mss, 50ms, now += 100us);
+  CHECK(control.window == 105 * mss);
+}
+
 TEST_CASE("A smaller path cuts super-segments anew, and all of them arrive") {
   scripted s;
   s.mine.route.how.segmentation = s.mine.route.how.checksum = true;

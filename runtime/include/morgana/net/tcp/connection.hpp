@@ -95,7 +95,7 @@ struct information {
   std::uint32_t advertised_segment_bytes = 0;              ///< our MSS option
   std::uint32_t send_queue_bytes = 0, receive_queue_bytes = 0;
   std::uint8_t retransmissions_in_a_row = 0, window_probes = 0;
-  instant last_data_received_at{};
+  instant last_data_received_at{};  ///< or the end of the handshake
   bool peer_ended = false;  ///< its FIN came, in order
 };
 
