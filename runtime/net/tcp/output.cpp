@@ -73,7 +73,7 @@ std::uint16_t machine::window_to_advertise(tcb& c) {
   auto const next = c.receive_next();
   auto const fresh = next + c.receive_space();
   // SWS avoidance (RFC 9293 3.8.6.2.2): the edge moves by a full segment or half of the buffer, never back.
-  auto const step = std::min(c.segment_bytes(), std::max(c.chosen.receive_buffer_bytes / 2, 1u));
+  auto const step = std::min(c.segment_bytes(), std::max(c.receive_buffer() / 2, 1u));
   if (fresh - c.receive_edge >= static_cast<std::int32_t>(step)) c.receive_edge = fresh;
   auto const window = static_cast<std::uint32_t>(std::max(c.receive_edge - next, 0));
   if (window == 0) ++counters.windows_closed;
@@ -85,7 +85,7 @@ void machine::window_may_open(tcb& c) {
   if (!c.may_receive_data() || c.acknowledge_now) return;
   auto const promised = static_cast<std::uint32_t>(std::max(c.receive_edge - c.receive_next(), 0));
   auto const possible = c.receive_space();
-  auto const step = std::min(c.segment_bytes(), std::max(c.chosen.receive_buffer_bytes / 2, 1u));
+  auto const step = std::min(c.segment_bytes(), std::max(c.receive_buffer() / 2, 1u));
   if (possible >= 2 * promised && possible - promised >= step) {
     c.acknowledge_now = true;
     schedule(c);

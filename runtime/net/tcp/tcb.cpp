@@ -2,6 +2,7 @@
 #include "tcb.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "machine.hpp"
 
@@ -24,8 +25,33 @@ std::uint32_t tcb::in_flight() const {
   return out;
 }
 
+std::uint32_t tcb::receive_buffer() const {
+  auto const wanted = chosen.receive_buffer_bytes == receive_buffer_bytes_default
+                          ? std::max(chosen.receive_buffer_bytes, receive_buffer_grown)
+                          : chosen.receive_buffer_bytes;
+  return std::min(wanted, host->limits.receive_buffer_bytes);
+}
+
+/// Twice the congestion window, so that the next round trip's data is there before this one's is acknowledged.
+std::uint32_t tcb::send_buffer() const {
+  auto const wanted = chosen.send_buffer_bytes == send_buffer_bytes_default
+                          ? std::max(chosen.send_buffer_bytes, 2 * std::min(control.window, congestion::unlimited))
+                          : chosen.send_buffer_bytes;
+  return std::min(wanted, host->limits.send_buffer_bytes);
+}
+
+/// Dynamic right-sizing (M. Fisk and W. Feng, 2001): room for twice of what was read in the last round trip, so that a
+/// sender in slow start is not held back.
+void tcb::tune_receive_buffer(instant now) {
+  auto const read = std::exchange(read_bytes, 0u);
+  bool const is_whole = tune_at != instant::min();
+  tune_at = after(now, std::max<duration>(trip.smoothed, 1ms));
+  if (!is_whole || 2 * std::uint64_t{read} <= receive_buffer()) return;
+  receive_buffer_grown = 2 * std::min(read, host->limits.receive_buffer_bytes / 2);
+}
+
 std::uint32_t tcb::receive_space() const {
-  auto const buffer = std::min(chosen.receive_buffer_bytes, host->limits.receive_buffer_bytes);
+  auto const buffer = receive_buffer();
   return buffer - std::min(buffer, static_cast<std::uint32_t>(receive.ready().size()));
 }
 
@@ -125,7 +151,7 @@ void tcb::flush(instant now) {
 result<std::size_t> tcb::write(std::span<std::byte const> bytes, instant now, more what) {
   if (failed) return morgana::failure(*failed);
   if (fin_queued || current == tcp::state::closed) return morgana::failure(net_error::not_connected);
-  auto const limit = std::min(chosen.send_buffer_bytes, host->limits.send_buffer_bytes);
+  auto const limit = send_buffer();
   auto const room = limit - std::min<std::size_t>(limit, send.size());
   auto const done = send.append(bytes.first(std::min(bytes.size(), room)));
   if (done < bytes.size()) {
@@ -141,7 +167,7 @@ result<std::size_t> tcb::write(std::span<std::byte const> bytes, instant now, mo
 result<bool> tcb::write(std::span<slice> owned, instant now) {
   if (failed) return morgana::failure(*failed);
   if (fin_queued || current == tcp::state::closed) return morgana::failure(net_error::not_connected);
-  auto const limit = std::min(chosen.send_buffer_bytes, host->limits.send_buffer_bytes);
+  auto const limit = send_buffer();
   std::size_t total = 0;
   for (auto const& one : owned) total += one.size();
   // More than the whole buffer is taken when it is empty: it would never fit otherwise.
@@ -180,7 +206,9 @@ std::span<std::byte const> tcb::peek() const {
   return front == nullptr ? std::span<std::byte const>() : front->bytes();
 }
 
-void tcb::consume(std::size_t bytes, instant) {
+void tcb::consume(std::size_t bytes, instant now) {
+  read_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{read_bytes} + bytes, UINT32_MAX));
+  if (now >= tune_at) tune_receive_buffer(now);
   receive.ready().drop_front(std::min(bytes, receive.ready().size()));
   host->window_may_open(*this);
 }

@@ -83,6 +83,9 @@ class tcb final : public connection,
   [[nodiscard]] std::uint32_t outstanding() const { return send_next.value - send_una.value; }
   [[nodiscard]] std::uint32_t in_flight() const;
   [[nodiscard]] std::uint32_t receive_space() const;
+  [[nodiscard]] std::uint32_t receive_buffer() const;
+  [[nodiscard]] std::uint32_t send_buffer() const;
+  void tune_receive_buffer(instant now);
   /// The output pass has nothing more for it.
   [[nodiscard]] bool has_said_all() const {
     return send_next == send.end() && !fin_queued && !want_syn && !acknowledge_now && !want_loss_probe &&
@@ -138,6 +141,9 @@ class tcb final : public connection,
   std::uint32_t recent_timestamp = 0;  ///< TS.Recent
   instant recent_timestamp_at{};
   std::uint32_t timestamp_offset = 0;
+  std::uint32_t receive_buffer_grown = 0;  ///< beyond the default, when the user reads so fast
+  std::uint32_t read_bytes = 0;            ///< in this round trip
+  instant tune_at = instant::min();        ///< its end
   wire::sequence fin_at;  ///< of the peer's FIN that came beyond a gap
 
   round_trip trip;
@@ -153,6 +159,7 @@ class tcb final : public connection,
   instant last_sent_at{};
   instant syn_sent_at{};
   instant challenged_at = instant::min();
+  instant confirm_at = instant::min();  ///< when progress is told to IP again
   timer_kind timer = timer_kind::none;
 
   // Recovery

@@ -15,14 +15,14 @@ struct network_limits {
   std::uint32_t connections = 65'536;             ///< established or closing; at it, SYNs are dropped and connect() refused
   std::uint32_t syn_received = 1'024;             ///< half-open entries; beyond them SYN cookies (RFC 4987)
   std::uint32_t time_wait = 65'536;               ///< the oldest goes (RFC 9293 3.6.1 allows early reuse, RFC 6191)
-  std::uint32_t receive_buffer_bytes = 1u << 20;  ///< per connection; the window closes
-  std::uint32_t send_buffer_bytes = 4u << 20;     ///< per connection; the writer waits
+  std::uint32_t receive_buffer_bytes = 8u << 20;  ///< per connection; the window closes
+  std::uint32_t send_buffer_bytes = 16u << 20;    ///< per connection; the writer waits
   std::uint32_t out_of_order_ranges = 64;         ///< per connection; a new far range is dropped
   std::uint32_t sack_ranges = 128;                ///< the sender's scoreboard; further blocks are not recorded
   std::uint16_t mss_bytes_min = 88;               ///< a peer's smaller MSS counts as this
   std::uint32_t challenge_acks_per_s = 100;       ///< of the whole stack, randomised (RFC 5961 7)
   duration challenge_ack_interval = 500ms;        ///< per connection
-  std::uint32_t syn_retries = 6;
+  std::uint32_t syn_retries = 7;                  ///< four minutes (RFC 9293 MUST-23: three at least)
   std::uint32_t retransmissions = 15;             ///< then the connection ends in timed_out
   duration time_wait_length = 60s;                ///< twice the maximum segment lifetime
   duration zero_window_probe = 120s;              ///< longest wait between probes

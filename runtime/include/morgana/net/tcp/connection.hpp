@@ -22,6 +22,9 @@ enum class state : std::uint8_t {
 
 enum class congestion_control : std::uint8_t { new_reno, cubic };
 
+inline constexpr std::uint32_t receive_buffer_bytes_default = 256 * 1024;
+inline constexpr std::uint32_t send_buffer_bytes_default = 1u << 20;
+
 /// What a connection can be told; all may change while it lives.
 struct settings {
   bool no_delay = true;                       ///< false: Nagle's algorithm (RFC 9293 3.7.4)
@@ -34,8 +37,10 @@ struct settings {
   duration user_timeout = 0s;                 ///< RFC 5482; 0: by the number of retransmissions
   congestion_control control = congestion_control::cubic;
   std::uint8_t differentiated_services = 0;   ///< RFC 2474: six bits; 46 is expedited forwarding
-  std::uint32_t receive_buffer_bytes = 256 * 1024;
-  std::uint32_t send_buffer_bytes = 1u << 20;
+  /// A size that is chosen is kept. These, the default, are where buffers begin: they grow to the limits while the
+  /// user reads as fast as data comes, and as the congestion window asks for.
+  std::uint32_t receive_buffer_bytes = receive_buffer_bytes_default;
+  std::uint32_t send_buffer_bytes = send_buffer_bytes_default;
   /// The largest segment in either direction, options included (RFC 6691); 0: what the path carries. Before
   /// connecting, or on a listener.
   std::uint16_t maximum_segment_bytes = 0;
