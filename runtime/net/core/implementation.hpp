@@ -145,6 +145,9 @@ struct core::implementation final : tcp::routing,
   // ---- tcp::routing
   [[nodiscard]] std::optional<path> find(ip_address const& destination) override;
   [[nodiscard]] bool is_local(ip_address const& address) const override;
+  void confirm(ip_address const& destination, instant at) override;
+  void suspect(ip_address const& destination, instant at) override;
+  void limit_mtu(ip_address const& destination, std::uint32_t mtu_bytes, instant at) override;
   /// The same for any destination, groups and broadcast too.
   [[nodiscard]] std::optional<path> way_to(ip_address const& destination);
   [[nodiscard]] std::optional<path> way_of(host::hop const& one) const;

@@ -123,6 +123,21 @@ std::optional<tcp::routing::path> core::implementation::find(ip_address const& d
   return way_of(one);
 }
 
+void core::implementation::confirm(ip_address const& destination, instant at) {
+  auto const& one = path_for(destination);
+  if (one.kind == host::hop::kind::unicast) neighbors.confirm(one.next, at);
+}
+
+void core::implementation::suspect(ip_address const& destination, instant at) {
+  auto const& one = path_for(destination);
+  if (one.kind == host::hop::kind::unicast) neighbors.suspect(one.next, at);
+}
+
+void core::implementation::limit_mtu(ip_address const& destination, std::uint32_t mtu_bytes, instant at) {
+  auto const least = destination.is_v6() ? host::ipv6_mtu_min : std::uint32_t{configuration.limits.path_mtu_v4_min};
+  if (path_mtus.reduce(destination, std::max(mtu_bytes, least), at)) ++generation;
+}
+
 std::optional<tcp::routing::path> core::implementation::way_to(ip_address const& destination) {
   return way_of(path_for(destination));
 }

@@ -231,6 +231,17 @@ void neighbor_cache::forget(ip_address const& address, instant now) {
   events_.neighbor_changed();
 }
 
+void neighbor_cache::confirm(ip_address const& address, instant now) {
+  auto* const one = look(address);
+  if (one != nullptr && one->state != neighbor_state::incomplete) enter(*one, neighbor_state::reachable, now);
+}
+
+void neighbor_cache::suspect(ip_address const& address, instant now) {
+  auto* const one = look(address);
+  if (one == nullptr || one->state == neighbor_state::incomplete || one->state == neighbor_state::probe) return;
+  enter(*one, neighbor_state::probe, now);
+}
+
 void neighbor_cache::on_deadline(instant now) {
   if (now < next_due_) return;
   next_due_ = never;

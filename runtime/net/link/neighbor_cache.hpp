@@ -66,6 +66,10 @@ class neighbor_cache {
   void advertised(ip_address const& address, std::optional<mac_address> const& link, bool solicited, bool override,
                   instant now);
   void forget(ip_address const& address, instant now);
+  /// Progress of those above: packets to it arrive (RFC 4861 7.3.1). Strangers are not remembered.
+  void confirm(ip_address const& address, instant now);
+  /// No progress of those above: it is asked now, unless it is being asked (RFC 1122 3.3.1.4, negative advice).
+  void suspect(ip_address const& address, instant now);
 
   /// What a router advertised (RFC 4861 6.3.4); 0 keeps what was.
   void set_times(duration reachable, duration retransmit);

@@ -45,8 +45,8 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
   auto const ack = h.acknowledgment;
   // RFC 5961, 5.2: beyond what was sent, or older than the largest window, is somebody guessing.
   if (ack > c.send_next || ack < c.send_una - std::max(c.send_window_largest, 65'535u)) {
-    // Not at once after the handshake: until then more of those from before it arrive than from guessers.
-    if (now - c.syn_sent_at >= limits.challenge_ack_interval) challenge(c, now);
+    // Answered like data that may wait, so that what comes right behind it is answered with it.
+    if (may_challenge(c, now)) c.acknowledge_at = std::min(c.acknowledge_at, after(now, acknowledge_delay));
     return false;
   }
   bool const advanced = ack > c.send_una;
@@ -78,13 +78,14 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
   if (advanced) {
     c.bytes_acknowledged += static_cast<std::uint32_t>(ack - c.send_una);
     c.send_una = ack;
+    made_progress(c, now);
     c.flight.acknowledge_to(ack, got);
     c.send.acknowledge_to(std::min(ack, c.send.end()));
     c.backoff = 0;
     c.more_follows = false;
-    if (c.mtu_probe_out && ack >= c.mtu_probe_end) mtu_probe_arrived(c);
+    if (c.mtu_probe_out && ack >= c.mtu_probe_end) mtu_probe_arrived(c, now);
     c.stalled_since = c.send.size() != 0 || c.outstanding() != 0 ? now : never;
-    if (c.writer_waits && c.send.size() * 3 <= std::uint64_t{c.chosen.send_buffer_bytes} * 2) {
+    if (c.writer_waits && c.send.size() * 3 <= std::uint64_t{c.send_buffer()} * 2) {
       c.writer_waits = false;
       notify(c, ready_to_write);
     }

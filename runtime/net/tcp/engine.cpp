@@ -5,6 +5,11 @@
 
 namespace morgana::net::tcp {
 
+// IP that does not want to know.
+void routing::confirm(ip_address const&, instant) {}
+void routing::suspect(ip_address const&, instant) {}
+void routing::limit_mtu(ip_address const&, std::uint32_t, instant) {}
+
 struct engine::implementation : machine {
   using machine::machine;
 };

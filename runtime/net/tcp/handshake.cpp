@@ -108,6 +108,7 @@ void machine::send_cookie(port& where, arrival const& a, instant now) {
     entry.timestamp_offset = value - timestamp(0, now);
   }
   send_syn_ack(entry, now);
+  cookies_until = after(now, identifiers::cookie_lifetime);
   ++counters.syn_cookies_sent;
 }
 
@@ -218,11 +219,13 @@ void machine::input_cookie(port& where, arrival& a, segment& packet, instant now
   auto const peer_initial = h.sequence - 1;
   auto const cookie = h.acknowledgment - 1;
   // None is outstanding unless some were sent lately; then nobody can try their luck.
-  auto const segment_bytes =
-      counters.syn_cookies_sent == 0 ? std::nullopt : numbers.check_cookie(a.key, peer_initial, cookie, now);
+  if (now >= cookies_until) return answer_stray(a);
+  auto const segment_bytes = numbers.check_cookie(a.key, peer_initial, cookie, now);
   if (!segment_bytes) {
-    if (counters.syn_cookies_sent != 0) ++counters.syn_cookies_refused;
-    return answer_stray(a);
+    // It may be of a client whose handshake we do not remember: one that says more before the segment arrives that
+    // ends it. A reset would end what its next retransmission completes.
+    ++counters.syn_cookies_refused;
+    return;
   }
   if (where.is_full()) {
     ++counters.accept_queue_full;

@@ -50,6 +50,7 @@ class identifiers {
   /// The initial sequence number that says all that must be remembered of a SYN.
   [[nodiscard]] wire::sequence cookie(flow_key const& key, wire::sequence peer_initial,
                                       std::uint16_t segment_bytes, instant now) const;
+  static constexpr duration cookie_lifetime = 180s;
   /// The MSS it stands for, or nothing when it is not one of ours or older than two to three minutes.
   [[nodiscard]] std::optional<std::uint16_t> check_cookie(flow_key const& key, wire::sequence peer_initial,
                                                           wire::sequence cookie, instant now) const;

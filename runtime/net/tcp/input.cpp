@@ -125,14 +125,19 @@ bool machine::challenges_allowed(instant now) {
 
 /// An acknowledgment that tells a real peer what it needs and a blind attacker nothing (RFC 5961), so often
 /// only.
-void machine::challenge(tcb& c, instant now) {
+bool machine::may_challenge(tcb& c, instant now) {
   if (c.challenged_at != instant::min() && now - c.challenged_at < limits.challenge_ack_interval) {
     ++counters.challenge_acks_suppressed;
-    return;
+    return false;
   }
-  if (!challenges_allowed(now)) return;
+  if (!challenges_allowed(now)) return false;
   ++counters.challenge_acks;
   c.challenged_at = now;
+  return true;
+}
+
+void machine::challenge(tcb& c, instant now) {
+  if (!may_challenge(c, now)) return;
   c.acknowledge_now = true;
   schedule(c);
 }
@@ -320,7 +325,10 @@ void machine::received(tcb& c, receive_queue::outcome what, std::uint32_t size, 
     case receive_queue::outcome::in_order:
       received_in_order(c, size, now);
   }
-  if (added != 0) notify(c, ready_to_read);
+  if (added != 0) {
+    made_progress(c, now);
+    notify(c, ready_to_read);
+  }
 }
 
 bool machine::input_fin(tcb& c, instant now) {

@@ -86,6 +86,9 @@ class machine {
   void became_established(tcb& c, instant now);
   void answer_stray(arrival const& a);
   void challenge(tcb& c, instant now);
+  /// Takes one of the connection's, and of the whole stack's.
+  [[nodiscard]] bool may_challenge(tcb& c, instant now);
+  static constexpr duration acknowledge_delay = 40ms;
   /// Takes one of this second's challenge acknowledgments.
   bool challenges_allowed(instant now);
   void acknowledge_late(time_wait const& w, instant now);
@@ -93,6 +96,13 @@ class machine {
   // acknowledgment.cpp
   bool input_acknowledgment(tcb& c, arrival const& a, instant now);
   void update_window(tcb& c, arrival const& a);
+
+  /// Data passed, one way or the other: IP hears of it every few seconds.
+  void made_progress(tcb& c, instant now) {
+    if (now < c.confirm_at) return;
+    c.confirm_at = after(now, confirm_interval);
+    below.confirm(c.key.peer, now);
+  }
 
   // recovery.cpp
   void after_acknowledgment(tcb& c, acknowledged const& got, bool advanced, wire::tcp_header const& h,
@@ -162,9 +172,10 @@ class machine {
   // mtu_probing.cpp
   [[nodiscard]] bool build_mtu_probe(tcb& c, std::uint32_t pending, addressing& between, segment& packet,
                                      instant now);
-  void mtu_probe_arrived(tcb& c);
+  void mtu_probe_arrived(tcb& c, instant now);
+  void mtu_search_step(tcb& c, instant now);
   /// Whether what is lost now is the probe alone: then it was too large, and says nothing of congestion.
-  [[nodiscard]] static bool mtu_probe_failed(tcb& c);
+  [[nodiscard]] bool mtu_probe_failed(tcb& c, instant now);
   void window_may_open(tcb& c);
   void refresh_path(tcb& c);
 
@@ -230,12 +241,17 @@ class machine {
   identifiers numbers;
   engine_counters counters;
   static constexpr unsigned segments_per_turn = 32;
+  /// Less than RFC 4861's DELAY_FIRST_PROBE_TIME, so that a stale neighbour is not asked while there is progress.
+  static constexpr duration confirm_interval = 4s;
+  /// Data waits unacknowledged for so many timeouts: IP is told (R1 of RFC 9293 3.8.3).
+  static constexpr std::uint8_t timeouts_to_suspect = 3;
   unsigned turn = 0;     ///< segments that the connection in front sent in a row
   std::size_t live = 0;  ///< connections in the flow table
   std::vector<tcb*> without_buffers;
   instant buffers_at = never;  ///< when they look again
   // Challenge ACKs of this second (RFC 5961, 7), and how many there may be.
   instant challenge_second = instant::min();
+  instant cookies_until = instant::min();  ///< an acknowledgment may belong to one sent lately
   std::uint32_t challenges_left = 0;
   random_stream jitter;
   bool predicts = true;  ///< false: everything goes the ordinary way, for the test that compares the two

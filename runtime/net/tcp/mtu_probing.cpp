@@ -41,16 +41,24 @@ bool machine::build_mtu_probe(tcb& c, std::uint32_t pending, addressing& between
   return sent != 0;
 }
 
-void machine::mtu_probe_arrived(tcb& c) {
+/// The search has ended: others that go there need not search again.
+void machine::mtu_search_step(tcb& c, instant now) {
+  if (c.mtu_proven != 0 && c.mtu_limit != 0 && c.mtu_limit < c.mtu_proven + search_step_min_bytes) {
+    below.limit_mtu(c.key.peer, c.mtu_proven, now);
+  }
+}
+
+void machine::mtu_probe_arrived(tcb& c, instant now) {
   c.mtu_probe_out = false;
   auto const header = (c.key.local.is_v4() ? 40u : 60u) + (c.terms.timestamps ? 12u : 0u);
   auto const bytes = c.mtu_probe_end.value - c.mtu_probe_begin.value;
   c.mtu_proven = bytes + header;
   if (c.mtu_bytes < c.mtu_proven) c.mtu_bytes = c.mtu_proven;
   c.segment_bytes_now = std::max(c.segment_bytes_now, bytes);
+  mtu_search_step(c, now);
 }
 
-bool machine::mtu_probe_failed(tcb& c) {
+bool machine::mtu_probe_failed(tcb& c, instant now) {
   auto const* const front = c.flight.front();
   if (!c.mtu_probe_out || front == nullptr || front->begin != c.mtu_probe_begin || !front->is_lost ||
       c.flight.lost_bytes() != front->size()) {
@@ -59,6 +67,7 @@ bool machine::mtu_probe_failed(tcb& c) {
   auto const header = (c.key.local.is_v4() ? 40u : 60u) + (c.terms.timestamps ? 12u : 0u);
   c.mtu_limit = (c.mtu_probe_end.value - c.mtu_probe_begin.value) + header - 1;
   c.mtu_probe_out = false;
+  mtu_search_step(c, now);
   return true;
 }
 

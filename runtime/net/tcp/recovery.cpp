@@ -58,7 +58,7 @@ duration machine::rack_detect(tcb& c, instant now) {
 }
 
 void machine::enter_recovery(tcb& c, instant now) {
-  if (c.mtu_probe_out && mtu_probe_failed(c)) {
+  if (c.mtu_probe_out && mtu_probe_failed(c, now)) {
     c.phase = recovery_phase::mtu;
     c.recovery_point = c.send_next;
     return;
@@ -256,7 +256,7 @@ void machine::on_retransmission_timeout(tcb& c, instant now) {
   c.duplicate_acks = 0;
   c.control.window = c.segment_bytes();
   c.flight.mark_all_lost(reneged);
-  ++c.backoff;
+  if (++c.backoff == timeouts_to_suspect) below.suspect(c.key.peer, now);
   refresh_path(c);
   schedule(c);
 }

@@ -115,7 +115,7 @@ void machine::wake(tcb& c, instant now) {
       case timer_kind::retransmission:
         if (!c.synchronized()) {
           if (c.backoff >= limits.syn_retries) return fail(c, net_error::timed_out);
-          ++c.backoff;
+          if (++c.backoff == timeouts_to_suspect) below.suspect(c.key.peer, now);
           c.ecn_offered = false;  // RFC 3168, 6.1.1.1: something on the way may not like it
           c.want_syn = true;
           schedule(c);

@@ -228,3 +228,55 @@ TEST_CASE("buffers come back when connections are over") {
   CHECK(one.pool.used_buffers() == 0);
   CHECK(two.pool.used_buffers() == 0);
 }
+
+TEST_CASE("while a connection makes progress neither of its ends is asked for its link address again") {
+  ethernet link;
+  auto& one = link.add(both(1));
+  auto& two = link.add(both(2));
+  for (auto const* address : {"10.0.0.2", "2001:db8::2"}) {
+    INFO(address);
+    session under(link, one, two, ip(address));
+    // What was learned in passing is tested once.
+    under.transfer(*under.client, *under.server, 100);
+    link.run(20s);
+    link.frames.clear();
+    for (int i = 0; i < 60; ++i) {
+      under.transfer(*under.client, *under.server, 100);
+      link.run(3s);
+    }
+    for (auto const& frame : link.frames) {
+      REQUIRE(wire::ethernet_header::parse(frame)->type != wire::ether_type::arp);
+      bool const is_v6 = wire::ethernet_header::parse(frame)->type == wire::ether_type::ipv6;
+      REQUIRE_FALSE((is_v6 && wire::load8(frame, 20) == static_cast<std::uint8_t>(wire::protocol::icmp_v6)));
+    }
+  }
+}
+
+TEST_CASE("a path MTU that TCP found is known to the next connection") {
+  ethernet link;
+  auto& one = link.add(both(1));
+  auto& two = link.add(both(2));
+  one->set_device_mtu(800);
+  auto* const listener = two->tcp().listen({.address = ip("::"), .port = 80}).value();
+  auto* const client =
+      one->tcp().connect(endpoint{ip("10.0.0.2"), 80}, {.probe_mtu_from = 512}, link.now).value();
+  link.run(100ms);
+  auto* const server = listener->accept();
+  REQUIRE(server != nullptr);
+  one->set_device_mtu(1'500);
+  link.filter = [](std::size_t, bytes const& frame) { return frame.size() <= 1'300 + 14; };
+  bytes chunk(30'000);
+  for (int i = 0; i < 200 && one->path_to(ip("10.0.0.2"), link.now)->mtu_bytes == 1'500; ++i) {
+    (void)client->write(chunk, link.now);
+    link.run(50ms);
+    while (server->read(chunk, link.now).value().value_or(0) != 0) {
+    }
+  }
+  auto const found = one->path_to(ip("10.0.0.2"), link.now)->mtu_bytes;
+  CHECK(found <= 1'300);
+  CHECK(found > 1'290);
+  CHECK(one->path_to(ip("10.0.0.3"), link.now)->mtu_bytes == 1'500);
+  client->release(link.now);
+  server->release(link.now);
+  listener->release(link.now);
+}

@@ -102,6 +102,35 @@ TEST_CASE("a stale neighbour is used, then tested, then given up") {
   }
 }
 
+TEST_CASE("progress of those above keeps a neighbour reachable, and the lack of it has it asked") {
+  bench under;
+  under.send(peer);
+  under.cache.advertised(peer, mac(9), true, true, under.now);
+  SECTION("without a single question") {
+    for (int i = 0; i < 50; ++i) {
+      under.pass(4s);
+      under.send(peer);
+      under.cache.confirm(peer, under.now);
+    }
+    CHECK(under.cache.state(peer) == neighbor_state::reachable);
+    CHECK(under.unicast == 0);
+  }
+  SECTION("at once, and once") {
+    under.cache.suspect(peer, under.now);
+    under.cache.suspect(peer, under.now);
+    CHECK(under.cache.state(peer) == neighbor_state::probe);
+    CHECK(under.unicast == 1);
+    under.pass(3s);
+    CHECK_FALSE(under.cache.state(peer).has_value());
+  }
+  SECTION("strangers are not remembered") {
+    under.cache.forget(peer, under.now);
+    under.cache.confirm(peer, under.now);
+    under.cache.suspect(peer, under.now);
+    CHECK_FALSE(under.cache.state(peer).has_value());
+  }
+}
+
 TEST_CASE("advertisements change a known neighbour as RFC 4861 appendix C says") {
   bench under;
   under.send(peer);

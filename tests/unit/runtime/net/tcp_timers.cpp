@@ -204,6 +204,23 @@ TEST_CASE("The user timeout ends a connection whose data is not acknowledged") {
   CHECK(s.c->failure() == net_error::timed_out);
 }
 
+TEST_CASE("A SYN that nobody answers is tried for more than three minutes") {
+  scripted s;
+  s.connect(false);
+  auto const last_asked = [&] {
+    auto last = s.now;
+    for (int i = 0; i < 400 && !s.c->failure(); ++i) {
+      for (auto const& one : s.pass(1s)) {
+        if (one.h.has(wire::tcp_syn)) last = s.now;
+      }
+    }
+    return last;
+  }();
+  CHECK(s.c->failure() == net_error::timed_out);
+  CHECK(s.now - instant{} >= 180s);
+  CHECK(last_asked - instant{} < s.now - instant{});
+}
+
 TEST_CASE("Keepalive probes nine times after two hours and then gives up") {
   scripted s;
   s.connect(true, {.keepalive = true});

@@ -35,6 +35,13 @@ class routing {
   /// Nothing when there is no route.
   [[nodiscard]] virtual std::optional<path> find(ip_address const& destination) = 0;
   [[nodiscard]] virtual bool is_local(ip_address const& address) const = 0;
+  /// What was sent to there has arrived: its next hop can be reached (RFC 4861 7.3.1, RFC 1122 2.3.2.1). Every few
+  /// seconds of progress.
+  virtual void confirm(ip_address const& destination, instant now);
+  /// Nothing sent to there is answered (RFC 1122 3.3.1.4, RFC 9293 3.8.3 R1): the next hop is worth a question.
+  virtual void suspect(ip_address const& destination, instant now);
+  /// A search found that no larger packets arrive there (RFC 4821).
+  virtual void limit_mtu(ip_address const& destination, std::uint32_t mtu_bytes, instant now);
 
  protected:
   ~routing() = default;
