@@ -124,8 +124,12 @@ std::optional<tcp::routing::path> core::implementation::find(ip_address const& d
 }
 
 void core::implementation::confirm(ip_address const& destination, instant at) {
-  auto const& one = path_for(destination);
-  if (one.kind == host::hop::kind::unicast) neighbors.confirm(one.next, at);
+  // More often than this it hears of progress, so what is good for longer needs no word.
+  constexpr duration soon = 5s;
+  auto& one = path_for(destination);
+  if (one.kind != host::hop::kind::unicast || one.good_until > after(at, soon)) return;
+  neighbors.confirm(one.next, at);
+  one.good_until = instant::min();
 }
 
 void core::implementation::suspect(ip_address const& destination, instant at) {

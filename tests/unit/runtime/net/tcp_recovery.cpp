@@ -228,7 +228,7 @@ TEST_CASE("A slow start that ended at once goes on by a twentieth a round trip u
   REQUIRE_FALSE(control.in_slow_start());
   instant now{};
   for (int i = 0; i < 100; ++i) control.acknowledged(congestion_control::cubic, mss, mss, 50ms, now += 100us);
-  CHECK(control.window == 105 * mss);
+  CHECK(control.window / mss == 105);
 }
 
 TEST_CASE("A smaller path cuts super-segments anew, and all of them arrive") {
