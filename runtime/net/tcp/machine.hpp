@@ -69,7 +69,6 @@ class machine {
   /// Data came, `added` bytes of it in order: when to acknowledge it, and who wants to know.
   void received(tcb& c, receive_queue::outcome what, std::uint32_t size, std::uint32_t added, instant now);
   static void received_in_order(tcb& c, std::uint32_t size, instant now) {
-    constexpr duration acknowledge_delay = 40ms;
     auto const full = size <= c.segment_bytes() ? 1u : (size + c.segment_bytes() - 1) / c.segment_bytes();
     c.segments_unacknowledged = static_cast<std::uint8_t>(std::min(255u, c.segments_unacknowledged + full));
     if (c.quick_acks != 0) {

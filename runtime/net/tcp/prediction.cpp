@@ -87,12 +87,13 @@ class summed_header {
   auto const bytes = static_cast<std::uint32_t>(ack - c.send_una);
   c.bytes_acknowledged += bytes;
   c.send_una = ack;
+  made_progress(c, now);
   auto const last = c.flight.acknowledge_in_order(ack);
   c.send.acknowledge_to(std::min(ack, c.send.end()));
   c.backoff = c.probes = c.duplicate_acks = 0;
   c.more_follows = false;
   c.stalled_since = c.send.size() != 0 || c.outstanding() != 0 ? now : never;
-  if (c.writer_waits && c.send.size() * 3 <= std::uint64_t{c.chosen.send_buffer_bytes} * 2) {
+  if (c.writer_waits && c.send.size() * 3 <= std::uint64_t{c.send_buffer()} * 2) {
     c.writer_waits = false;
     notify(c, ready_to_write);
   }
@@ -111,7 +112,7 @@ class summed_header {
   c.rack_sent_at = last.sent_at;
   c.rack_end = last.end;
   if (c.window_limited || (c.control.in_slow_start() && c.control.window < 2 * c.flight_largest)) {
-    c.control.acknowledged(c.chosen.control, bytes, c.segment_bytes(), c.trip.smoothed, now);
+    c.control.acknowledged(c.chosen.control, bytes, c.segment_bytes(), c.trip.minimum, now);
   }
   rearm_loss_timer(c, now);
   return true;
@@ -206,6 +207,7 @@ class summed_header {
       auto const added = static_cast<std::uint32_t>(c.receive_next() - before);
       c.bytes_received += added;
       received_in_order(c, size, now);
+      made_progress(c, now);
       notify(c, ready_to_read);
     } else {
       received(c, what, size, 0, now);
@@ -284,8 +286,10 @@ bool machine::build_predicted(tcb& c, addressing& between, segment& packet, inst
     if (ends_write) flags |= wire::tcp_psh;
     if (fin != 0) flags |= wire::tcp_fin;
     if (c.stalled_since == never) c.stalled_since = now;
+    if (c.flight.empty()) c.control.resume(now - c.last_sent_at, now);
     c.flight.add(from, end, now, ends_write);
     c.send_next = end;
+    c.sent_data = true;
     c.bytes_sent += count;
     if (count != 0 && count != whole) c.small_until = from + count;
     c.last_sent_at = now;

@@ -188,9 +188,9 @@ void tcb::user_sent(instant now, more what) {
   host->schedule(*this);
 }
 
-result<std::optional<std::size_t>> tcb::read(std::span<std::byte> into, instant) {
+result<std::optional<std::size_t>> tcb::read(std::span<std::byte> into, instant now) {
   if (auto const count = receive.ready().take_out(into); count != 0) {
-    host->window_may_open(*this);
+    was_read(count, now);
     return count;
   }
   if (failed) return morgana::failure(*failed);
@@ -207,9 +207,14 @@ std::span<std::byte const> tcb::peek() const {
 }
 
 void tcb::consume(std::size_t bytes, instant now) {
+  bytes = std::min(bytes, receive.ready().size());
+  receive.ready().drop_front(bytes);
+  was_read(bytes, now);
+}
+
+void tcb::was_read(std::size_t bytes, instant now) {
   read_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{read_bytes} + bytes, UINT32_MAX));
   if (now >= tune_at) tune_receive_buffer(now);
-  receive.ready().drop_front(std::min(bytes, receive.ready().size()));
   host->window_may_open(*this);
 }
 

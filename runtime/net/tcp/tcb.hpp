@@ -86,6 +86,7 @@ class tcb final : public connection,
   [[nodiscard]] std::uint32_t receive_buffer() const;
   [[nodiscard]] std::uint32_t send_buffer() const;
   void tune_receive_buffer(instant now);
+  void was_read(std::size_t bytes, instant now);
   /// The output pass has nothing more for it.
   [[nodiscard]] bool has_said_all() const {
     return send_next == send.end() && !fin_queued && !want_syn && !acknowledge_now && !want_loss_probe &&
