@@ -67,7 +67,8 @@ TEST_CASE("The checksum of long pieces equals the definition, wherever they lie"
   for (int i = 0; i < 60; ++i) {
     auto const from = generator() % 100;
     auto const size = generator() % (all.size() - from);
-    std::vector<std::byte> const part(all.begin() + from, all.begin() + static_cast<std::ptrdiff_t>(from + size));
+    std::vector<std::byte> const part(all.begin() + static_cast<std::ptrdiff_t>(from),
+                                      all.begin() + static_cast<std::ptrdiff_t>(from + size));
     checksum sum;
     sum.add(std::span(all).subspan(from, size));
     REQUIRE(sum.finish() == naive(part));
