@@ -1,6 +1,8 @@
 """The target xen-x86, booted bare under QEMU: the loop of a tenth of a second. What Xen itself does is in test_xen_bench.py."""
 import re
 import shutil
+import struct
+import subprocess
 
 import pytest
 from support import ROOT, Process, built
@@ -73,17 +75,29 @@ def test_hello_is_at_most_64_kib():
     assert image_of(built(ROOT / "examples/hello", TARGET)).stat().st_size <= 64 * 1024
 
 
-def boot(image, *, memory="32", arguments=""):
+def boot(image, *, memory="32", arguments="", more=()):
     """Without the runner, as one would by hand."""
     command = ["qemu-system-x86_64", "-M", "microvm", "-accel", "tcg", "-cpu", "max", "-m", memory, "-display", "none",
                "-nodefaults", "-no-reboot", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
-               "-kernel", image, "-append", arguments]
+               "-kernel", image, "-append", arguments, *more]
     with Process(command) as machine:
         return machine.wait()
 
 
 def test_hello_boots_in_two_mib():
     assert "hello: info: hello" in boot(image_of(built(ROOT / "examples/hello", TARGET)), memory="2").expect(1).output
+
+
+def test_from_entry_to_the_end_of_an_empty_application_takes_at_most_30_000_instructions(tmp_path):
+    plugin, out = tmp_path / "count.so", tmp_path / "count"
+    subprocess.run(["clang-22", "-O2", "-shared", "-fPIC", "-o", plugin, ROOT / "tests/e2e/count_instructions.c"],
+                   check=True)
+    image = image_of(built(ROOT / "examples/noop", TARGET))
+    [entry] = struct.unpack_from("<Q", image.read_bytes(), 0x18)     # e_entry
+    boot(image, more=["-plugin", f"{plugin},from={entry:#x},out={out}"]).expect(1)
+    count = int(out.read_text())
+    print(f"{count} instructions")
+    assert 1000 < count <= 30_000
 
 
 # ---- attacks ------------------------------------------------------------------------------------------
