@@ -55,6 +55,10 @@ def test_arguments_arrive_whole(endings):
     assert r'a "b\c,d' in ended.output
 
 
+def test_two_mib_of_memory_are_enough(endings):
+    endings.run(driver=["--memory=2MiB"], seconds=RUN_SECONDS).expect(0)
+
+
 def test_a_guest_that_reaches_its_memory_is_71(endings):
     assert "reason: out of memory" in endings.run("--how=memory", seconds=RUN_SECONDS).expect(71).output
 

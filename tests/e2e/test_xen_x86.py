@@ -75,17 +75,26 @@ def test_hello_is_at_most_64_kib():
     assert image_of(built(ROOT / "examples/hello", TARGET)).stat().st_size <= 64 * 1024
 
 
-def boot(image, *, memory="32", arguments="", more=()):
+def boot(image, *, machine="microvm", memory="32", arguments="", more=()):
     """Without the runner, as one would by hand."""
-    command = ["qemu-system-x86_64", "-M", "microvm", "-accel", "tcg", "-cpu", "max", "-m", memory, "-display", "none",
+    command = ["qemu-system-x86_64", "-M", machine, "-accel", "tcg", "-cpu", "max", "-m", memory, "-display", "none",
                "-nodefaults", "-no-reboot", "-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
                "-kernel", image, "-append", arguments, *more]
     with Process(command) as machine:
         return machine.wait()
 
 
-def test_hello_boots_in_two_mib():
-    assert "hello: info: hello" in boot(image_of(built(ROOT / "examples/hello", TARGET)), memory="2").expect(1).output
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("memory", ["2", "3", "64", "3072", "4096"])
+def test_memory_from_two_mib_to_four_gib(machine, memory):
+    # From 3 GiB on a part of it lies above 4 GiB.
+    ended = boot(image_of(built(ROOT / "examples/hello", TARGET)), machine=machine, memory=memory, arguments="--help")
+    assert "usage: hello" in ended.expect(2 * 63 + 1).output
+
+
+def test_a_command_line_that_is_too_long_is_said():
+    ended = boot(image_of(built(ROOT / "examples/hello", TARGET)), arguments="x" * 4096)
+    assert "boot failed: the command line is longer than 4,095 bytes" in ended.expect(2 * 70 + 1).output
 
 
 def test_from_entry_to_the_end_of_an_empty_application_takes_at_most_30_000_instructions(tmp_path):
