@@ -13,7 +13,7 @@ import fcntl
 
 import pytest
 from namespaces import OwnNamespace, ip
-from support import MORGANA, ROOT, RUN_SECONDS, built, morgana
+from support import MORGANA, ROOT, RUN_SECONDS, Process, built
 
 STREAMS = ROOT / "tests/e2e/apps/streams"
 WEBSITE = ROOT / "examples/static_website"
@@ -285,23 +285,49 @@ def wait_until(holds):
     raise AssertionError("it did not become so")
 
 
-def test_run_without_privileges_says_exactly_what_to_run():
+NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
+
+
+def website_for_everyone():
+    """The website, in folders that a user without rights may read. The driver writes nothing there."""
     app = website()
-    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all", "--inh-caps=-all"]
     image = next(app.build_folder.glob("unix/static-website"))
-    done = subprocess.run([*nobody, "true"], stderr=subprocess.PIPE)
-    assert done.returncode == 0, done.stderr.decode()
-    # The driver writes nothing here: the image is built, and its folder only has to be readable.
-    runner = subprocess.run([*nobody, "cat", image], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    if runner.returncode != 0:
+    if subprocess.run([*NOBODY, "cat", image], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
         for folder in [app.build_folder, *app.build_folder.parents][:3]:
             os.chmod(folder, 0o755)
-    done = subprocess.run([*nobody, str(MORGANA), "run", str(app.source), "-o", str(app.build_folder), "--network", "tap"],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=RUN_SECONDS,
-                          env=dict(os.environ, NO_COLOR="1"))
+    return app
+
+
+def with_tun(mode, *command):
+    """That command where /dev/net/tun has this mode, in a namespace without interfaces."""
+    return ["unshare", "--mount", "--net", "sh", "-c", f"mount -t tmpfs tmpfs /dev/net && mknod /dev/net/tun c 10 200 && "
+            f'chmod {mode} /dev/net/tun && exec "$@"', "sh", *map(str, command)]
+
+
+def run_for_nobody(app, *arguments):
+    return [*NOBODY, MORGANA, "run", app.source, "-o", app.build_folder, "--network", "tap", *arguments]
+
+
+def test_run_without_privileges_says_exactly_what_to_run():
+    app = website_for_everyone()
+    done = subprocess.run(with_tun("600", *run_for_nobody(app)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=RUN_SECONDS, env=dict(os.environ, NO_COLOR="1"))
     assert done.returncode == 125, done.stdout
     assert "sudo ip tuntap add dev morgana0 mode tap user $USER" in done.stdout
+    assert "sudo chmod 0666 /dev/net/tun" in done.stdout
     assert "--network tap:morgana0" in done.stdout
+
+
+def test_run_without_privileges_takes_namespaces_of_its_own_where_it_may():
+    app = website_for_everyone()
+    with Process(with_tun("666", *run_for_nobody(app)), env=dict(os.environ, NO_COLOR="1")) as guest:
+        guest.wait_for("listening on")
+        reach = guest.wait_for(r"nsenter (--preserve-credentials -U -n -t \d+) curl")[1].split()
+        done = subprocess.run([*NOBODY, "nsenter", *reach, "curl", "-sS", "--max-time", str(RUN_SECONDS),
+                               f"http://{V4}:8080/bench.html"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert done.stdout == (HTDOCS / "bench.html").read_bytes(), done.stderr.decode()
+        guest.stop().expect(0)
+    assert "morgana" not in subprocess.run(["ip", "-o", "link"], stdout=subprocess.PIPE, text=True).stdout
 
 
 @pytest.mark.parametrize("text, why", [

@@ -40,6 +40,7 @@ struct process_launch {
   std::vector<std::string> command = {};  ///< path of the program, then its arguments
   std::map<std::string, std::string> environment = {};
   std::vector<int> descriptors = {};  ///< inherited under the same numbers
+  std::vector<std::string> notes = {};  ///< lines for the user, once the guest has started
   /// RLIMIT_DATA, bytes; 0: none. A backstop for guests that do not count for themselves.
   std::uint64_t data_bytes_max = 0;
 };
@@ -74,6 +75,7 @@ struct process_end {
       auto opened = open_tap(network);
       if (!opened) return std::unexpected(opened.error());
       link = std::move(*opened);
+      if (!link.note.empty()) out.notes.push_back(link.note);
     }
     out.descriptors.push_back(link.descriptor);
     out.environment[network.name.empty() ? "MORGANA_NETWORK" : "MORGANA_NETWORK_" + network.name] =
@@ -234,6 +236,7 @@ class process_runner {
     if (!what) return fail(what.error());
     if (auto const error = spawn(*what)) return fail(*error);
     connection_->send_started();
+    for (auto const& note : what->notes) connection_->send_console(note + "\n");
   }
 
   [[nodiscard]] std::optional<runner_error> spawn(process_launch const& what) {

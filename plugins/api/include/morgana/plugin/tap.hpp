@@ -1,6 +1,7 @@
 // Tap interfaces for a runner: one that is there, or one made for the guest, with the host's end of it set
 // up. What is made belongs to its descriptor: it goes when the last process that holds it ends, however it
-// ends.
+// ends. A user who may make none on the host gets it in user and network namespaces of the runner's own, where the
+// kernel has them for everyone.
 #pragma once
 
 #include <arpa/inet.h>
@@ -9,6 +10,7 @@
 #include <linux/if.h>
 #include <linux/if_tun.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -27,9 +29,29 @@ struct open_tap_interface {
   std::string name = {};     ///< "tap0"
   bool vnet_header = false;  ///< a virtio_net_hdr stands before each frame
   std::uint32_t mtu = 1500;
+  std::string note = {};     ///< what the user should know: how the guest is reached
 };
 
 namespace detail {
+
+/// Moves this process, which has one thread, into namespaces in which it may make interfaces: the same user and
+/// group, a network of its own. 0 or errno; after a failure nothing has changed.
+[[nodiscard]] inline int enter_own_namespaces() {
+  auto const user = std::to_string(::geteuid()), group = std::to_string(::getegid());
+  if (::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return errno;
+  auto const put = [](char const* path, std::string const& text) {
+    auto const file = ::open(path, O_WRONLY | O_CLOEXEC);
+    if (file < 0) return;
+    [[maybe_unused]] auto const written = ::write(file, text.data(), text.size());
+    ::close(file);
+  };
+  // user_namespaces(7): without privileges one maps oneself, and no groups can be dropped any more. Where that is
+  // refused files belong to nobody, and the network works all the same.
+  put("/proc/self/setgroups", "deny");
+  put("/proc/self/uid_map", user + " " + user + " 1");
+  put("/proc/self/gid_map", group + " " + group + " 1");
+  return 0;
+}
 
 /// A socket for interface requests.
 struct control_socket {
@@ -139,16 +161,27 @@ struct ipv4_network {
     return fail("cannot open tap interface `" + wanted + "`: " + std::strerror(ENAMETOOLONG),
                 {"create it for this user: ip tuntap add dev NAME mode tap user $USER"});
   }
-  out.descriptor = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
-  auto problem = out.descriptor < 0 ? errno : 0;
-  for (auto const header : {network.vnet_header, false}) {
-    if (out.descriptor < 0) break;
-    request = {};
-    std::memcpy(request.ifr_name, wanted.data(), wanted.size());
-    request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (header ? IFF_VNET_HDR : 0));
-    problem = ::ioctl(out.descriptor, TUNSETIFF, &request) == 0 ? 0 : errno;
-    out.vnet_header = header;
-    if (problem != EINVAL) break;
+  auto problem = 0;
+  auto const attach = [&] {
+    out.descriptor = ::open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    problem = out.descriptor < 0 ? errno : 0;
+    for (auto const header : {network.vnet_header, false}) {
+      if (out.descriptor < 0) break;
+      request = {};
+      std::memcpy(request.ifr_name, wanted.data(), wanted.size());
+      request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (header ? IFF_VNET_HDR : 0));
+      problem = ::ioctl(out.descriptor, TUNSETIFF, &request) == 0 ? 0 : errno;
+      out.vnet_header = header;
+      if (problem != EINVAL) break;
+    }
+  };
+  attach();
+  if (is_made && problem == EPERM && detail::enter_own_namespaces() == 0) {
+    ::close(out.descriptor);   // it is of the network it was opened in
+    attach();
+    out.note = shown + " is in a namespace of its own, with " + network.host_address +
+               " as its other end; reach it with\n  nsenter --preserve-credentials -U -n -t " +
+               std::to_string(::getpid()) + " curl http://...";
   }
   if (problem == 0) {
     out.name = request.ifr_name;
@@ -172,11 +205,11 @@ struct ipv4_network {
                "  sudo ip address add " +
                    network.host_address +
                    " dev morgana0\n"
-                   "  sudo ip link set morgana0 up",
+                   "  sudo ip link set morgana0 up" +
+                   (problem == EACCES ? "\n  sudo chmod 0666 /dev/net/tun" : ""),
                "and use it: --network " + flag + "tap:morgana0",
-               "or stay in namespaces of your own: unshare --user --map-root-user --net morgana run ...; the "
-               "guest is "
-               "reached from inside: nsenter --preserve-credentials -U -n -t PID curl http://..."});
+               "or let it stay in a namespace of its own, which is tried first and needs that /dev/net/tun is "
+               "everyone's and the kernel gives everyone user namespaces (sysctl user.max_user_namespaces)"});
 }
 
 }  // namespace morgana::plugin
