@@ -42,8 +42,8 @@ task<> receive_all(Stream& from, std::span<std::byte> into, std::uint64_t& total
 }
 
 template <net::stream Stream>
-task<> send_all(Stream& to, std::span<std::byte const> block, std::uint64_t& total) {
-  while (co_await to.write(block, never)) total += block.size();
+task<> send_all(Stream& to, std::span<std::byte const> block, std::uint64_t& total, bool const& stopping) {
+  while (!stopping && co_await to.write(block, never)) total += block.size();
 }
 
 /// One test's streams and what passed through them.
@@ -53,23 +53,44 @@ struct traffic {
   std::vector<std::uint64_t> bytes;
   std::vector<std::byte> block;
   bool sends = false;
+  bool stopping = false;
 
   void run(scope& in) {
     bytes.assign(streams.size(), 0);
     for (std::size_t i = 0; i < streams.size(); ++i) {
       if (sends) {
-        in.spawn(send_all(streams[i], block, bytes[i]));
+        in.spawn(send_all(streams[i], block, bytes[i], stopping));
       } else {
         in.spawn(receive_all(streams[i], block, bytes[i]));
       }
     }
   }
+  [[nodiscard]] std::uint64_t total() const {
+    std::uint64_t sum = 0;
+    for (auto const one : bytes) sum += one;
+    return sum;
+  }
+  /// What was begun is ended: iperf3 reads blocks of `length`, and waits for the rest of the last one; and what is still
+  /// on its way here is counted. How long all took since `begun`.
+  task<duration> finish(scope& running, instant begun) {
+    constexpr duration pause = std::chrono::milliseconds(10);
+    auto& here = co_await this_context();
+    auto length = here.now() - begun;
+    auto const until = after(here.now(), patience / 2);
+    stopping = true;
+    for (auto before = ~std::uint64_t{0}; here.now() < until;) {
+      if (sends ? running.running() == 0 : total() == before) break;
+      before = total();
+      if (!sends) length = here.now() - begun;
+      co_await sleep_for(pause);
+    }
+    co_return length;
+  }
   void report(log_source const& log, duration length) const {
-    std::uint64_t total = 0;
-    for (auto const one : bytes) total += one;
+    auto const bytes_passed = total();
     auto const us = std::max<std::int64_t>(1, std::chrono::duration_cast<std::chrono::microseconds>(length).count());
-    log.info("{} {} bytes on {} streams in {} ms: {} Mbit/s", std::string_view(sends ? "sent" : "received"), total,
-             streams.size(), us / 1000, total * 8 / static_cast<std::uint64_t>(us));
+    log.info("{} {} bytes on {} streams in {} ms: {} Mbit/s", std::string_view(sends ? "sent" : "received"),
+             bytes_passed, streams.size(), us / 1000, bytes_passed * 8 / static_cast<std::uint64_t>(us));
   }
 };
 
@@ -113,16 +134,18 @@ task<result<void>> serve_test(Listener& listening, typename Listener::stream& co
   if (good(step)) step = co_await write_state(control, state::test_start);
   if (good(step)) step = co_await write_state(control, state::test_running);
   if (!good(step)) co_return step;
-  auto const begun = here.now();
+  duration took;
   {
+    auto const begun = here.now();
     scope running(here);
     all.run(running);
     auto const next = co_await read_state(control, never);
     if (!next) co_return failure(error(next.error()));
     if (*next != state::test_end) co_return failure(net::net_error::refused, static_cast<int>(*next));
+    took = co_await all.finish(running, begun);
   }
-  auto const took = here.now() - begun;
   all.report(log, took);
+  all.streams.clear();   // closed now: a client that still reads one is told that nothing comes any more
   step = co_await write_state(control, state::exchange_results);
   if (!good(step)) co_return step;
   if (auto const theirs = co_await read_json(control); !theirs) co_return failure(error(theirs.error()));
@@ -178,13 +201,14 @@ task<result<void>> call(net::stack auto& network, options const& with, log_sourc
   step = co_await expect(*control, state::test_start);
   if (step) step = co_await expect(*control, state::test_running);
   if (!step) co_return step;
-  auto const begun = here.now();
+  duration took;
   {
+    auto const begun = here.now();
     scope running(here);
     all.run(running);
     co_await sleep_for(std::chrono::seconds(with.seconds));
+    took = co_await all.finish(running, begun);
   }
-  auto const took = here.now() - begun;
   step = co_await write_state(*control, state::test_end);
   if (step) step = co_await expect(*control, state::exchange_results);
   if (step) step = co_await write_json(*control, results(all.bytes, all.sends, took));
