@@ -1,6 +1,8 @@
-// Small services that a test talks to: echo, a download, an upload that is summed up, and a client.
+// Small services that a test talks to: echo, a download, an upload that is summed up, streams made of a seed, and a
+// client.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <string_view>
@@ -109,6 +111,97 @@ task<> discard(Stream stream, options const& with) {
   }
 }
 
+/// A stream that a number makes: SplitMix64's bytes again and again, each time behind the number of the time, so that
+/// nothing that is lost, doubled or swapped goes unseen. tests/e2e/test_linux_peer.py makes the same.
+class seeded_stream {
+ public:
+  explicit seeded_stream(std::uint64_t seed) : block_(65'521) {
+    for (std::size_t i = 0; i < block_.size(); i += 8) {
+      seed += 0x9e37'79b9'7f4a'7c15u;
+      auto word = seed;
+      word = (word ^ word >> 30) * 0xbf58'476d'1ce4'e5b9u;
+      word = (word ^ word >> 27) * 0x94d0'49bb'1331'11ebu;
+      word ^= word >> 31;
+      for (std::size_t j = i; j < std::min(i + 8, block_.size()); ++j, word >>= 8) {
+        block_[j] = static_cast<std::byte>(word);
+      }
+    }
+    number();
+  }
+  /// What comes next, at least one byte and at most `most`.
+  [[nodiscard]] std::span<std::byte const> next(std::size_t most) const {
+    return std::span(block_).subspan(at_, std::min(most, block_.size() - at_));
+  }
+  void advance(std::size_t bytes) {
+    if ((at_ += bytes) != block_.size()) return;
+    at_ = 0;
+    ++times_;
+    number();
+  }
+
+ private:
+  void number() {
+    for (std::size_t i = 0; i < 8; ++i) block_[i] = static_cast<std::byte>(times_ >> 8 * i);
+  }
+  std::vector<std::byte> block_;
+  std::size_t at_ = 0;
+  std::uint64_t times_ = 0;
+};
+
+/// Numbers of one line with blanks between; the rest is 0.
+template <net::stream Stream>
+task<std::array<std::uint64_t, 2>> numbers(Stream& stream) {
+  std::array<char, 64> line;
+  std::size_t size = 0;
+  while (size < line.size() && (size == 0 || line[size - 1] != '\n')) {
+    auto const got = co_await stream.read(std::as_writable_bytes(std::span(line).subspan(size, 1)), never);
+    if (!got || *got == 0) break;
+    size += *got;
+  }
+  std::array<std::uint64_t, 2> made{};
+  char const* from = line.data();
+  for (auto& one : made) from = std::from_chars(from, line.data() + size, one).ptr + 1;
+  co_return made;
+}
+
+/// "SEED N\n" asks for N bytes of that stream.
+template <net::stream Stream>
+task<> make(Stream stream, options const& with) {
+  auto [seed, left] = co_await numbers(stream);
+  seeded_stream content(seed);
+  while (left != 0) {
+    auto const part = content.next(std::min<std::uint64_t>(left, with.piece));
+    if (!co_await stream.write(part, never)) co_return;
+    left -= part.size();
+    content.advance(part.size());
+  }
+}
+
+/// "SEED\n" and that stream, until the end; then "BYTES same\n", or where it was another one.
+template <net::stream Stream>
+task<> check(Stream stream, options const& with) {
+  auto const seed = (co_await numbers(stream))[0];
+  seeded_stream content(seed);
+  std::vector<std::byte> some(with.piece);
+  std::uint64_t total = 0;
+  bool is_same = true;
+  for (;;) {   // to the end even then, or what is not read would reset the connection
+    auto const got = co_await stream.read(some, never);
+    if (!got) co_return;
+    if (*got == 0) break;
+    for (auto left = std::span(some).first(*got); is_same && !left.empty();) {
+      auto const part = content.next(left.size());
+      is_same = std::ranges::equal(part, left.first(part.size()));
+      if (is_same) total += part.size();
+      content.advance(part.size());
+      left = left.subspan(part.size());
+    }
+  }
+  fixed_text<64> answer;
+  answer.append("{} {}\n", total, std::string_view(is_same ? "same" : "and then other bytes"));
+  (void)co_await stream.write(std::as_bytes(std::span(answer.view())), never);
+}
+
 template <net::listener Listener, class Serve>
 task<result<void>> serve(Listener listening, Serve one) {
   scope connections = co_await open_scope();
@@ -167,6 +260,8 @@ morgana::task<morgana::result<void>> start(morgana::net::stack auto& network,
   if (auto opened = open(9, [&](auto stream) { return discard(std::move(stream), with); }); !opened) co_return opened;
   if (auto opened = open(19, [&](auto stream) { return download(std::move(stream), with); }); !opened) co_return opened;
   if (auto opened = open(20, [&](auto stream) { return upload(std::move(stream), with); }); !opened) co_return opened;
+  if (auto opened = open(21, [&](auto stream) { return check(std::move(stream), with); }); !opened) co_return opened;
+  if (auto opened = open(22, [&](auto stream) { return make(std::move(stream), with); }); !opened) co_return opened;
   log.info("ready");
   auto const first = [](scope& all) -> task<result<void>> { co_return co_await all.join(); };
   auto const stop = []() -> task<void> { co_await stop_requested(); };
