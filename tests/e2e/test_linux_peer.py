@@ -1,5 +1,5 @@
-"""Linux as the peer of our TCP: gigabytes by hash, iperf3 either way, every size of segment, a seeded bad link, load, and
-what a scanner sees. Guests on the direct stack, in namespaces of the tests' own."""
+"""Linux as the peer of our TCP: gigabytes by hash, iperf3 either way, a seeded bad link, load, and what a scanner
+sees. Guests on the direct stack, in namespaces of the tests' own."""
 import fcntl
 import hashlib
 import json
@@ -41,7 +41,9 @@ def linux_side(name="guest0", mtu=1500, make=True):
 
 
 def guest_on_tap(app, *arguments, offloads="yes"):
-    return app.start(*arguments, f"--network.ipv6={V6}/64", driver=("--network", f"tap:guest0,offloads={offloads}"))
+    # The same address each time: Linux remembers for a while whose 10.0.0.2 was.
+    network = f"tap:guest0,mac=02:00:00:00:00:02,offloads={offloads}"
+    return app.start(*arguments, f"--network.ipv6={V6}/64", driver=("--network", network))
 
 
 # ---- by hash ------------------------------------------------------------------------------------------
@@ -192,26 +194,6 @@ def test_iperf3_of_linux_measures_our_server_both_ways_with_one_stream_and_four(
             ended = guest.stop().expect(0)
             assert len(re.findall(r"iperf3: info: received", ended.output)) == 5
             assert len(re.findall(r"iperf3: info: sent", ended.output)) == 4
-
-    OwnNamespace(work)
-
-
-@pytest.mark.parametrize("mtu, mss", [(1500, 536), (1500, 1220), (4000, 3948), (9000, 8948)])
-def test_segments_of_every_size_pass_both_ways(mtu, mss):
-    app = built(IPERF3, choices=["--network.use=direct"])
-
-    def work():
-        linux_side(mtu=mtu)
-        for offloads in ("yes", "no"):
-            with guest_on_tap(app, offloads=offloads) as guest:
-                guest.wait_for("listening on")
-                chosen = ("-M", mss) if mtu == 1500 else ()
-                for direction in ((), ("-R",)):
-                    told = iperf3("-c", V4, "-n", 8 * MEGABYTE, *chosen, *direction)
-                    assert told["end"]["sum_received"]["bytes"] >= 7 * MEGABYTE
-                    if not chosen:   # what both sides agreed on; timestamps take twelve bytes
-                        assert told["start"]["tcp_mss_default"] == mss
-                guest.stop().expect(0)
 
     OwnNamespace(work)
 
