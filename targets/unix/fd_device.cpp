@@ -359,10 +359,12 @@ result<std::unique_ptr<fd_device>> fd_device::open(int descriptor, net::device_c
     // What we take of the kernel's: super-packets of TCP, sums that are not finished, or neither. UDP's super-packets
     // are not asked for: a datagram is one packet to us.
     auto const offload = [&](unsigned what) { return ::ioctl(descriptor, linux_interface::set_tun_offload, what) == 0; };
+    // Without a header neither may be left on by whoever had a lasting interface before.
     if (has_vnet_header && !offload(linux_interface::tun_checksum_and_tso) && !offload(linux_interface::tun_checksum) &&
         !offload(0)) {
       return failure(core_error::invalid_argument, errno);
     }
+    if (!has_vnet_header) (void)offload(0);
   }
   state->as.transmit_checksum = state->as.receive_checksum = has_vnet_header;
   state->as.segmentation_tcp_v4 = state->as.segmentation_tcp_v6 = has_vnet_header;

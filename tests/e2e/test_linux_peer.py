@@ -198,6 +198,26 @@ def test_iperf3_of_linux_measures_our_server_both_ways_with_one_stream_and_four(
     OwnNamespace(work)
 
 
+@pytest.mark.parametrize("mtu, mss", [(1500, 536), (1500, 1220), (4000, 3948), (9000, 8948)])
+def test_segments_of_every_size_pass_both_ways(mtu, mss):
+    app = built(IPERF3, choices=["--network.use=direct"])
+
+    def work():
+        linux_side(mtu=mtu)
+        for offloads in ("yes", "no"):
+            with guest_on_tap(app, offloads=offloads) as guest:
+                guest.wait_for("listening on")
+                chosen = ("-M", mss) if mtu == 1500 else ()
+                for direction in ((), ("-R",)):
+                    told = iperf3("-c", V4, "-n", 8 * MEGABYTE, *chosen, *direction)
+                    assert told["end"]["sum_received"]["bytes"] >= 7 * MEGABYTE
+                    if not chosen:   # what both sides agreed on; timestamps take twelve bytes
+                        assert told["start"]["tcp_mss_default"] == mss
+                guest.stop().expect(0)
+
+    OwnNamespace(work)
+
+
 def test_our_iperf3_is_a_client_of_linux_both_ways():
     app = built(IPERF3, choices=["--network.use=direct"])
 
