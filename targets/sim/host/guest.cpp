@@ -126,6 +126,21 @@ struct guest::calls {
   static int disk_flush(void* self, int disk) {
     return has_disk(self, disk) ? services(self).disk_flush(disk) : ENODEV;
   }
+
+  static int begin_recording(void* self, morgana_sim_text name) {
+    auto const number = services(self).begin_recording(as_text(name));
+    of(self).recordings_ = std::max(of(self).recordings_, number + 1);
+    return number;
+  }
+  static bool has_recording(void* self, int recording) {
+    return recording >= 0 && recording < of(self).recordings_;
+  }
+  static int append_recording(void* self, int recording, morgana_sim_part const* parts, std::size_t count) {
+    return has_recording(self, recording) ? services(self).append_recording(recording, {parts, count}) : ENODEV;
+  }
+  static void end_recording(void* self, int recording) {
+    if (has_recording(self, recording)) services(self).end_recording(recording);
+  }
 };
 
 // ---- loading -------------------------------------------------------------------------------------------
@@ -213,7 +228,10 @@ std::expected<void, std::string> guest::map() {
                .find_disk = calls::find_disk,
                .disk_read = calls::disk_read,
                .disk_write = calls::disk_write,
-               .disk_flush = calls::disk_flush};
+               .disk_flush = calls::disk_flush,
+               .begin_recording = calls::begin_recording,
+               .append_recording = calls::append_recording,
+               .end_recording = calls::end_recording};
   std::memcpy(platform_.boot_secret, settings_.boot_secret.data(), sizeof platform_.boot_secret);
 
   // As morgana_sim_switch leaves a stack: floating-point control as it is now, r15 to rbx, rbp, and where to

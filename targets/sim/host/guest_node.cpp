@@ -168,4 +168,28 @@ int guest_node::disk_write(int number, std::uint64_t sector, std::span<std::byte
   return 0;
 }
 
+std::string_view guest_node::recording(std::string_view name) const {
+  auto const at = std::ranges::find(recordings_, name, &recorded::name);
+  return at == recordings_.end() ? std::string_view() : at->bytes;
+}
+
+int guest_node::begin_recording(std::string_view name) {
+  auto at = std::ranges::find(recordings_, name, &recorded::name);
+  if (at == recordings_.end()) {
+    if (recordings_.size() == recordings_max) return -EMFILE;
+    at = recordings_.insert(recordings_.end(), {std::string(name), {}});
+  }
+  at->bytes.clear();
+  return static_cast<int>(at - recordings_.begin());
+}
+
+int guest_node::append_recording(int number, std::span<morgana_sim_part const> parts) {
+  auto& bytes = recordings_[static_cast<std::size_t>(number)].bytes;
+  for (auto const& part : parts) {
+    if (part.size > recording_bytes_max - bytes.size()) return EFBIG;
+    bytes.append(static_cast<char const*>(part.data), part.size);
+  }
+  return 0;
+}
+
 }  // namespace morgana::sim

@@ -1,4 +1,4 @@
-// Networks and disks of a simulated host that runs alone: descriptors and files of the runner's.
+// Networks, disks and recordings of a simulated host that runs alone: descriptors and files of the runner's.
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -313,6 +313,41 @@ int process::disk_write(int number, std::uint64_t sector, std::span<std::byte co
 int process::disk_flush(int number) {
   // Not repeated: after a failed fdatasync the kernel has forgotten which pages failed.
   return ::fdatasync(disks_[static_cast<std::size_t>(number)].descriptor) == 0 ? 0 : errno;
+}
+
+// ---- recordings ----------------------------------------------------------------------------------------
+
+int process::begin_recording(std::string_view name) {
+  constexpr std::size_t recordings_max = 64;
+  auto const number = std::ranges::find(recordings_, -1) - recordings_.begin();
+  if (static_cast<std::size_t>(number) == recordings_max) return -EMFILE;
+  auto const descriptor = ::open(std::string(name).c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (descriptor < 0) return -errno;
+  if (static_cast<std::size_t>(number) == recordings_.size()) recordings_.push_back(-1);
+  recordings_[static_cast<std::size_t>(number)] = descriptor;
+  return static_cast<int>(number);
+}
+
+int process::append_recording(int recording, std::span<morgana_sim_part const> parts) {
+  auto const descriptor = recordings_[static_cast<std::size_t>(recording)];
+  if (descriptor < 0) return EBADF;
+  // One call where one does, as it always is with a file.
+  iovec vector[32];
+  std::size_t count = 0, size = 0;
+  for (auto const& part : parts) {
+    if (count == std::size(vector)) return EINVAL;
+    vector[count++] = {.iov_base = const_cast<void*>(part.data), .iov_len = part.size};
+    size += part.size;
+  }
+  auto const written = ::writev(descriptor, vector, static_cast<int>(count));
+  if (written < 0) return errno;
+  return static_cast<std::size_t>(written) == size ? 0 : ENOSPC;
+}
+
+void process::end_recording(int recording) {
+  auto& descriptor = recordings_[static_cast<std::size_t>(recording)];
+  if (descriptor >= 0) ::close(descriptor);
+  descriptor = -1;
 }
 
 }  // namespace morgana::sim

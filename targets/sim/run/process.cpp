@@ -47,6 +47,9 @@ process::process(process_settings settings)
 process::~process() {
   for (auto const& one : networks_) ::close(one.descriptor);
   for (auto const& one : disks_) ::close(one.descriptor);
+  for (auto const one : recordings_) {
+    if (one >= 0) ::close(one);
+  }
   if (signals_ >= 0) ::close(signals_);
   ::sigprocmask(SIG_SETMASK, &signals_before_, nullptr);
 }

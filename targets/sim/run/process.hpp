@@ -51,6 +51,10 @@ class process final : public guest_services {
   [[nodiscard]] int disk_read(int disk, std::uint64_t sector, std::span<std::byte> into) override;
   [[nodiscard]] int disk_write(int disk, std::uint64_t sector, std::span<std::byte const> from) override;
   [[nodiscard]] int disk_flush(int disk) override;
+  /// A file of that name in the folder it was started in.
+  [[nodiscard]] int begin_recording(std::string_view name) override;
+  [[nodiscard]] int append_recording(int recording, std::span<morgana_sim_part const> parts) override;
+  void end_recording(int recording) override;
 
  private:
   struct network {
@@ -82,6 +86,7 @@ class process final : public guest_services {
   guest* running_ = nullptr;
   std::vector<network> networks_;
   std::vector<disk> disks_;
+  std::vector<int> recordings_;  ///< descriptors; -1: ended
   sigset_t signals_before_{};
   int signals_ = -1;
   std::int64_t started_ns_ = 0;

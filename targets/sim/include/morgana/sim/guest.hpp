@@ -20,6 +20,7 @@
 #pragma once
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -61,6 +62,11 @@ class guest_services {
   [[nodiscard]] virtual int disk_read(int, std::uint64_t, std::span<std::byte>) { return -1; }
   [[nodiscard]] virtual int disk_write(int, std::uint64_t, std::span<std::byte const>) { return -1; }
   [[nodiscard]] virtual int disk_flush(int) { return 0; }
+
+  /// Recordings: a number that is free, or a negative errno; what was appended is there at once.
+  [[nodiscard]] virtual int begin_recording(std::string_view) { return -ENODEV; }
+  [[nodiscard]] virtual int append_recording(int, std::span<morgana_sim_part const>) { return ENODEV; }
+  virtual void end_recording(int) {}
 };
 
 struct guest_settings {
@@ -154,7 +160,7 @@ class guest {
   morgana_sim_platform platform_{};
   morgana_sim_usage usage_{};
   std::vector<morgana_sim_text> arguments_;
-  int networks_ = 0, disks_ = 0;  ///< one more than the largest number given out
+  int networks_ = 0, disks_ = 0, recordings_ = 0;  ///< one more than the largest number given out
 
   void* own_stack_ = nullptr;   ///< where it is while it waits
   void* host_stack_ = nullptr;  ///< where run() is while it runs

@@ -8,7 +8,7 @@
 // Each network is a port, in the order of the settings; its name is that of the parameter of start() that it
 // serves. What the guest prints is kept (console()), up to `console_bytes_max`; what arrives waits in a ring
 // of `ring_frames_max` frames a port, then it is dropped and counted; what it sends and nobody takes likewise
-// makes it wait.
+// makes it wait. What it records is kept in memory.
 #pragma once
 
 #include <array>
@@ -51,6 +51,8 @@ class guest_node final : public node, private guest_services {
  public:
   static constexpr std::size_t console_bytes_max = 1u << 20;
   static constexpr std::size_t ring_frames_max = 256;
+  static constexpr std::size_t recordings_max = 16;
+  static constexpr std::size_t recording_bytes_max = 64u << 20;
 
   /// Errors, in words: those of guest::load.
   [[nodiscard]] static std::expected<std::unique_ptr<guest_node>, std::string> load(
@@ -63,6 +65,9 @@ class guest_node final : public node, private guest_services {
   [[nodiscard]] std::string const& console() const { return console_; }
   [[nodiscard]] std::uint64_t dropped_frames() const { return dropped_frames_; }
   [[nodiscard]] std::vector<std::byte> const& disk(std::size_t number) const { return disks_[number].bytes; }
+
+  /// What the guest recorded under that name (recorder.hpp); empty when it began nothing of that name.
+  [[nodiscard]] std::string_view recording(std::string_view name) const;
 
   [[nodiscard]] std::size_t ports() const override { return networks_.size(); }
   void receive(std::size_t port, frame& arrived, instant now) override;
@@ -90,9 +95,17 @@ class guest_node final : public node, private guest_services {
   [[nodiscard]] int disk_read(int number, std::uint64_t sector, std::span<std::byte> into) override;
   [[nodiscard]] int disk_write(int number, std::uint64_t sector, std::span<std::byte const> from) override;
 
+  [[nodiscard]] int begin_recording(std::string_view name) override;
+  [[nodiscard]] int append_recording(int number, std::span<morgana_sim_part const> parts) override;
+
+  struct recorded {
+    std::string name, bytes;
+  };
+
   random_source random_;
   std::vector<network> networks_;
   std::vector<guest_disk_settings> disks_;
+  std::vector<recorded> recordings_;
   std::string console_;
   std::uint64_t dropped_bytes_ = 0, dropped_frames_ = 0;
   bool run_soon_ = false;         ///< it has a reason to run that is no event

@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /** Version of this header: changed whenever a structure in it is. */
-#define MORGANA_SIM_PLATFORM_VERSION 1u
+#define MORGANA_SIM_PLATFORM_VERSION 2u
 
 /** The deadline that never comes. */
 #define MORGANA_SIM_NEVER INT64_MAX
@@ -118,6 +118,13 @@ struct morgana_sim_platform {
   int (*disk_read)(void* self, int disk, uint64_t sector, void* into, size_t size);
   int (*disk_write)(void* self, int disk, uint64_t sector, void const* from, size_t size);
   int (*disk_flush)(void* self, int disk);
+
+  /* ---- recordings: files that are written from front to back */
+  /** A number, or a negative errno. */
+  int (*begin_recording)(void* self, struct morgana_sim_text name);
+  /** 0 or an errno. */
+  int (*append_recording)(void* self, int recording, struct morgana_sim_part const* parts, size_t count);
+  void (*end_recording)(void* self, int recording);
 };
 
 #ifdef __cplusplus
