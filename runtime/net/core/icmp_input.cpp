@@ -153,9 +153,16 @@ void core::implementation::deliver_error(wire::quoted_packet const& about, soft_
   }
   auto const protocol = static_cast<wire::protocol>(about.protocol);
   if (protocol == wire::protocol::tcp && about.tcp_sequence) {
-    // TCP knows whether it has that in flight, and keeps the path's size per connection.
-    return tcp_engine.on_icmp({about.source, about.destination, 0}, about.source_port, about.destination_port,
-                              *about.tcp_sequence, what, mtu_bytes, now);
+    // TCP knows whether it has that in flight. If so, the path's size is every connection's to that destination, and
+    // is kept beyond the timeout after which this one asks for it again (RFC 8201 5.2).
+    auto const is_believed = tcp_engine.on_icmp({about.source, about.destination, 0}, about.source_port,
+                                                about.destination_port, *about.tcp_sequence, what, mtu_bytes, now);
+    if (is_believed && what == soft_error::too_big && mtu_bytes < link_mtu(about.destination.is_v6()) &&
+        path_mtus.reduce(about.destination, mtu_bytes, now)) {
+      ++counters.path_mtu_reduced;
+      ++generation;
+    }
+    return;
   }
   if (protocol != wire::protocol::udp) return;
   auto* const port = udp.find({about.source, about.source_port});

@@ -53,9 +53,9 @@ void engine::on_deadline(instant now) {
   self_->on_deadline(now);
 }
 
-void engine::on_icmp(addressing const& quoted, std::uint16_t source_port, std::uint16_t destination_port,
+bool engine::on_icmp(addressing const& quoted, std::uint16_t source_port, std::uint16_t destination_port,
                      std::uint32_t sequence, soft_error what, std::uint32_t mtu_bytes, instant now) {
-  self_->on_icmp(quoted, source_port, destination_port, sequence, what, mtu_bytes, now);
+  return self_->on_icmp(quoted, source_port, destination_port, sequence, what, mtu_bytes, now);
 }
 
 result<listener*> engine::listen(listen_options const& where) {

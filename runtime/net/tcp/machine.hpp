@@ -215,7 +215,7 @@ class machine {
   void after_user_left(tcb& c, instant now);
 
   // soft_errors.cpp
-  void on_icmp(addressing const& quoted, std::uint16_t source_port, std::uint16_t destination_port,
+  bool on_icmp(addressing const& quoted, std::uint16_t source_port, std::uint16_t destination_port,
                std::uint32_t sequence, engine::soft_error what, std::uint32_t mtu_bytes, instant now);
   void set_mtu(tcb& c, std::uint32_t mtu_bytes, instant now);
 

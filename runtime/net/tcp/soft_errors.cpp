@@ -6,17 +6,21 @@
 
 namespace morgana::net::tcp {
 
-void machine::on_icmp(addressing const& quoted, std::uint16_t source_port, std::uint16_t destination_port,
+bool machine::on_icmp(addressing const& quoted, std::uint16_t source_port, std::uint16_t destination_port,
                       std::uint32_t number, engine::soft_error what, std::uint32_t mtu_bytes, instant now) {
   auto* const found = flows.find({quoted.source, quoted.destination, source_port, destination_port});
-  if (found == nullptr || found->kind != flow_kind::connection) return;
+  if (found == nullptr || found->kind != flow_kind::connection) return false;
   auto& c = static_cast<tcb&>(*found);
   wire::sequence const at{number};
-  if (at < c.send_una || at >= c.send_next) return;
-  if (what == engine::soft_error::too_big) return set_mtu(c, mtu_bytes, now);
+  if (at < c.send_una || at >= c.send_next) return false;
+  if (what == engine::soft_error::too_big) {
+    set_mtu(c, mtu_bytes, now);
+    return true;
+  }
   // RFC 1122 4.2.3.9 and RFC 5461: hard only while nothing is established; later the timers decide.
-  if (c.current != state::syn_sent && c.current != state::syn_received) return;
+  if (c.current != state::syn_sent && c.current != state::syn_received) return true;
   fail(c, what == engine::soft_error::refused ? net_error::refused : net_error::unreachable);
+  return true;
 }
 
 void machine::set_mtu(tcb& c, std::uint32_t mtu_bytes, instant now) {

@@ -87,7 +87,8 @@ class engine {
 
   // ---- errors from below (RFC 5927 checks are done here) -------------------------------------------------
   enum class soft_error : std::uint8_t { unreachable, refused, too_big };
-  void on_icmp(addressing const& quoted, std::uint16_t source_port, std::uint16_t destination_port,
+  /// True when what it quotes is in flight: only then may more than this connection believe it.
+  bool on_icmp(addressing const& quoted, std::uint16_t source_port, std::uint16_t destination_port,
                std::uint32_t sequence, soft_error what, std::uint32_t mtu_bytes, instant now);
 
   // ---- users -------------------------------------------------------------------------------------------
