@@ -246,6 +246,29 @@ box_plan draw_box(sim::random_source random, std::uint32_t number, std::size_t h
   return made;
 }
 
+std::vector<site_plan> draw_sites(sim::random_source random, std::size_t hosts, duration chaos) {
+  if (!random.chance(350'000)) return {};
+  std::vector<site_plan> made(std::min<std::size_t>(hosts, random.between(2, 3)));
+  for (auto& one : made) {
+    one.mtu_to_next = one_of<std::uint32_t>(random, {1500, 1500, 1400, 1280, 1006, 576});
+    one.to_next.delay = random.between(0us, 20ms);
+    if (random.chance(300'000)) one.to_next.loss_millionths = static_cast<std::uint32_t>(random.below(20'000));
+    if (random.chance(300'000)) one.to_next.bits_per_s = 10'000'000;
+  }
+  made[0].translates = random.chance(400'000);
+  if (made[0].translates && random.chance(300'000)) made[0].rebinds_at = random.between(1ns, chaos);
+  return made;
+}
+
+crash_plan draw_crash(sim::random_source random, std::uint32_t number, std::size_t hosts, duration chaos) {
+  crash_plan made;
+  made.number = number;
+  made.host = static_cast<std::uint32_t>(random.below(hosts));
+  made.begins = random.between(0ns, chaos);
+  made.lasts = std::min(random.between(1ms, 3s), chaos - made.begins);
+  return made;
+}
+
 bool is_omitted(omissions const& without, char kind, std::uint32_t number) {
   return std::ranges::find(without, kind + std::to_string(number)) != without.end();
 }
@@ -271,6 +294,11 @@ bool plan::has(box_kind kind, std::uint32_t host) const {
 bool plan::has_cuts() const {
   return has(fault_kind::cut) || has(fault_kind::cut_one_way) || has(fault_kind::flap) ||
          has(fault_kind::hold) || has(fault_kind::black_hole);
+}
+
+bool plan::is_translated(std::array<std::uint32_t, 2> const& ends, bool is_v6) const {
+  if (is_v6 || sites.empty() || !sites[0].translates) return false;
+  return (hosts[ends[0]].site == 0) != (hosts[ends[1]].site == 0);
 }
 
 plan make_plan(std::uint64_t seed, omissions const& without) {
@@ -310,6 +338,26 @@ plan make_plan(std::uint64_t seed, omissions const& without) {
     if (is_omitted(without, 'b', i)) continue;
     all.boxes.push_back(draw_box(root.fork("box", i), i, hosts, all.chaos));
   }
+  all.sites = draw_sites(root.fork("sites"), hosts, all.chaos);
+  for (std::size_t i = 0; i < all.hosts.size() && !all.sites.empty(); ++i) {
+    all.hosts[i].site = static_cast<std::uint32_t>(i % all.sites.size());
+  }
+  auto of_crashes = root.fork("crashes");
+  auto const crashes = of_crashes.chance(200'000) ? of_crashes.between(1, 2) : 0;
+  for (std::uint32_t i = 0; i < crashes; ++i) {
+    if (is_omitted(without, 'k', i)) continue;
+    all.crashes.push_back(draw_crash(root.fork("crash", i), i, hosts, all.chaos));
+  }
+  // Nobody outside begins a conversation with who stands behind a translator of addresses.
+  auto const may_begin = [&](auto& one) {
+    if (!all.is_translated(one.hosts, one.is_v6)) return;
+    if (all.hosts[one.hosts[0]].site != 0) std::swap(one.hosts[0], one.hosts[1]);
+  };
+  for (auto& one : all.conversations) {
+    may_begin(one);
+    if (all.is_translated(one.hosts, one.is_v6)) one.is_simultaneous = false;
+  }
+  for (auto& one : all.datagrams) may_begin(one);
   // Neither knows what to do with two SYNs that cross.
   for (auto& one : all.conversations) {
     for (auto const host : one.hosts) {
@@ -384,6 +432,7 @@ std::vector<std::string> items(plan const& all) {
   std::vector<std::string> names;
   for (auto const& one : all.faults) names.push_back("f" + std::to_string(one.number));
   for (auto const& one : all.boxes) names.push_back("b" + std::to_string(one.number));
+  for (auto const& one : all.crashes) names.push_back("k" + std::to_string(one.number));
   for (auto const& one : all.conversations) names.push_back("c" + std::to_string(one.number));
   for (auto const& one : all.datagrams) names.push_back("d" + std::to_string(one.number));
   return names;
@@ -401,10 +450,25 @@ std::string describe(plan const& all) {
   for (std::size_t i = 0; i < all.hosts.size(); ++i) {
     auto const& host = all.hosts[i];
     auto const& link = all.links[i].from_host;
-    text += "  h" + std::to_string(i) + " mtu " + std::to_string(host.mtu_bytes) +
+    text += "  h" + std::to_string(i) + (all.sites.empty() ? "" : " at site " + std::to_string(host.site)) + " mtu " + std::to_string(host.mtu_bytes) +
             (host.has_offloads ? " offloads" : "") + settings(host.accepted) + "; delay " +
             std::to_string(link.delay / 1us) + "+" + std::to_string(link.delay_extra / 1us) + " us, " +
             std::to_string(link.bits_per_s / 1'000) + " kbit/s\n";
+  }
+  for (std::size_t i = 0; i < all.sites.size(); ++i) {
+    auto const& one = all.sites[i];
+    text += "  site " + std::to_string(i) + (one.translates ? " behind a translator" : "") +
+            (one.rebinds_at != 0ns ? ", which rebinds at " + in_ms(one.rebinds_at) : "");
+    if (i + 1 < all.sites.size()) {
+      text += ", to the next: mtu " + std::to_string(one.mtu_to_next) + ", loss " +
+              std::to_string(one.to_next.loss_millionths) + ", " +
+              std::to_string(one.to_next.bits_per_s / 1'000) + " kbit/s";
+    }
+    text += "\n";
+  }
+  for (auto const& k : all.crashes) {
+    text += "  k" + std::to_string(k.number) + " h" + std::to_string(k.host) + " crashes at " +
+            in_ms(k.begins) + ", boots " + in_ms(k.lasts) + " later\n";
   }
   for (auto const& c : all.conversations) {
     text += "  c" + std::to_string(c.number) + " h" + std::to_string(c.hosts[0]) + " to h" +

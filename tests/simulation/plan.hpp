@@ -16,6 +16,7 @@
 namespace morgana::simulation {
 
 struct host_plan {
+  std::uint32_t site = 0;  ///< the network it is on; there are several only when there are routers
   std::uint32_t mtu_bytes = 1500;
   bool has_offloads = false;  ///< super-packets and checksums left to the device
   std::size_t buffer_bytes = 16u << 20;
@@ -116,6 +117,21 @@ struct box_plan {
   duration rebinds_at{};     ///< of a translator; 0: never
 };
 
+/// A network of hosts behind a router. Routers stand in a row, each joined to the next.
+struct site_plan {
+  std::uint32_t mtu_to_next = 1500;  ///< of the link to the next router: packets are cut, or answered, there
+  sim::link_settings to_next;
+  bool translates = false;  ///< IPv4 addresses, towards the other sites
+  duration rebinds_at{};    ///< of the translation; 0: never
+};
+
+/// A host that loses power, with all it knew, and boots again.
+struct crash_plan {
+  std::uint32_t number = 0;
+  std::uint32_t host = 0;
+  duration begins{}, lasts{};
+};
+
 struct plan {
   std::uint64_t seed = 0;
   duration chaos{};  ///< then everything is healed
@@ -125,7 +141,14 @@ struct plan {
   std::vector<datagrams_plan> datagrams;
   std::vector<fault_plan> faults;
   std::vector<box_plan> boxes;
+  std::vector<site_plan> sites;  ///< none: all hosts are on one switch
+  std::vector<crash_plan> crashes;
 
+  /// Whether packets between these pass a translator of addresses.
+  [[nodiscard]] bool is_translated(std::array<std::uint32_t, 2> const& ends, bool is_v6) const;
+  [[nodiscard]] bool crosses_routers(std::array<std::uint32_t, 2> const& ends) const {
+    return hosts[ends[0]].site != hosts[ends[1]].site;
+  }
   [[nodiscard]] bool has(box_kind kind) const;
   /// Whether such a box stands before this host.
   [[nodiscard]] bool has(box_kind kind, std::uint32_t host) const;
@@ -133,7 +156,8 @@ struct plan {
   [[nodiscard]] bool has_cuts() const;  ///< times without any passage
 };
 
-/// Items that are left out: "f3" a fault, "c2" a conversation, "d0" datagrams, "b1" a middlebox.
+/// Items that are left out: "f3" a fault, "c2" a conversation, "d0" datagrams, "b1" a middlebox,
+/// "k0" a crash.
 using omissions = std::vector<std::string>;
 
 [[nodiscard]] plan make_plan(std::uint64_t seed, omissions const& without = {});

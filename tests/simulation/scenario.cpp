@@ -6,7 +6,9 @@
 
 #include "morgana/sim/capture.hpp"
 #include "morgana/sim/ethernet_switch.hpp"
+#include "judge.hpp"
 #include "morgana/sim/middlebox.hpp"
+#include "morgana/sim/router.hpp"
 #include "script.hpp"
 
 namespace morgana::simulation {
@@ -20,8 +22,23 @@ constexpr duration heal_bound = 300s;
 /// began.
 constexpr duration end_bound = 400s;
 
-/// Limits of half-open connections below this one make listeners send SYN cookies.
-constexpr std::uint32_t cookies_below = 16;
+/// Retransmissions that a crash may cause: what is sent to nobody, until that is noticed.
+constexpr std::uint64_t retransmissions_per_crash = 400;
+
+/// A router's own address at its site, 10.0.SITE.254 and 2001:db8:0:SITE::fe.
+net::ip_address router_address(std::uint32_t site, bool is_v6) {
+  auto const number = static_cast<std::uint8_t>(site);
+  if (!is_v6) return net::ipv4_address{{10, 0, number, 254}};
+  return net::ipv6_address{{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, number, 0, 0, 0, 0, 0, 0, 0, 0xfe}};
+}
+
+/// At the link between two routers, 10.1.LINK.0/30 and 2001:db8:1:LINK::/64: the nearer end is .1.
+net::ip_address between_address(std::uint32_t link, bool is_far, bool is_v6) {
+  auto const number = static_cast<std::uint8_t>(link);
+  auto const last = static_cast<std::uint8_t>(is_far ? 2 : 1);
+  if (!is_v6) return net::ipv4_address{{10, 1, number, last}};
+  return net::ipv6_address{{0x20, 0x01, 0x0d, 0xb8, 0, 1, 0, number, 0, 0, 0, 0, 0, 0, 0, last}};
+}
 
 class running : public sim::observer {
  public:
@@ -32,11 +49,15 @@ class running : public sim::observer {
 
  private:
   void build();
+  [[nodiscard]] std::unique_ptr<sim::core_host> make_host(std::uint32_t number);
+  void build_site(std::uint32_t number);
+  void build_routers();
+  void crash(std::uint32_t host);
+  void boot(std::uint32_t host);
   void add_box(box_plan const& box);
   void schedule();
   void refresh(std::uint32_t host);
   [[nodiscard]] std::string judge_ends() const;
-  [[nodiscard]] std::string judge_side(conversation const& which, std::size_t side) const;
   [[nodiscard]] std::string judge_memory() const;
   [[nodiscard]] std::string judge_retransmissions() const;
 
@@ -47,7 +68,12 @@ class running : public sim::observer {
   std::vector<sim::core_host*> hosts_;
   std::vector<std::unique_ptr<script>> scripts_;
   std::vector<sim::link_id> links_;  ///< of each host, with its faults
+  std::vector<sim::link_id> routed_; ///< between routers
   std::vector<bool> active_;         ///< faults
+  std::vector<sim::port_id> free_;   ///< of each site: the port of its switch that its router takes
+  std::vector<std::uint64_t> boots_;
+  std::vector<sim::reset_injector*> injectors_;  ///< of each box; null: it is none
+  std::uint64_t crashes_ = 0;
 };
 
 running::running(plan const& chosen)
@@ -55,34 +81,79 @@ running::running(plan const& chosen)
       world_(chosen.seed),
       wire_(world_),
       registry_(world_, chosen),
-      active_(chosen.faults.size()) {}
+      links_(chosen.hosts.size()),
+      active_(chosen.faults.size()),
+      boots_(chosen.hosts.size()),
+      injectors_(chosen.boxes.size()) {}
+
+std::unique_ptr<sim::core_host> running::make_host(std::uint32_t i) {
+  auto const& host = planned_.hosts[i];
+  net::core_configuration configuration;
+  auto& device = configuration.device;
+  device.mtu_bytes = host.mtu_bytes;
+  device.address = {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(i + 1)}};
+  device.transmit_checksum = device.segmentation_tcp_v4 = device.segmentation_tcp_v6 = host.has_offloads;
+  configuration.addresses = {{address_of(planned_, i, false), 24}, {address_of(planned_, i, true), 64}};
+  configuration.router_advertisements = false;
+  if (!planned_.sites.empty()) {
+    for (bool const is_v6 : {false, true}) {
+      auto const any = is_v6 ? net::ip_address(net::ipv6_address{}) : net::ip_address(net::ipv4_address{});
+      configuration.routes.push_back({{any, 0}, router_address(host.site, is_v6)});
+    }
+  }
+  // A corrupted ARP frame may claim anything; nothing protects it.
+  configuration.detect_conflicts = !planned_.has(fault_kind::corruption);
+  configuration.limits.syn_received = host.syn_received;
+  configuration.limits.out_of_order_ranges = host.out_of_order_ranges;
+  // One that boots again draws another secret.
+  auto const seed = planned_.seed * 8 + i + (boots_[i] << 60);
+  return std::make_unique<sim::core_host>(configuration, seed, host.buffer_bytes, world_.local_now(i));
+}
 
 void running::build() {
   for (std::uint32_t i = 0; i < planned_.hosts.size(); ++i) {
-    auto const& host = planned_.hosts[i];
-    net::core_configuration configuration;
-    auto& device = configuration.device;
-    device.mtu_bytes = host.mtu_bytes;
-    device.address = {{2, 0, 0, 0, 0, static_cast<std::uint8_t>(i + 1)}};
-    device.transmit_checksum = device.segmentation_tcp_v4 = device.segmentation_tcp_v6 = host.has_offloads;
-    configuration.addresses = {{address_of(i, false), 24}, {address_of(i, true), 64}};
-    configuration.router_advertisements = false;
-    // A corrupted ARP frame may claim anything; nothing protects it.
-    configuration.detect_conflicts = !planned_.has(fault_kind::corruption);
-    configuration.limits.syn_received = host.syn_received;
-    configuration.limits.out_of_order_ranges = host.out_of_order_ranges;
-    auto made = std::make_unique<sim::core_host>(configuration, planned_.seed * 8 + i, host.buffer_bytes,
-                                                 world_.now());
-    hosts_.push_back(made.get());
-    scripts_.push_back(std::make_unique<script>(registry_, i, *made));
-    made->set_user(scripts_.back().get());
-    auto const id = world_.add("h" + std::to_string(i), std::move(made));
-    world_.set_clock(id, host.clock);
+    // It is there before it is made: what it is made with is its own time.
+    auto const id = world_.add("h" + std::to_string(i), std::make_unique<sim::ethernet_switch>(1));
+    hosts_.push_back(nullptr);
+    scripts_.push_back(nullptr);
     wire_.judge(id);
-    scripts_.back()->start(world_.now());
+    boot(i);
+    world_.set_clock(id, planned_.hosts[i].clock);
   }
-  auto const middle = world_.add("switch", std::make_unique<sim::ethernet_switch>(hosts_.size()));
+  auto const sites = std::max<std::size_t>(planned_.sites.size(), 1);
+  for (std::uint32_t i = 0; i < sites; ++i) build_site(i);
+  if (sites > 1) build_routers();
+  world_.watch(*this);
+}
+
+void running::boot(std::uint32_t host) {
+  auto made = make_host(host);
+  ++boots_[host];
+  hosts_[host] = made.get();
+  scripts_[host] = std::make_unique<script>(registry_, host, *made);
+  made->set_user(scripts_[host].get());
+  world_.replace(host, std::move(made));
+  scripts_[host]->start(world_.local_now(host));
+}
+
+void running::crash(std::uint32_t host) {
+  if (hosts_[host] == nullptr) return;
+  ++crashes_;
+  scripts_[host]->crash();
+  hosts_[host] = nullptr;
+  world_.kill(host);
+  scripts_[host].reset();
+  wire_.forget(host);
+}
+
+/// The hosts of a site, each with its link and its middleboxes, around one switch.
+void running::build_site(std::uint32_t number) {
+  auto const here = [&](std::uint32_t host) { return planned_.hosts[host].site == number; };
+  auto const middle = world_.add("switch" + (number == 0 ? std::string() : std::to_string(number)),
+                                 std::make_unique<sim::ethernet_switch>(hosts_.size() + 1));
+  free_.push_back({middle, static_cast<std::uint32_t>(hosts_.size())});
   for (std::uint32_t i = 0; i < hosts_.size(); ++i) {
+    if (!here(i)) continue;
     // The link with the faults is the first of all links of its host; boxes stand behind it.
     auto const id = static_cast<std::uint32_t>(world_.nodes());
     auto const boxes = std::ranges::count(planned_.boxes, i, &box_plan::host);
@@ -90,13 +161,71 @@ void running::build() {
       if (box.host == i) add_box(box);
     }
     auto next = boxes == 0 ? sim::port_id{middle, i} : sim::port_id{id, 0};
-    links_.push_back(world_.join({i, 0}, next, planned_.links[i].from_host, planned_.links[i].to_host));
+    links_[i] = world_.join({i, 0}, next, planned_.links[i].from_host, planned_.links[i].to_host);
     for (std::uint32_t k = 0; k < boxes; ++k) {
       next = k + 1 == boxes ? sim::port_id{middle, i} : sim::port_id{id + k + 1, 0};
       (void)world_.join({id + k, 1}, next);
     }
   }
-  world_.watch(*this);
+}
+
+/// A row of routers: port 0 towards its site, then towards the one before and the one behind.
+void running::build_routers() {
+  auto const count = static_cast<std::uint32_t>(planned_.sites.size());
+  auto const first = static_cast<sim::node_id>(world_.nodes());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    std::vector<sim::router_port> ports;
+    std::vector<sim::router_route> routes;
+    auto const mac = [&] {
+      return std::array<std::uint8_t, 6>{2, 0, 0, 1, static_cast<std::uint8_t>(i),
+                                         static_cast<std::uint8_t>(ports.size())};
+    };
+    std::uint32_t mtu = 9'000;
+    for (auto const& host : planned_.hosts) {
+      if (host.site == i) mtu = std::min(mtu, host.mtu_bytes);
+    }
+    ports.push_back({mac(), {router_address(i, false), 24}, {router_address(i, true), 64}, mtu});
+    auto const join_to = [&](std::uint32_t other) {
+      auto const link = std::min(i, other);
+      ports.push_back({mac(), {between_address(link, i > other, false), 30}, {between_address(link, i > other, true), 64},
+                       planned_.sites[link].mtu_to_next});
+      // Everything beyond: 10.0.SITE.0/24 and 2001:db8:0:SITE::/64 of each site on that side. What a translator
+      // sends out has the address of its port, which is on the link.
+      for (std::uint32_t site = 0; site < count; ++site) {
+        if (other > i ? site <= i : site >= i) continue;
+        for (bool const is_v6 : {false, true}) {
+          routes.push_back({{router_address(site, is_v6), static_cast<std::uint8_t>(is_v6 ? 64 : 24)},
+                            ports.size() - 1,
+                            between_address(link, other > i, is_v6)});
+        }
+      }
+      // The links beyond the next one: a translator's address is there.
+      for (std::uint32_t far = 0; far + 1 < count; ++far) {
+        if (far == link || (other > i ? far < i : far >= i)) continue;
+        for (bool const is_v6 : {false, true}) {
+          routes.push_back({{between_address(far, false, is_v6), static_cast<std::uint8_t>(is_v6 ? 64 : 30)},
+                            ports.size() - 1,
+                            between_address(link, other > i, is_v6)});
+        }
+      }
+    };
+    if (i != 0) join_to(i - 1);
+    if (i + 1 != count) join_to(i + 1);
+    auto made = std::make_unique<sim::router>(std::move(ports), std::move(routes));
+    auto const& site = planned_.sites[i];
+    if (i == 0 && site.translates) {
+      made->translate_at(1, {});
+      if (site.rebinds_at != 0ns) {
+        world_.at(sim::start + site.rebinds_at, [who = made.get()] { who->translator()->rebind(); });
+      }
+    }
+    auto const id = world_.add("r" + std::to_string(i), std::move(made));
+    (void)world_.join({id, 0}, free_[i]);
+  }
+  for (std::uint32_t i = 0; i + 1 < count; ++i) {
+    routed_.push_back(
+        world_.join({first + i, i == 0 ? 1u : 2u}, {first + i + 1, 1}, planned_.sites[i].to_next));
+  }
 }
 
 void running::add_box(box_plan const& box) {
@@ -128,9 +257,13 @@ void running::add_box(box_plan const& box) {
     case box_kind::coalescer:
       made = std::make_unique<sim::segment_coalescer>(box.amount, 1ms);
       break;
-    case box_kind::resets:
-      made = std::make_unique<sim::reset_injector>(box.amount, sim::reset_injector::aim::exact, random);
+    case box_kind::resets: {
+      auto injector =
+          std::make_unique<sim::reset_injector>(box.amount, sim::reset_injector::aim::exact, random);
+      injectors_[static_cast<std::size_t>(&box - planned_.boxes.data())] = injector.get();
+      made = std::move(injector);
       break;
+    }
     case box_kind::blind_resets:
       made =
           std::make_unique<sim::reset_injector>(box.amount, sim::reset_injector::aim::within_window, random);
@@ -176,10 +309,21 @@ void running::schedule() {
     world_.at(sim::start + fault.begins, [turn] { turn(true); });
     world_.at(sim::start + fault.begins + fault.lasts, [turn] { turn(false); });
   }
+  for (auto const& one : planned_.crashes) {
+    world_.at(sim::start + one.begins, [this, &one] { crash(one.host); });
+    world_.at(sim::start + one.begins + one.lasts, [this, &one] {
+      if (hosts_[one.host] == nullptr) boot(one.host);
+    });
+  }
   for (auto& one : registry_.conversations) {
     world_.at(sim::start + one.planned->begins, [this, &one] {
       for (std::size_t side = 0; side < (one.planned->is_simultaneous ? 2 : 1); ++side) {
         auto const host = one.planned->hosts[side];
+        if (hosts_[host] == nullptr) {
+          one.sides[side].outcome = outcome::crashed;
+          one.sides[side].ended_at = world_.now();
+          continue;
+        }
         scripts_[host]->connect(one, side, world_.local_now(host));
       }
       for (std::size_t side = 0; side < 2; ++side) world_.touch(one.planned->hosts[side]);
@@ -189,6 +333,7 @@ void running::schedule() {
     for (std::uint32_t number = 0; number < flow.planned->count; ++number) {
       world_.at(sim::start + flow.planned->begins + number * flow.planned->gap, [this, &flow, number] {
         auto const host = flow.planned->hosts[0];
+        if (hosts_[host] == nullptr) return;
         scripts_[host]->send_datagram(flow, number, world_.local_now(host));
         world_.touch(host);
       });
@@ -197,65 +342,16 @@ void running::schedule() {
 }
 
 void running::on_ran(sim::node_id which, instant) {
-  if (which < scripts_.size()) scripts_[which]->check(world_.local_now(which));
-}
-
-/// Whether the way that a side ended is one that the plan justifies.
-std::string running::judge_side(conversation const& which, std::size_t side) const {
-  auto const& plan = *which.planned;
-  auto const& here = which.sides[side];
-  auto const& there = which.sides[1 - side];
-  auto const who = "conversation c" + std::to_string(plan.number) + ", side " + std::to_string(side) + ": ";
-  auto const& accepted = planned_.hosts[plan.hosts[1]].accepted;
-  bool const gives_up = plan.settings.keepalive || plan.settings.user_timeout != 0s || accepted.keepalive ||
-                        accepted.user_timeout != 0s;
-  if (here.outcome == outcome::complete || here.outcome == outcome::aborted) return {};
-  // A translator that forgot its ports cuts a connection in two, and neither end need notice.
-  bool const is_shot_at = planned_.has(box_kind::resets);
-  bool const is_rebound = std::ranges::any_of(planned_.boxes, [&](auto const& box) {
-    return box.kind == box_kind::translator && box.rebinds_at != 0ns &&
-           (box.host == plan.hosts[0] || box.host == plan.hosts[1]);
-  });
-  if (is_shot_at || is_rebound) return {};
-  if (here.outcome == outcome::absent || here.outcome == outcome::talking) {
-    // The other end failed or left, which is judged there; its reset may be lost, and who has nothing to send
-    // does not notice without keepalives (RFC 9293 3.5.1).
-    if (there.outcome == outcome::failed || there.outcome == outcome::aborted) return {};
-    // Who is done may give up on what the stack still sends, and nobody hears of that either.
-    if (there.outcome == outcome::complete && gives_up && !planned_.faults.empty()) return {};
-    return who + "did not finish, " + std::to_string(here.read) + " bytes read of " +
-           std::to_string(plan.bytes[1 - side]) + ", " + std::to_string(here.written) + " written of " +
-           std::to_string(plan.bytes[side]);
-  }
-  if (plan.aborting_side >= 0) return {};
-  auto const why = here.error.value_or(net::net_error::reset);
-  switch (why) {
-    case net::net_error::timed_out:
-      if (gives_up && !planned_.faults.empty()) return {};
-      // A neighbour's wrong address stays until it is asked again, which SYNs do too seldom.
-      if (!here.was_connected && planned_.has(fault_kind::corruption)) return {};
-      return who + "timed out without a reason";
-    case net::net_error::unreachable:
-      // No neighbour answered in time: it asks three times.
-      if (!here.was_connected && !planned_.faults.empty()) return {};
-      return who + "unreachable without a reason";
-    case net::net_error::reset:
-    case net::net_error::refused:
-      if (there.outcome == outcome::failed && there.error != net::net_error::reset && there.error) return {};
-      if (gives_up && !planned_.faults.empty()) return {};
-      // A cookie is found only in the segment that follows the handshake: when that is lost, what comes next
-      // is a stray (RFC 4987 3.6, one of the costs of cookies).
-      if (planned_.hosts[plan.hosts[1]].syn_received < cookies_below && !planned_.faults.empty()) return {};
-      return who + "reset without a reason";
-    default:
-      return who + "ended in error " + std::to_string(static_cast<int>(why));
-  }
+  if (which < scripts_.size() && scripts_[which] != nullptr) scripts_[which]->check(world_.local_now(which));
 }
 
 std::string running::judge_ends() const {
+  std::vector<std::uint64_t> resets;
+  for (auto* const one : injectors_) resets.push_back(one == nullptr ? 0 : one->injected());
+  judge const all(planned_, std::move(resets));
   for (auto const& one : registry_.conversations) {
     for (std::size_t side = 0; side < 2; ++side) {
-      if (auto wrong = judge_side(one, side); !wrong.empty()) return wrong;
+      if (auto wrong = all.side(one, side); !wrong.empty()) return wrong;
     }
   }
   return {};
@@ -277,14 +373,17 @@ std::string running::judge_memory() const {
 
 std::string running::judge_retransmissions() const {
   std::uint64_t causes = 0;
-  for (auto const link : links_) {
+  auto all = links_;
+  all.insert(all.end(), routed_.begin(), routed_.end());
+  for (auto const link : all) {
     for (std::size_t side = 0; side < 2; ++side) {
       auto const& seen = world_.counters(link, side);
       causes += seen.dropped() + seen.corrupted + seen.reordered + seen.duplicated;
     }
   }
   for (auto* const host : hosts_) causes += host->dropped();
-  auto const most = wire_.data_segments() / 2 + 8 * causes + 100;
+  auto const most =
+      wire_.data_segments() / 2 + 8 * causes + 100 + retransmissions_per_crash * crashes_;
   if (wire_.retransmissions() <= most) return {};
   return std::to_string(wire_.retransmissions()) + " retransmissions of " +
          std::to_string(wire_.data_segments()) + " segments, with " + std::to_string(causes) +

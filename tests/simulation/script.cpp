@@ -11,10 +11,11 @@ constexpr std::uint32_t fragmented_from = 1'200;
 constexpr std::size_t datagram_head_bytes = 8;  // number of the flow, number within it
 }  // namespace
 
-net::ip_address address_of(std::uint32_t host, bool is_v6) {
+net::ip_address address_of(plan const& all, std::uint32_t host, bool is_v6) {
   auto const last = static_cast<std::uint8_t>(host + 1);
-  if (!is_v6) return net::ipv4_address{{10, 0, 0, last}};
-  return net::ipv6_address{{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last}};
+  auto const site = static_cast<std::uint8_t>(all.hosts[host].site);
+  if (!is_v6) return net::ipv4_address{{10, 0, site, last}};
+  return net::ipv6_address{{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, site, 0, 0, 0, 0, 0, 0, 0, last}};
 }
 
 registry::registry(sim::world& all, plan const& chosen) : world(all), planned(chosen) {
@@ -61,14 +62,15 @@ void script::connect(conversation& which, std::size_t side, instant now) {
   auto const& planned = *which.planned;
   auto const peer = planned.hosts[1 - side];
   auto& tcp = host_.stack().tcp();
-  auto const to = address_of(peer, planned.is_v6);
+  auto const to = address_of(all_.planned, peer, planned.is_v6);
   auto const own = static_cast<std::uint16_t>(simultaneous_port + planned.number);
   auto made = planned.is_simultaneous
-                  ? tcp.connect({address_of(number_, planned.is_v6), own}, {to, own}, planned.settings, now)
+                  ? tcp.connect({address_of(all_.planned, number_, planned.is_v6), own}, {to, own}, planned.settings, now)
                   : tcp.connect({to, port}, planned.settings, now);
   if (!made) {
     which.sides[side].outcome = outcome::failed;
     which.sides[side].error = static_cast<net::net_error>(made.error().code());
+    which.sides[side].ended_at = all_.world.now();
     return;
   }
   talkers_.push_back(std::make_unique<talker>(all_.planned.seed, **made, &which, side, host_.buffers()));
@@ -78,6 +80,9 @@ void script::connect(conversation& which, std::size_t side, instant now) {
 
 void script::advance(talker& who, std::uint8_t ready, instant now) {
   if (auto wrong = who.advance(ready, now); !wrong.empty()) violated(wrong, &who);
+  if (who.about() == nullptr) return;
+  auto& report = who.about()->sides[who.side()];
+  if (report.outcome > outcome::talking) report.ended_at = std::min(report.ended_at, all_.world.now());
 }
 
 void script::on_event(net::core::event const& what, instant now) {
@@ -113,7 +118,7 @@ void script::send_datagram(datagram_flow& flow, std::uint32_t number, instant no
   std::memcpy(bytes.data(), &planned.number, 4);
   std::memcpy(bytes.data() + 4, &number, 4);
   auto const sent =
-      datagrams_->send(bytes, {address_of(planned.hosts[1], planned.is_v6), datagram_port}, now);
+      datagrams_->send(bytes, {address_of(all_.planned, planned.hosts[1], planned.is_v6), datagram_port}, now);
   if (sent) ++flow.sent;
 }
 
@@ -167,6 +172,19 @@ void script::check(instant now) {
 
 bool script::is_idle() const {
   return talkers_.empty();
+}
+
+void script::crash() {
+  for (auto& one : talkers_) {
+    if (one->is_released()) continue;
+    one->crash();
+    if (one->about() == nullptr) continue;
+    auto& report = one->about()->sides[one->side()];
+    report.ended_at = std::min(report.ended_at, all_.world.now());
+  }
+  talkers_.clear();
+  listener_ = nullptr;
+  datagrams_ = nullptr;
 }
 
 void script::give_up_rest(instant now) {

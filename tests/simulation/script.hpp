@@ -50,6 +50,8 @@ class script : public sim::user {
   void check(instant now);
   void stop_listening(instant now);
   [[nodiscard]] bool is_idle() const;
+  /// The host lost power: nothing of it is touched again.
+  void crash();
   /// Aborts what is left: the other end of it is gone.
   void give_up_rest(instant now);
 
@@ -66,6 +68,6 @@ class script : public sim::user {
   std::vector<std::unique_ptr<talker>> talkers_;
 };
 
-[[nodiscard]] net::ip_address address_of(std::uint32_t host, bool is_v6);
+[[nodiscard]] net::ip_address address_of(plan const& all, std::uint32_t host, bool is_v6);
 
 }  // namespace morgana::simulation

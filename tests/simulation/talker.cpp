@@ -77,7 +77,6 @@ void talker::end(outcome how, std::optional<net::net_error> why, instant now) {
   if (about_ != nullptr && report().outcome == outcome::talking) {
     report().outcome = how;
     report().error = why;
-    report().ended_at = now;
   }
   if (is_released_) return;
   is_released_ = true;

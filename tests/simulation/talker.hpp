@@ -37,7 +37,7 @@ class stream_content {
   bool is_first_;
 };
 
-enum class outcome : std::uint8_t { absent, talking, complete, failed, aborted };
+enum class outcome : std::uint8_t { absent, talking, complete, failed, aborted, crashed };
 
 /// How a side of a conversation is doing; kept beyond its talker.
 struct side_report {
@@ -45,7 +45,7 @@ struct side_report {
   std::optional<net::net_error> error;
   bool was_connected = false;
   std::uint64_t written = 0, read = 0;
-  instant ended_at{};  ///< of its host's clock
+  instant ended_at = never;  ///< of the world
 };
 
 struct conversation {
@@ -65,6 +65,12 @@ class talker {
   [[nodiscard]] std::string check(instant now);
   /// Leaves without a word about how it went.
   void give_up(instant now) { end(outcome::failed, std::nullopt, now); }
+  /// Its host lost power.
+  void crash() {
+    if (about_ != nullptr && report().outcome == outcome::talking) report().outcome = outcome::crashed;
+    is_released_ = true;
+    connection_ = nullptr;
+  }
   [[nodiscard]] instant next_time() const { return is_released_ ? never : next_; }
   [[nodiscard]] bool is_released() const { return is_released_; }
   [[nodiscard]] net::tcp::connection* handle() const { return connection_; }

@@ -160,6 +160,16 @@ void reset_injector::pass(std::size_t from, frame seen, instant) {
 void port_translator::pass(std::size_t from, frame seen, instant) {
   std::span<std::byte> const bytes = seen.bytes;
   auto const at = packet::parse(bytes);
+  if (at && from == 1 && wrong_checksums(bytes).empty()) {
+    if (auto const quoted = quotation::find(bytes, *at)) {
+      // An error about what the host sent, which quotes it with the port it had outside.
+      auto const family = (at->is_v6 ? 0x1000'0000u : 0u) | std::uint32_t{quoted->protocol} << 16;
+      auto const known = outside_to_inside_.find(family | get16(bytes, quoted->upper));
+      if (known != outside_to_inside_.end()) put16(bytes, quoted->upper, known->second);
+      fix_checksums(bytes, *at);
+      return send(0, std::move(seen));
+    }
+  }
   if (!at || !(at->is_tcp() || at->is_udp()) || at->is_fragment || !wrong_checksums(bytes).empty()) {
     return send(1 - from, std::move(seen));
   }

@@ -83,6 +83,21 @@ std::optional<packet> packet::parse(std::span<std::byte const> frame) {
   return at;
 }
 
+std::optional<quotation> quotation::find(std::span<std::byte const> frame, packet const& at) {
+  if (at.protocol != (at.is_v6 ? icmp_v6 : icmp_v4) || at.is_fragment || at.end - at.upper < 8) {
+    return std::nullopt;
+  }
+  auto const type = get8(frame, at.upper);
+  if (at.is_v6 ? type >= 128 : type != 3 && type != 11 && type != 12) return std::nullopt;
+  quotation made{.ip = at.upper + 8, .is_v6 = at.is_v6};
+  auto const least = at.is_v6 ? std::size_t{40} : std::size_t{20};
+  if (at.end - made.ip < least + 8) return std::nullopt;
+  made.upper = made.ip + (at.is_v6 ? least : (get8(frame, made.ip) & 15u) * std::size_t{4});
+  made.protocol = static_cast<std::uint8_t>(get8(frame, made.ip + (at.is_v6 ? 6 : 9)));
+  if (made.upper < made.ip + least || made.upper + 8 > at.end) return std::nullopt;
+  return made;
+}
+
 std::optional<tcp_packet> tcp_packet::parse(std::span<std::byte const> frame) {
   auto const at = packet::parse(frame);
   if (!at || !at->is_tcp() || at->is_fragment) return std::nullopt;

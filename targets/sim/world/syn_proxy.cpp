@@ -61,9 +61,29 @@ std::array<std::byte, 40> key_of(std::span<std::byte const> bytes, tcp_packet co
 void syn_proxy::pass(std::size_t from, frame seen, instant now) {
   auto const t = tcp_packet::parse(seen.bytes);
   // What is broken would be repaired by translating it: it passes as it is, for the host to refuse.
+  if (!t && from == 1) translate_quotation(seen);
   if (!t || !wrong_checksums(seen.bytes).empty()) return send(1 - from, std::move(seen));
   if (from == 1) return from_client(std::move(seen), *t, now);
   from_host(std::move(seen), *t);
+}
+
+void syn_proxy::translate_quotation(frame& seen) {
+  std::span<std::byte> const bytes = seen.bytes;
+  auto const at = packet::parse(bytes);
+  if (!at || !wrong_checksums(bytes).empty()) return;
+  auto const quoted = quotation::find(bytes, *at);
+  if (!quoted || quoted->protocol != 6) return;
+  auto const upper = quoted->upper;
+  key which{};
+  std::ranges::copy(quoted->destination(bytes), which.begin());
+  std::ranges::copy(quoted->source(bytes), which.begin() + 16);
+  put16(which, 32, get16(bytes, upper + 2));
+  put16(which, 34, get16(bytes, upper));
+  put8(which, 36, at->is_v6 ? 6 : 4);
+  auto const known = flows_.find(which);
+  if (known == flows_.end() || known->second.phase != phase::open) return;
+  put32(bytes, upper + 4, get32(bytes, upper + 4) - known->second.shift);
+  fix_checksums(bytes, *at);
 }
 
 void syn_proxy::open_to_host(flow& f, instant now) {

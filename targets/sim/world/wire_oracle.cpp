@@ -55,6 +55,10 @@ void wire_oracle::judge(node_id host) {
   judged_[host] = true;
 }
 
+void wire_oracle::forget(node_id host) {
+  std::erase_if(flows_, [&](auto const& one) { return get16(one.first.bytes, 36) == host; });
+}
+
 void wire_oracle::violated(node_id host, std::string const& what, tcp_packet const* t) {
   if (!violation_.empty()) return;
   violation_ = std::string(world_.name(host)) + ": " + what;

@@ -147,6 +147,8 @@ class syn_proxy : public middlebox {
   void from_client(frame&& seen, tcp_packet const& t, instant now);
   void from_host(frame&& seen, tcp_packet const& t);
   void open_to_host(flow& f, instant now);
+  /// An error about what the host sent, which quotes it as it was behind here.
+  void translate_quotation(frame& seen);
 
   random_source random_;
   std::map<key, flow> flows_;

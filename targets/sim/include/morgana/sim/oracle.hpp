@@ -32,6 +32,8 @@ class wire_oracle : public observer {
   /// Watches nodes that `judge` was called for; stops the world at the first violation.
   explicit wire_oracle(world& all) : world_(all) { all.watch(*this); }
   void judge(node_id host);
+  /// The host lost what it knew: what it says from now on is not held against what it said before.
+  void forget(node_id host);
 
   /// What was violated, with host, time and packet; empty while nothing is.
   [[nodiscard]] std::string const& violation() const { return violation_; }

@@ -59,6 +59,22 @@ struct packet {
   }
 };
 
+/// The packet that an ICMP error quotes: offsets of its headers, and at least eight bytes of its upper layer's.
+struct quotation {
+  std::uint8_t protocol = 0;
+  std::size_t ip = 0, upper = 0;
+  bool is_v6 = false;
+
+  /// Nothing when it is no error, or quotes too little.
+  [[nodiscard]] static std::optional<quotation> find(std::span<std::byte const> frame, packet const& at);
+  [[nodiscard]] std::span<std::byte const> source(std::span<std::byte const> frame) const {
+    return frame.subspan(ip + (is_v6 ? 8 : 12), is_v6 ? 16 : 4);
+  }
+  [[nodiscard]] std::span<std::byte const> destination(std::span<std::byte const> frame) const {
+    return frame.subspan(ip + (is_v6 ? 24 : 16), is_v6 ? 16 : 4);
+  }
+};
+
 /// A TCP segment that is not a fragment, with its fields as offsets and values.
 struct tcp_packet {
   packet at;
