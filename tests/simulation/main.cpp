@@ -1,6 +1,7 @@
 // morgana-simulate: whole networks of stacks in one process, each run a function of its seed.
 //
-//   morgana-simulate --seeds 1..2000          every seed of the range; stops at none, reports each that fails
+//   morgana-simulate --seeds 1..2000          every seed of the range; reports each that fails
+//   morgana-simulate --seeds 1..2000 --first  the same, up to the first that fails
 //   morgana-simulate --seed 17 --verbose      one, with its plan
 //   morgana-simulate --seed 17 --without f0,c2 --pcap 17.pcap
 //   morgana-simulate --goodput                goodput by congestion control, loss, round trip and buffer
@@ -25,7 +26,7 @@ namespace {
 
 struct arguments {
   std::uint64_t first = 1, last = 100;
-  bool is_single = false, is_verbose = false, minimises = false;
+  bool is_single = false, is_verbose = false, minimises = false, stops_at_first = false;
   omissions without;
   std::string pcap, file, revision;
 };
@@ -35,7 +36,7 @@ struct arguments {
       stderr,
       "morgana-simulate: %.*s\n"
       "usage: morgana-simulate [--seeds A..B | --seed N | --file SEEDS] [--without ITEM,...] [--verbose]\n"
-      "                        [--pcap FILE] [--minimise] [--goodput]\n",
+      "                        [--pcap FILE] [--minimise] [--first] [--goodput]\n",
       static_cast<int>(what.size()), what.data());
   std::exit(2);
 }
@@ -91,6 +92,8 @@ arguments parse(int count, char** values) {
     } else if (name == "--goodput") {
       std::fputs(goodput_table().c_str(), stdout);
       std::exit(0);
+    } else if (name == "--first") {
+      all.stops_at_first = true;
     } else if (name == "--minimise") {
       all.minimises = true;
     } else {
@@ -161,19 +164,22 @@ int main(int count, char** values) {
                   describe(make_plan(seed, without)).c_str());
       std::fputs(found.hosts.c_str(), stdout);
       std::printf(
-          "  trace %016llx, %llu frames, %llu events, %lld ms, %llu bytes, %llu of %llu segments again\n",
+          "  trace %016llx, %llu frames, %llu events, %lld ms, %llu bytes, %llu of %llu segments again, %llu "
+          "needlessly\n",
           static_cast<unsigned long long>(found.trace), static_cast<unsigned long long>(found.frames),
           static_cast<unsigned long long>(found.events),
           static_cast<long long>(found.virtual_time.count() / 1'000'000),
           static_cast<unsigned long long>(found.bytes),
           static_cast<unsigned long long>(found.retransmissions),
-          static_cast<unsigned long long>(found.data_segments));
+          static_cast<unsigned long long>(found.data_segments),
+          static_cast<unsigned long long>(found.needless));
     }
     if (!found.violation.empty()) {
       ++failures;
       report_failure(seed, without, found);
       std::fflush(stdout);
     }
+    if (failures != 0 && all.stops_at_first) break;
     frames += found.frames;
     bytes += found.bytes;
     complete += found.complete;

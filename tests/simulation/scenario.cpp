@@ -384,6 +384,12 @@ std::string running::judge_retransmissions() const {
   for (auto* const host : hosts_) causes += host->dropped();
   auto const most =
       wire_.data_segments() / 2 + 8 * causes + 100 + retransmissions_per_crash * crashes_;
+  // What the peer said it has, it needs again only when it threw it away (RFC 2018 8).
+  auto const needless_max = wire_.retransmissions() / 2 + 16;
+  if (wire_.needless() > needless_max) {
+    return std::to_string(wire_.needless()) + " of " + std::to_string(wire_.retransmissions()) +
+           " retransmissions of what SACK had said was there";
+  }
   if (wire_.retransmissions() <= most) return {};
   return std::to_string(wire_.retransmissions()) + " retransmissions of " +
          std::to_string(wire_.data_segments()) + " segments, with " + std::to_string(causes) +
@@ -437,6 +443,7 @@ run_report running::run(run_options const& options) {
   report.virtual_time = world_.now() - sim::start;
   report.retransmissions = wire_.retransmissions();
   report.data_segments = wire_.data_segments();
+  report.needless = wire_.needless();
   for (auto const& one : registry_.conversations) {
     for (auto const& side : one.sides) {
       report.bytes += side.read;

@@ -18,7 +18,7 @@ struct run_report {
   std::uint64_t frames = 0, events = 0;
   duration virtual_time{};
   std::uint64_t bytes = 0;  ///< of streams, delivered and compared
-  std::uint64_t retransmissions = 0, data_segments = 0;
+  std::uint64_t retransmissions = 0, data_segments = 0, needless = 0;
   std::string hosts;                       ///< what each has counted, for people
   std::uint64_t complete = 0, failed = 0;  ///< sides of conversations
 };

@@ -6,6 +6,9 @@
 //   - no acknowledgment, and no SACK block, goes beyond what was received, and none goes back
 //   - the right edge of the receive window never moves left (but by the rounding of its scale)
 //   - no new data lies beyond the window that the peer offered
+//   - no two connections of a host begin with the same number
+//   - a SYN that is sent again has the options it had
+//   - whoever closed first resets nothing of that connection while it is in TIME-WAIT
 //
 // connection_oracle judges one connection by its information, from step to step.
 //   - states follow each other as RFC 9293 3.3.2 allows
@@ -17,6 +20,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -41,6 +45,8 @@ class wire_oracle : public observer {
   /// Segments that carried bytes sent before, and all that carried bytes.
   [[nodiscard]] std::uint64_t retransmissions() const { return retransmissions_; }
   [[nodiscard]] std::uint64_t data_segments() const { return data_segments_; }
+  /// Those of them that carried nothing but what the peer had said by SACK that it has.
+  [[nodiscard]] std::uint64_t needless() const { return needless_; }
 
   void on_sent(port_id from, frame const& sent, instant now) override;
   void on_delivered(port_id to, frame const& arrived, instant now) override;
@@ -66,6 +72,14 @@ class wire_oracle : public observer {
     std::uint32_t syn_seen = 0;       ///< of a SYN that may begin another incarnation
     bool has_syn_seen = false;
     int syn_seen_scale = -1;
+    int syn_scale[2] = {-2, -2};      ///< of the first SYN and of the first SYN-ACK; -2: none was sent
+    bool syn_sack[2] = {false, false};
+    std::vector<std::array<std::uint32_t, 2>> reported;  ///< what the peer has beyond a gap
+    std::uint32_t fin = 0, peer_fin = 0;                 ///< behind them
+    bool has_sent_fin = false, has_received_fin = false, closes_first = false;
+    bool is_last_to_close = false;                       ///< it took the other's FIN before it sent its own
+    bool is_fin_acknowledged = false, was_last_syn = false;
+    instant time_wait_since = never;  ///< of its host's clock
     [[nodiscard]] unsigned shift() const {
       return scale < 0 || peer_scale < 0 ? 0u : static_cast<unsigned>(scale);
     }
@@ -76,14 +90,24 @@ class wire_oracle : public observer {
 
   [[nodiscard]] static flow_key key_of(node_id host, std::span<std::byte const> frame, tcp_packet const& t,
                                        bool is_ours);
-  void judge_segment(flow& f, std::span<std::byte const> frame, tcp_packet const& t, node_id host);
+  void judge_segment(flow& f, flow_key const& key, std::span<std::byte const> frame, tcp_packet const& t,
+                     node_id host);
+  void judge_syn(flow& f, flow_key const& key, tcp_packet const& t, node_id host);
+  void judge_reset(flow_key const& key, tcp_packet const& t, node_id host);
+  void take_reports(flow& f, std::span<std::byte const> frame, tcp_packet const& t);
   void violated(node_id host, std::string const& what, tcp_packet const* t);
 
   world& world_;
   std::vector<bool> judged_;
   std::unordered_map<flow_key, flow, flow_hash> flows_;  ///< looked up, never walked
+  struct initial_key {
+    node_id host = 0;
+    std::uint32_t number = 0;
+    friend auto operator<=>(initial_key const&, initial_key const&) = default;
+  };
+  std::map<initial_key, flow_key> initials_;
   std::string violation_;
-  std::uint64_t segments_ = 0, retransmissions_ = 0, data_segments_ = 0;
+  std::uint64_t segments_ = 0, retransmissions_ = 0, data_segments_ = 0, needless_ = 0;
 };
 
 class connection_oracle {
