@@ -74,6 +74,8 @@ void define_build_commands(CLI::App& app, command_line& line) {
   sub->add_option("--memory", line.run_guest.memory, "Memory limit, as 64MiB")->type_name("SIZE");
   sub->add_option("--seed", line.run_guest.seed, "Number that a simulated guest's randomness is made of")
       ->type_name("N");
+  sub->add_option("--world", line.run_guest.world, "A description of simulated hosts, run together")
+      ->type_name("FILE");
   sub->add_option("--disk", line.run_guest.disks, "A file as a disk: NAME=FILE or NAME=FILE,ro")
       ->type_name("NAME=FILE")
       ->allow_extra_args(false);

@@ -170,6 +170,13 @@ outcome<machine_configuration> machine_for(workspace_state const& state, run_arg
     }
     out.settings.insert_or_assign("seed", with.seed);
   }
+  if (!with.world.empty()) {
+    if (!state.settings.contains("world")) {
+      return wrong(fmt::format("guests of the target `{}` have no simulated world", state.target),
+                   "only a simulated target has one; `morgana plugin list` shows the targets");
+    }
+    out.settings.insert_or_assign("world", std::filesystem::absolute(with.world).string());
+  }
   for (auto const& text : with.environment) {
     auto const equals = text.find('=');
     if (equals == std::string::npos || equals == 0) {

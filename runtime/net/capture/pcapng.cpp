@@ -90,6 +90,9 @@ pcapng_packet::pcapng_packet(segment const& frame, std::size_t kept, capture_dir
     comment.put("checksum left to the device");
   }
 
+  // Readers that take comments by lines (scapy) want the line to end.
+  if (!comment.view().empty()) comment.put('\n');
+
   behind_size_ = padded(kept) - kept;
   writer end{behind_, behind_size_};
   std::array<std::byte, 4> const flags{static_cast<std::byte>(direction)};

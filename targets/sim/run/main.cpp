@@ -1,12 +1,15 @@
 // sim-host: runs one simulated host under virtual time. Started by sim-runner, which speaks to the driver.
 //
 //   sim-host IMAGE [ARGUMENT...]
+//
+// With MORGANA_WORLD, a file, it runs the world that is described there, in which IMAGE is the default of hosts.
 #include <sys/random.h>
 #include <charconv>
 #include <cstdlib>
 #include <string_view>
 
 #include "process.hpp"
+#include "world_file.hpp"
 
 namespace {
 
@@ -42,6 +45,10 @@ int main(int count, char** values) {
     settings.seed = drawn;
   } else if (!read_number(seed, settings.seed)) {
     return refuse("the seed `" + std::string(seed) + "` is neither a number from 0 to 2^64 - 1 nor `random`");
+  }
+  if (auto const path = environment("MORGANA_WORLD"); !path.empty()) {
+    auto const all = read_world(std::string(path));
+    return all ? run_world(*all, settings.image, settings.seed) : refuse(all.error());
   }
   return process(std::move(settings)).run();
 }
