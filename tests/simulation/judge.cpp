@@ -95,6 +95,8 @@ std::string judge::side(conversation const& which, std::size_t number) const {
   bool const gave_up = gives_up(which) && is_disturbed(which);
   // A translator that forgot its ports cuts a connection in two, and neither end need notice.
   if (is_shot_at(which) || is_rebound(which) || peer_crashed(which, number)) return {};
+  // It lost power before it had read whose connection that was.
+  if (here.outcome == outcome::absent && peer_crashed(which, 1 - number)) return {};
   if (here.outcome == outcome::absent || here.outcome == outcome::talking) {
     // The other end failed, left or lost power; its reset may be lost, and who has nothing to send does not
     // notice without keepalives (RFC 9293 3.5.1).
