@@ -43,7 +43,7 @@ struct run_arguments {
   std::vector<std::string> arguments = {};    ///< after `--`
   std::vector<std::string> environment = {};  ///< NAME=VALUE
   std::string memory = {};
-  std::string seed = {};                      ///< the target's setting of this name
+  std::string seed = {};                   ///< the target's setting of this name
   std::string world = {};                  ///< a file; the target's setting of this name
   std::vector<std::string> disks = {};     ///< NAME=FILE[,ro]
   std::vector<std::string> networks = {};  ///< [NAME=]tap, [NAME=]tap:INTERFACE or [NAME=]fd:N

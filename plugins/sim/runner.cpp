@@ -33,7 +33,8 @@ struct sim_runner final : process_runner {
     if (auto const seed = what.settings.find("seed"); seed != what.settings.end()) {
       out->environment["MORGANA_SEED"] = seed->second;
     }
-    if (auto const world = what.settings.find("world"); world != what.settings.end() && !world->second.empty()) {
+    if (auto const world = what.settings.find("world");
+        world != what.settings.end() && !world->second.empty()) {
       out->environment["MORGANA_WORLD"] = world->second;
     }
     // The guest's memory is an arena that the simulator limits itself.

@@ -1,5 +1,5 @@
-// Fuzzes what the trace says of frames: any bytes, one frame after the other (a length byte before each, times
-// four), give one printable line each; and the block of a capture says its length where it must.
+// Fuzzes what the trace says of frames: any bytes, one frame after the other (a length byte before each,
+// times four), give one printable line each; and the block of a capture says its length where it must.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -35,7 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
 
     auto const kept = std::min<std::size_t>(frame.size(), 100);
     pcapng_packet const block(frame, kept, capture_direction::inbound, duration(1));
-    if (block.before().size() + kept + block.behind().size() != block.size() || block.size() % 4 != 0) std::abort();
+    if (block.before().size() + kept + block.behind().size() != block.size() || block.size() % 4 != 0)
+      std::abort();
   }
   return 0;
 }

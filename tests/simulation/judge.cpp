@@ -64,7 +64,8 @@ bool judge::is_disturbed(conversation const& which) const {
   }
   // Loss that no healing ends, on the link between routers.
   return planned_.crosses_routers(which.planned->hosts) &&
-         std::ranges::any_of(planned_.sites, [](auto const& one) { return one.to_next.loss_millionths != 0; });
+         std::ranges::any_of(planned_.sites,
+                             [](auto const& one) { return one.to_next.loss_millionths != 0; });
 }
 
 bool judge::peer_crashed(conversation const& which, std::size_t side) const {

@@ -13,7 +13,8 @@ namespace morgana::simulation {
 class judge {
  public:
   /// `resets` counts what each middlebox of the plan injected, in its order.
-  judge(plan const& chosen, std::vector<std::uint64_t> resets) : planned_(chosen), resets_(std::move(resets)) {}
+  judge(plan const& chosen, std::vector<std::uint64_t> resets)
+      : planned_(chosen), resets_(std::move(resets)) {}
 
   /// What is wrong with the end of that side, in words; empty: nothing.
   [[nodiscard]] std::string side(conversation const& which, std::size_t number) const;

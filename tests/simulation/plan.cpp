@@ -252,7 +252,8 @@ std::vector<site_plan> draw_sites(sim::random_source random, std::size_t hosts, 
   for (auto& one : made) {
     one.mtu_to_next = one_of<std::uint32_t>(random, {1500, 1500, 1400, 1280, 1006, 576});
     one.to_next.delay = random.between(0us, 20ms);
-    if (random.chance(300'000)) one.to_next.loss_millionths = static_cast<std::uint32_t>(random.below(20'000));
+    if (random.chance(300'000))
+      one.to_next.loss_millionths = static_cast<std::uint32_t>(random.below(20'000));
     if (random.chance(300'000)) one.to_next.bits_per_s = 10'000'000;
   }
   made[0].translates = random.chance(400'000);
@@ -450,10 +451,11 @@ std::string describe(plan const& all) {
   for (std::size_t i = 0; i < all.hosts.size(); ++i) {
     auto const& host = all.hosts[i];
     auto const& link = all.links[i].from_host;
-    text += "  h" + std::to_string(i) + (all.sites.empty() ? "" : " at site " + std::to_string(host.site)) + " mtu " + std::to_string(host.mtu_bytes) +
-            (host.has_offloads ? " offloads" : "") + settings(host.accepted) + "; delay " +
-            std::to_string(link.delay / 1us) + "+" + std::to_string(link.delay_extra / 1us) + " us, " +
-            std::to_string(link.bits_per_s / 1'000) + " kbit/s\n";
+    text += "  h" + std::to_string(i) + (all.sites.empty() ? "" : " at site " + std::to_string(host.site)) +
+            " mtu " + std::to_string(host.mtu_bytes) + (host.has_offloads ? " offloads" : "") +
+            settings(host.accepted) + "; delay " + std::to_string(link.delay / 1us) + "+" +
+            std::to_string(link.delay_extra / 1us) + " us, " + std::to_string(link.bits_per_s / 1'000) +
+            " kbit/s\n";
   }
   for (std::size_t i = 0; i < all.sites.size(); ++i) {
     auto const& one = all.sites[i];

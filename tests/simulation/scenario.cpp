@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
+#include "judge.hpp"
 #include "morgana/sim/capture.hpp"
 #include "morgana/sim/ethernet_switch.hpp"
-#include "judge.hpp"
 #include "morgana/sim/middlebox.hpp"
 #include "morgana/sim/router.hpp"
 #include "script.hpp"
@@ -67,10 +67,10 @@ class running : public sim::observer {
   registry registry_;
   std::vector<sim::core_host*> hosts_;
   std::vector<std::unique_ptr<script>> scripts_;
-  std::vector<sim::link_id> links_;  ///< of each host, with its faults
-  std::vector<sim::link_id> routed_; ///< between routers
-  std::vector<bool> active_;         ///< faults
-  std::vector<sim::port_id> free_;   ///< of each site: the port of its switch that its router takes
+  std::vector<sim::link_id> links_;   ///< of each host, with its faults
+  std::vector<sim::link_id> routed_;  ///< between routers
+  std::vector<bool> active_;          ///< faults
+  std::vector<sim::port_id> free_;    ///< of each site: the port of its switch that its router takes
   std::vector<std::uint64_t> boots_;
   std::vector<sim::reset_injector*> injectors_;  ///< of each box; null: it is none
   std::uint64_t crashes_ = 0;
@@ -177,8 +177,8 @@ void running::build_routers() {
     std::vector<sim::router_port> ports;
     std::vector<sim::router_route> routes;
     auto const mac = [&] {
-      return std::array<std::uint8_t, 6>{2, 0, 0, 1, static_cast<std::uint8_t>(i),
-                                         static_cast<std::uint8_t>(ports.size())};
+      return std::array<std::uint8_t, 6>{
+          2, 0, 0, 1, static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(ports.size())};
     };
     std::uint32_t mtu = 9'000;
     for (auto const& host : planned_.hosts) {
@@ -187,10 +187,12 @@ void running::build_routers() {
     ports.push_back({mac(), {router_address(i, false), 24}, {router_address(i, true), 64}, mtu});
     auto const join_to = [&](std::uint32_t other) {
       auto const link = std::min(i, other);
-      ports.push_back({mac(), {between_address(link, i > other, false), 30}, {between_address(link, i > other, true), 64},
+      ports.push_back({mac(),
+                       {between_address(link, i > other, false), 30},
+                       {between_address(link, i > other, true), 64},
                        planned_.sites[link].mtu_to_next});
-      // Everything beyond: 10.0.SITE.0/24 and 2001:db8:0:SITE::/64 of each site on that side. What a translator
-      // sends out has the address of its port, which is on the link.
+      // Everything beyond: 10.0.SITE.0/24 and 2001:db8:0:SITE::/64 of each site on that side. What a
+      // translator sends out has the address of its port, which is on the link.
       for (std::uint32_t site = 0; site < count; ++site) {
         if (other > i ? site <= i : site >= i) continue;
         for (bool const is_v6 : {false, true}) {
@@ -382,8 +384,7 @@ std::string running::judge_retransmissions() const {
     }
   }
   for (auto* const host : hosts_) causes += host->dropped();
-  auto const most =
-      wire_.data_segments() / 2 + 8 * causes + 100 + retransmissions_per_crash * crashes_;
+  auto const most = wire_.data_segments() / 2 + 8 * causes + 100 + retransmissions_per_crash * crashes_;
   // What the peer said it has, it needs again only when it threw it away (RFC 2018 8).
   auto const needless_max = wire_.retransmissions() / 2 + 16;
   if (wire_.needless() > needless_max) {

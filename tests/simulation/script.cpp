@@ -64,9 +64,9 @@ void script::connect(conversation& which, std::size_t side, instant now) {
   auto& tcp = host_.stack().tcp();
   auto const to = address_of(all_.planned, peer, planned.is_v6);
   auto const own = static_cast<std::uint16_t>(simultaneous_port + planned.number);
-  auto made = planned.is_simultaneous
-                  ? tcp.connect({address_of(all_.planned, number_, planned.is_v6), own}, {to, own}, planned.settings, now)
-                  : tcp.connect({to, port}, planned.settings, now);
+  auto made = planned.is_simultaneous ? tcp.connect({address_of(all_.planned, number_, planned.is_v6), own},
+                                                    {to, own}, planned.settings, now)
+                                      : tcp.connect({to, port}, planned.settings, now);
   if (!made) {
     which.sides[side].outcome = outcome::failed;
     which.sides[side].error = static_cast<net::net_error>(made.error().code());
@@ -117,8 +117,8 @@ void script::send_datagram(datagram_flow& flow, std::uint32_t number, instant no
   stream_content(all_.planned.seed, planned.number, 2).fill(std::uint64_t{number} * 32'768, bytes);
   std::memcpy(bytes.data(), &planned.number, 4);
   std::memcpy(bytes.data() + 4, &number, 4);
-  auto const sent =
-      datagrams_->send(bytes, {address_of(all_.planned, planned.hosts[1], planned.is_v6), datagram_port}, now);
+  auto const sent = datagrams_->send(
+      bytes, {address_of(all_.planned, planned.hosts[1], planned.is_v6), datagram_port}, now);
   if (sent) ++flow.sent;
 }
 

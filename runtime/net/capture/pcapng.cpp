@@ -11,9 +11,9 @@ namespace {
 // Block types and options of the draft: 4.1 section header, 4.2 interface description, 4.3 enhanced packet.
 constexpr std::uint32_t section_header = 0x0a0d'0d0a, interface_description = 1, enhanced_packet = 6;
 constexpr std::uint16_t option_end = 0, option_comment = 1;
-constexpr std::uint16_t option_application = 4;                        // shb_userappl
+constexpr std::uint16_t option_application = 4;                            // shb_userappl
 constexpr std::uint16_t option_interface_name = 2, option_resolution = 9;  // if_name, if_tsresol
-constexpr std::uint16_t option_flags = 2;                              // epb_flags
+constexpr std::uint16_t option_flags = 2;                                  // epb_flags
 constexpr std::uint16_t link_ethernet = 1;
 constexpr std::byte nanoseconds{9};
 

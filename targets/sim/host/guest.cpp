@@ -136,7 +136,8 @@ struct guest::calls {
     return recording >= 0 && recording < of(self).recordings_;
   }
   static int append_recording(void* self, int recording, morgana_sim_part const* parts, std::size_t count) {
-    return has_recording(self, recording) ? services(self).append_recording(recording, {parts, count}) : ENODEV;
+    return has_recording(self, recording) ? services(self).append_recording(recording, {parts, count})
+                                          : ENODEV;
   }
   static void end_recording(void* self, int recording) {
     if (has_recording(self, recording)) services(self).end_recording(recording);

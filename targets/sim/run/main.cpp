@@ -2,7 +2,8 @@
 //
 //   sim-host IMAGE [ARGUMENT...]
 //
-// With MORGANA_WORLD, a file, it runs the world that is described there, in which IMAGE is the default of hosts.
+// With MORGANA_WORLD, a file, it runs the world that is described there, in which IMAGE is the default of
+// hosts.
 #include <sys/random.h>
 #include <charconv>
 #include <cstdlib>

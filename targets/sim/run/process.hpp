@@ -62,9 +62,9 @@ class process final : public guest_services {
     morgana_sim_network about{};
     int descriptor = -1;
     bool is_socket = false, has_vnet_header = false, is_gone = false;
-    bool is_used = false;            ///< the guest asked for it
-    bool has_unread = false;         ///< it was told of a frame, and has not looked yet
-    bool is_full = false;            ///< it waits for room
+    bool is_used = false;     ///< the guest asked for it
+    bool has_unread = false;  ///< it was told of a frame, and has not looked yet
+    bool is_full = false;     ///< it waits for room
   };
   struct disk {
     std::string name;

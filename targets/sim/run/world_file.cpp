@@ -80,7 +80,8 @@ class reader {
 };
 
 void read_link(reader& in, toml::table const& from, link_settings& into) {
-  in.only(from, {"delay", "jitter", "loss_ppm", "duplicate_ppm", "corrupt_ppm", "reorder_ppm", "kbit_per_s", "queue_bytes"});
+  in.only(from, {"delay", "jitter", "loss_ppm", "duplicate_ppm", "corrupt_ppm", "reorder_ppm", "kbit_per_s",
+                 "queue_bytes"});
   in.time(from, "delay", into.delay);
   in.time(from, "jitter", into.delay_extra);
   in.number(from, "loss_ppm", into.loss_millionths, 1'000'000);
@@ -171,7 +172,8 @@ world_event read_event(reader& in, toml::table const& from, std::vector<world_ho
 
 /// The tables of `[[key]]`.
 template <class Each>
-void for_each_table(reader& in, toml::table const& from, std::string_view key, std::size_t most, Each const& each) {
+void for_each_table(reader& in, toml::table const& from, std::string_view key, std::size_t most,
+                    Each const& each) {
   auto const* const found = from.get(key);
   if (found == nullptr) return;
   auto const* const list = found->as_array();

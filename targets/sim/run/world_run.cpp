@@ -14,7 +14,7 @@
 namespace morgana::sim {
 namespace {
 
-volatile sig_atomic_t asked_to_stop = 0;
+sig_atomic_t volatile asked_to_stop = 0;
 void on_stop(int) {
   asked_to_stop = 1;
 }
@@ -120,8 +120,8 @@ void running::boot(std::size_t number) {
     for (auto& byte : bytes) byte = static_cast<std::uint8_t>(address & 0xff), address >>= 8;
     bytes[0] = static_cast<std::uint8_t>((bytes[0] & 0xfc) | 2);
   }
-  auto made = guest_node::load(here.what, std::move(settings),
-                               world_.random(host.name).fork("boot", here.boots++));
+  auto made =
+      guest_node::load(here.what, std::move(settings), world_.random(host.name).fork("boot", here.boots++));
   if (!made) {
     problem_ = host.name + ": " + made.error();
     return world_.stop();
@@ -142,8 +142,8 @@ void running::crash(std::size_t number) {
 }
 
 void running::act(world_event const& what) {
-  auto const number = static_cast<std::size_t>(
-      std::ranges::find(all_.hosts, what.host, &world_host::name) - all_.hosts.begin());
+  auto const number = static_cast<std::size_t>(std::ranges::find(all_.hosts, what.host, &world_host::name) -
+                                               all_.hosts.begin());
   auto& here = places_[number];
   auto const cut = [&](bool is_cut) {
     for (auto const link : here.links) {
@@ -199,7 +199,8 @@ void running::on_ran(node_id which, instant) {
 
 int running::run() {
   auto const all_ended = [&] {
-    return std::ranges::all_of(places_, [](auto const& one) { return one.guest == nullptr || one.has_ended; }) &&
+    return std::ranges::all_of(places_,
+                               [](auto const& one) { return one.guest == nullptr || one.has_ended; }) &&
            world_.now() > start + 1ms;
   };
   auto const last_event = std::ranges::max_element(all_.events, {}, &world_event::at);
@@ -213,7 +214,7 @@ int running::run() {
 }  // namespace
 
 int run_world(world_description const& all, std::string const& image, std::uint64_t seed) {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = on_stop;
   for (auto const which : {SIGTERM, SIGINT}) ::sigaction(which, &action, nullptr);
   running now(all, seed);

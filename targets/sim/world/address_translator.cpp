@@ -23,7 +23,8 @@ std::size_t upper_checksum(std::span<std::byte const> bytes, packet const& at) {
   return 0;
 }
 
-/// Puts another address and port into a packet: `address_at` from the IP header, `port_at` from the upper one.
+/// Puts another address and port into a packet: `address_at` from the IP header, `port_at` from the upper
+/// one.
 void replace(std::span<std::byte> bytes, packet const& at, std::size_t address_at, std::size_t port_at,
              std::uint32_t address, std::optional<std::uint16_t> port) {
   auto const upper = upper_checksum(bytes, at);
@@ -76,9 +77,10 @@ bool address_translator::outgoing(std::span<std::byte> bytes, packet const& at, 
     return true;
   }
   if (at.end - at.upper < 8 || (at.protocol != tcp && at.protocol != udp)) return false;
-  auto const port = outside_port({at.protocol, source, peer, static_cast<std::uint16_t>(get16(bytes, at.upper)),
-                                  static_cast<std::uint16_t>(get16(bytes, at.upper + 2))},
-                                 now);
+  auto const port =
+      outside_port({at.protocol, source, peer, static_cast<std::uint16_t>(get16(bytes, at.upper)),
+                    static_cast<std::uint16_t>(get16(bytes, at.upper + 2))},
+                   now);
   if (!port) return false;
   if (at.is_fragment) {
     if (fragments_.size() >= fragments_max) fragments_.clear();

@@ -16,8 +16,8 @@ constexpr std::uint32_t v6_mtu_min = 1280;
 constexpr std::uint8_t asked_max = 3;
 constexpr duration ask_again = 1s;
 
-/// RFC 1812 4.3.2.7 and RFC 4443 2.4 (e): nothing is said about errors, about packets to many, about fragments
-/// but the first, and to nobody.
+/// RFC 1812 4.3.2.7 and RFC 4443 2.4 (e): nothing is said about errors, about packets to many, about
+/// fragments but the first, and to nobody.
 bool may_answer(std::span<std::byte const> bytes, packet const& at) {
   if (!at.is_first || at.end - at.upper < 8) return false;
   if ((get8(bytes, 0) & 1u) != 0) return false;
@@ -108,7 +108,8 @@ void router::receive(std::size_t port, frame& arrived, instant now) {
   // The translator's own address stands for hosts behind it.
   bool const translates = translator_ && port == translated_port_ && !at->is_v6 &&
                           get32(bytes, at->ip + 16) == translator_->address();
-  if (is_group || (!translates && is_own(read(at->destination(bytes))))) return on_own(port, arrived, *at, now);
+  if (is_group || (!translates && is_own(read(at->destination(bytes)))))
+    return on_own(port, arrived, *at, now);
   forward(port, std::move(arrived), *at, now);
 }
 
@@ -260,7 +261,8 @@ void router::send_cut(prefix const& by, frame&& whole, packet const& at, address
     std::span<std::byte> const out = part.bytes;
     put16(out, at.ip + 2, static_cast<std::uint32_t>(header + some));
     bool const is_last = done + some == size && (field & 0x2000) == 0;
-    put16(out, at.ip + 6, static_cast<std::uint32_t>(((field & 0x1fff) + done / 8) | (is_last ? 0u : 0x2000u)));
+    put16(out, at.ip + 6,
+          static_cast<std::uint32_t>(((field & 0x1fff) + done / 8) | (is_last ? 0u : 0x2000u)));
     put16(out, at.ip + 10, 0);
     put16(out, at.ip + 10, static_cast<std::uint16_t>(~plain_sum(out.subspan(at.ip, header))));
     ++counters_.fragments;

@@ -23,7 +23,8 @@ void for_each_block(std::span<std::byte const> bytes, tcp_packet const& t, Each 
     if (kind == 0) return;
     auto const size = kind == 1 ? 1u : get8(bytes, i + 1);
     if (size == 0) return;
-    for (std::size_t block = i + 2; kind == 5 && block + 8 <= i + size && block + 8 <= t.payload; block += 8) {
+    for (std::size_t block = i + 2; kind == 5 && block + 8 <= i + size && block + 8 <= t.payload;
+         block += 8) {
       each(get32(bytes, block), get32(bytes, block + 4));
     }
     i += size;

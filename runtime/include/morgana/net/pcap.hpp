@@ -147,17 +147,20 @@ class pcap {
     pcapng_head const head(name_, options_.snap_bytes);
     std::array<std::span<std::byte const>, 1> const parts{head.bytes()};
     written_ = head.bytes().size();
-    if (auto done = open_->append(parts); !done) return failure(std::move(done.error()).during("begin the recording"));
+    if (auto done = open_->append(parts); !done)
+      return failure(std::move(done.error()).during("begin the recording"));
     return {};
   }
 
   void stop(std::string_view why) {
     open_.reset();
-    log_source(context_->log(), "pcap").warning("{}: recording of {} ends: {}", std::string_view(file_), name_, why);
+    log_source(context_->log(), "pcap")
+        .warning("{}: recording of {} ends: {}", std::string_view(file_), name_, why);
   }
   void fail(error const& why) {
     open_.reset();
-    log_source(context_->log(), "pcap").error("{}: recording of {} ends: {}", std::string_view(file_), name_, why);
+    log_source(context_->log(), "pcap")
+        .error("{}: recording of {} ends: {}", std::string_view(file_), name_, why);
     ++counters_.failed;
   }
 

@@ -182,14 +182,15 @@ TEST_CASE("at its limit a capture stops, or goes on in a ring of two files") {
     }
   };
   SECTION("stops") {
-    auto device = *w.run(recorded::connect(w.context(), {"lan"}, ends.one, files, clock,
-                                           {.file = "x", .limit_bytes = 8'000}));
+    auto device = *w.run(
+        recorded::connect(w.context(), {"lan"}, ends.one, files, clock, {.file = "x", .limit_bytes = 8'000}));
     send(device, 0, 20);
     auto const& file = files.files.at("x");
     CHECK(file.size() <= 8'000);
     CHECK(blocks_of(file).size() == 2 + 8);
     CHECK(device->counters().beyond_limit == 12);
-    CHECK(w.log().find("warning pcap: x: recording of lan ends: its limit is reached\n") != std::string::npos);
+    CHECK(w.log().find("warning pcap: x: recording of lan ends: its limit is reached\n") !=
+          std::string::npos);
   }
   SECTION("a ring keeps the last frames") {
     auto device =

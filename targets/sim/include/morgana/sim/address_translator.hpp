@@ -54,7 +54,8 @@ class address_translator {
     std::uint16_t port = 0;
     instant used{};
   };
-  /// Which of the fragments of a packet that was translated: peer or inside address, identification, protocol.
+  /// Which of the fragments of a packet that was translated: peer or inside address, identification,
+  /// protocol.
   using fragment_key = std::array<std::uint32_t, 3>;
   static constexpr std::size_t fragments_max = 256;
 

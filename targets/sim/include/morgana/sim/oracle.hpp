@@ -72,12 +72,12 @@ class wire_oracle : public observer {
     std::uint32_t syn_seen = 0;       ///< of a SYN that may begin another incarnation
     bool has_syn_seen = false;
     int syn_seen_scale = -1;
-    int syn_scale[2] = {-2, -2};      ///< of the first SYN and of the first SYN-ACK; -2: none was sent
+    int syn_scale[2] = {-2, -2};  ///< of the first SYN and of the first SYN-ACK; -2: none was sent
     bool syn_sack[2] = {false, false};
     std::vector<std::array<std::uint32_t, 2>> reported;  ///< what the peer has beyond a gap
     std::uint32_t fin = 0, peer_fin = 0;                 ///< behind them
     bool has_sent_fin = false, has_received_fin = false, closes_first = false;
-    bool is_last_to_close = false;                       ///< it took the other's FIN before it sent its own
+    bool is_last_to_close = false;  ///< it took the other's FIN before it sent its own
     bool is_fin_acknowledged = false, was_last_syn = false;
     instant time_wait_since = never;  ///< of its host's clock
     [[nodiscard]] unsigned shift() const {

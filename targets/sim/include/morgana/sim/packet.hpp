@@ -59,7 +59,8 @@ struct packet {
   }
 };
 
-/// The packet that an ICMP error quotes: offsets of its headers, and at least eight bytes of its upper layer's.
+/// The packet that an ICMP error quotes: offsets of its headers, and at least eight bytes of its upper
+/// layer's.
 struct quotation {
   std::uint8_t protocol = 0;
   std::size_t ip = 0, upper = 0;

@@ -100,8 +100,8 @@ class router : public node {
   void send_to(prefix const& by, address const& to, frame&& made, instant now);
   void ask(address const& whom, neighbor& about);
   void learn(std::size_t port, address const& who, std::span<std::byte const> mac, instant now);
-  void send_error(std::size_t port, frame const& about, packet const& at, std::uint8_t type, std::uint8_t code,
-                  std::uint32_t rest, instant now);
+  void send_error(std::size_t port, frame const& about, packet const& at, std::uint8_t type,
+                  std::uint8_t code, std::uint32_t rest, instant now);
   [[nodiscard]] frame start_frame(std::size_t port, bool is_v6) const;
 
   std::vector<router_port> ports_;
