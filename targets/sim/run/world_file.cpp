@@ -1,5 +1,7 @@
 #include "world_file.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <string_view>
@@ -23,7 +25,13 @@ class reader {
 
   void fail(toml::node const& at, std::string const& what) {
     if (!wrong_.empty()) return;
-    wrong_ = path_ + ":" + std::to_string(at.source().begin.line) + ": " + what;
+    auto const& begin = at.source().begin;
+    wrong_ = path_ + ":" + std::to_string(begin.line) + ":" + std::to_string(begin.column) + ": " + what;
+  }
+  /// What is wrong with a value, or with the table for not having it.
+  void fail(toml::table const& in, std::string_view key, std::string const& what) {
+    auto const* const found = in.get(key);
+    fail(found == nullptr ? in : *found, what);
   }
   void only(toml::table const& in, std::initializer_list<std::string_view> keys) {
     for (auto const& [key, value] : in) {
@@ -97,9 +105,14 @@ world_host read_host(reader& in, toml::table const& from, std::string const& fol
   in.only(from, {"name", "image", "arguments", "memory_mib", "networks", "link", "starts"});
   world_host made;
   in.text(from, "name", made.name);
-  if (made.name.empty()) in.fail(from, "a host has a `name`");
+  if (made.name.empty()) in.fail(from, "name", "a host has a `name`");
   in.text(from, "image", made.image);
-  if (!made.image.empty() && made.image.front() != '/') made.image = folder + made.image;
+  if (!made.image.empty()) {
+    if (made.image.front() != '/') made.image = folder + made.image;
+    if (::access(made.image.c_str(), R_OK) != 0) {
+      in.fail(from, "image", "there is no image `" + made.image + "`: `morgana build -t sim` makes NAME.sim.so");
+    }
+  }
   if (auto const* const all = from.get("arguments")) {
     auto const* const list = all->as_array();
     if (list == nullptr) in.fail(*all, "`arguments` is a list of boot options");
@@ -151,7 +164,7 @@ world_event read_event(reader& in, toml::table const& from, std::vector<world_ho
   in.time(from, "at", made.at);
   in.text(from, "host", made.host);
   if (std::ranges::find(hosts, made.host, &world_host::name) == hosts.end()) {
-    in.fail(from, "`" + made.host + "` is the name of no host");
+    in.fail(from, "host", "`" + made.host + "` is the name of no host");
   }
   std::string what;
   in.text(from, "do", what);
@@ -163,7 +176,7 @@ world_event read_event(reader& in, toml::table const& from, std::vector<world_ho
   auto const* const found =
       std::ranges::find(actions, std::string_view(what), &std::pair<std::string_view, world_action>::first);
   if (found == std::end(actions)) {
-    in.fail(from, "`do` is cut, heal, crash, boot or stop");
+    in.fail(from, "do", "`do` is cut, heal, crash, boot or stop");
   } else {
     made.what = found->second;
   }
@@ -190,9 +203,10 @@ std::expected<world_description, std::string> read_world(std::string const& path
   auto const parsed = toml::parse_file(path);
   if (!parsed) {
     auto const& error = parsed.error();
-    auto const line = error.source().begin.line;
-    return std::unexpected(path + (line == 0 ? "" : ":" + std::to_string(line)) + ": " +
-                           std::string(error.description()));
+    auto const& begin = error.source().begin;
+    auto const place =
+        begin.line == 0 ? std::string() : ":" + std::to_string(begin.line) + ":" + std::to_string(begin.column);
+    return std::unexpected(path + place + ": " + std::string(error.description()));
   }
   auto const slash = path.rfind('/');
   auto const folder = slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
@@ -203,11 +217,12 @@ std::expected<world_description, std::string> read_world(std::string const& path
   made.path = path;
   in.time(root, "lasts", made.lasts);
   in.text(root, "pcap", made.pcap);
+  if (!made.pcap.empty() && made.pcap.front() != '/') made.pcap = folder + made.pcap;
   for_each_table(in, root, "host", world_hosts_max, [&](toml::table const& one) {
     made.hosts.push_back(read_host(in, one, folder));
     auto const& name = made.hosts.back().name;
     if (std::ranges::count(made.hosts, name, &world_host::name) > 1) {
-      in.fail(one, "two hosts are named `" + name + "`");
+      in.fail(one, "name", "two hosts are named `" + name + "`");
     }
   });
   if (made.hosts.empty()) in.fail(root, "there is no [[host]]");
