@@ -330,7 +330,7 @@ std::optional<ipv4_address> v4_server::poll_probe() {
   return one;
 }
 
-void v4_server::probed(ipv4_address const& wanted, bool is_in_use, instant now) {
+void v4_server::probed(ipv4_address wanted, bool is_in_use, instant now) {
   auto const offer = std::ranges::find(offers_, wanted, &waiting_offer::address);
   if (offer == offers_.end()) return;
   auto const question = offer->question;
