@@ -88,7 +88,7 @@ class v4_server {
 
   /// An address that somebody should be asked for with ARP or an echo.
   [[nodiscard]] std::optional<ipv4_address> poll_probe();
-  void probed(ipv4_address const& address, bool is_in_use, instant now);
+  void probed(ipv4_address address, bool is_in_use, instant now);
   [[nodiscard]] instant next_deadline() const;
   void on_deadline(instant now);
 
