@@ -66,3 +66,9 @@ def test_every_requirement_of_the_ledger_has_a_test_or_a_reason():
     listed = {ident for ident, _, _ in rows}
     wanted = {f"MUST-{i}" for i in range(1, 70)} | {f"SHLD-{i}" for i in range(1, 32)}
     assert wanted <= listed, f"not listed: {sorted(wanted - listed)}"
+
+
+def test_every_mutation_of_the_stack_has_one_place_in_it():
+    mutations = table(source / "tests/simulation/mutations.toml")["mutation"]
+    astray = [one["name"] for one in mutations if (source / one["file"]).read_text().count(one["from"]) != 1]
+    assert mutations and not astray
