@@ -3,6 +3,7 @@
 #   morgana_host_library(NAME SOURCES... LINK...)    driver and plugins: libstdc++
 #   morgana_guest_library(NAME SOURCES... LINK...)   runtime and targets, for unit tests: libc++, as in a guest
 #   morgana_test(NAME KIND host|guest SOURCES... LINK...)
+#   morgana_python_module(NAME host|guest SOURCES... LINK...)    an extension module of bindings/python
 #
 # Two standard libraries never meet in one library (docs/internals.md).
 
@@ -81,4 +82,35 @@ function(morgana_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT 300)
+endfunction()
+
+# An extension module of the Python package, build/python/morgana/NAME: `host` for what holds driver code
+# (libstdc++), `guest` for what holds runtime code: libc++ in it, static and hidden, so that both kinds live in
+# one process without meeting. pybind11 needs exceptions and type information, which the runtime is compiled
+# without: no class of a module derives from one of the runtime that has virtual functions.
+function(morgana_python_module name kind)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  if(NOT kind MATCHES "^(host|guest)$")
+    message(FATAL_ERROR "morgana_python_module(${name}): `${kind}` is neither host nor guest")
+  endif()
+  add_library(morgana_python_${name} MODULE ${arg_SOURCES})
+  target_compile_options(morgana_python_${name} PRIVATE ${MORGANA_WARNINGS})
+  target_include_directories(morgana_python_${name} SYSTEM PRIVATE
+    ${Python3_INCLUDE_DIRS} ${MORGANA_PYBIND11_INCLUDE})
+  target_include_directories(morgana_python_${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(morgana_python_${name} PRIVATE ${arg_LINK})
+  # Static libraries end in a module beside others of their kind in the same process: nothing of them is seen.
+  target_link_options(morgana_python_${name} PRIVATE -Wl,--exclude-libs,ALL -Wl,--gc-sections)
+  if(kind STREQUAL "guest")
+    target_compile_options(morgana_python_${name} PRIVATE -stdlib=libc++
+      -D_LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_FAST)
+    target_link_options(morgana_python_${name} PRIVATE -stdlib=libc++ -nostdlib++)
+    target_link_libraries(morgana_python_${name} PRIVATE
+      -Wl,--push-state,-Bstatic -lc++ -lc++abi -Wl,--pop-state)
+  endif()
+  set_target_properties(morgana_python_${name} PROPERTIES PREFIX "" OUTPUT_NAME ${name}
+    SUFFIX ".${Python3_SOABI}.so" CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+    LIBRARY_OUTPUT_DIRECTORY "${MORGANA_PYTHON_FOLDER}/morgana")
+  add_dependencies(morgana_python morgana_python_${name})
+  install(TARGETS morgana_python_${name} DESTINATION ${MORGANA_PYTHON_DESTINATION}/morgana)
 endfunction()

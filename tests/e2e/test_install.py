@@ -57,7 +57,8 @@ def test_an_installation_has_the_layout_of_the_build_folder(prefix, folder):
 def test_an_installation_holds_nothing_else(prefix):
     names = {str(file.relative_to(prefix)) for file in prefix.rglob("*") if file.is_file()}
     assert {name for name in names if pathlib.Path(name).name == "CMakeLists.txt" or "/." in name} == set()
-    kept = tuple(f"share/morgana/{folder}/" for folder in DATA) + ("include/morgana/plugin/", "lib/cmake/Morgana/")
+    kept = tuple(f"share/morgana/{folder}/" for folder in DATA) + ("include/morgana/plugin/", "lib/cmake/Morgana/",
+                                                                     "lib/morgana/python/morgana/")
     assert {name for name in names if not name.startswith(kept)} == {
         "bin/morgana", *(f"libexec/morgana/{program}" for program in PROGRAMS),
         *(f"libexec/morgana/xen-bench/{file}" for file in XEN_BENCH)}
