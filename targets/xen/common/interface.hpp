@@ -14,6 +14,7 @@ using event_port = std::uint32_t;
 /// xen.h: the numbers of hypercalls.
 enum class hypercall_number : std::uint32_t {
   memory = 12,
+  grant_table = 20,
   vcpu = 24,
   schedule = 29,
   event_channel = 32,
@@ -27,9 +28,19 @@ struct bind_virtual_interrupt {
   event_port port;  ///< filled in
 };
 inline constexpr std::uint32_t timer_interrupt = 0;  // VIRQ_TIMER, xen.h
+struct event_close {
+  static constexpr std::uint32_t command = 3;
+  event_port port;
+};
 struct event_send {
   static constexpr std::uint32_t command = 4;
   event_port port;
+};
+/// A port that the domain `other` may bind to.
+struct event_allocate_unbound {
+  static constexpr std::uint32_t command = 6;
+  domain who, other;
+  event_port port;  ///< filled in
 };
 
 /// sched.h
@@ -98,6 +109,37 @@ struct shared_info {
   std::uint32_t wall_version, wall_seconds, wall_ns, wall_seconds_high;
 };
 static_assert(offsetof(shared_info, pending) == 2048 && offsetof(shared_info, wall_version) == 3072);
+
+/// grant_table.h, version 1: a page of ours that another domain may use.
+using grant_reference = std::uint32_t;
+struct grant_entry {
+  std::uint16_t flags;
+  domain who;
+  std::uint32_t frame;
+};
+static_assert(sizeof(grant_entry) == 8);
+inline constexpr std::uint16_t grant_permits = 1;
+inline constexpr std::uint16_t grant_is_read_only = 1 << 2;
+/// Set by Xen while the other domain has it mapped.
+inline constexpr std::uint16_t grant_is_read = 1 << 3, grant_is_written = 1 << 4;
+/// References below are Xen's tools' own (the console, xenstore).
+inline constexpr grant_reference grant_references_reserved = 8;
+
+/// A page of a grant, a ring and a hypercall's frame number: this large whatever the processor's are.
+inline constexpr std::size_t grant_page_bytes = 4096;
+
+/// io/xenbus.h: how far a frontend or a backend is, in its `state` in xenstore.
+enum class device_state : std::uint8_t {
+  unknown = 0,
+  initialising = 1,
+  initialisation_wait = 2,
+  initialised = 3,
+  connected = 4,
+  closing = 5,
+  closed = 6,
+  reconfiguring = 7,
+  reconfigured = 8,
+};
 
 /// io/console.h
 struct console_page {

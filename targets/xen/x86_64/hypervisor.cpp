@@ -35,6 +35,8 @@ void must(hypercall_number number, Argument& argument, std::string_view refused,
 
 }  // namespace
 
+constinit void (*hypervisor::on_events)() = nullptr;
+
 void hypervisor::start() {
   add_to_physical_map place{
       .who = self,
@@ -62,13 +64,15 @@ void hypervisor::unmask(event_port port) {
   std::atomic_ref(shared().mask[port / 64 % 64]).fetch_and(~(std::uint64_t{1} << port % 64));
 }
 
-void hypervisor::take_events() {
+bool hypervisor::take_events() {
   auto& info = shared().vcpus[0];
   std::atomic_ref(info.is_pending).store(0);
   // Which word has some, then the words. Who is told by which port is not asked: each looks for itself.
-  for (auto words = std::atomic_ref(info.pending_words).exchange(0); words != 0; words &= words - 1) {
+  auto const all = std::atomic_ref(info.pending_words).exchange(0);
+  for (auto words = all; words != 0; words &= words - 1) {
     std::atomic_ref(shared().pending[std::countr_zero(words)]).store(0);
   }
+  return all != 0;
 }
 
 void hypervisor::yield() {

@@ -15,8 +15,10 @@ void start();
 void send_event(event_port port);
 /// Lets a port's events interrupt.
 void unmask(event_port port);
-/// Takes the events that came: those that come from here on interrupt.
-void take_events();
+/// Takes the events that came: those that come from here on interrupt. False when there were none.
+bool take_events();
+/// Called when events may have come: who drives devices. Null where nobody does.
+[[gnu::visibility("hidden")]] extern void (*on_events)();
 /// Lets others run.
 void yield();
 

@@ -73,10 +73,14 @@ void poll();
 void say_exit(int status);
 }  // namespace control
 
+class store_link;
+
 /// The same of a guest of Xen: by xenstore.
 namespace xen_control {
 void start();
 void poll();
+/// For drivers: the same rings.
+[[nodiscard]] store_link& link();
 [[nodiscard]] bool stop_requested();
 /// Waits until xenstore has it, half a second at most.
 void say_exit(int status);

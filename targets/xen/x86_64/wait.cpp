@@ -29,15 +29,21 @@ void halt() {
                : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
 }
 
-void halt_under_xen(instant deadline) {
-  // First the events are taken, then what they are about is looked at: one that comes later interrupts.
-  hypervisor::take_events();
+/// First the events are taken, then what they are about is looked at: one that comes later interrupts. False when none
+/// had come.
+bool deliver_events() {
+  auto const came = hypervisor::take_events();
   xen_control::poll();
-  if (xen_control::stop_requested() || deadline <= platform::monotonic_now()) return;
+  if (came && hypervisor::on_events != nullptr) hypervisor::on_events();
+  return came;
+}
+
+void halt_under_xen(instant deadline) {
+  // What came may have made a coroutine ready, which `deadline` knows nothing of.
+  if (deliver_events() || xen_control::stop_requested() || deadline <= platform::monotonic_now()) return;
   hypervisor::set_timer(deadline == never ? 0 : xen_deadline(deadline.time_since_epoch().count()));
   halt();
-  hypervisor::take_events();
-  xen_control::poll();
+  deliver_events();
 }
 
 }  // namespace

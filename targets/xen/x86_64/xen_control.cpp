@@ -1,5 +1,6 @@
 // What Xen's tools ask of a guest, and how it tells its end, both in xenstore: control/shutdown,
 // data/exit-status.
+#include "../common/store.hpp"
 #include "../common/store_client.hpp"
 #include "hypervisor.hpp"
 #include "machine.hpp"
@@ -20,8 +21,17 @@ constinit byte_ring requests;
 constinit byte_ring replies;
 constinit bool stop_wanted = false;
 constinit bool exit_is_written = false;
+constexpr std::string_view stop_token = "stop";
+constinit store_user* other_user = nullptr;
+
+/// For a driver, not for us.
+bool is_others(store_event const& event) {
+  if (other_user == nullptr) return false;
+  return event.what == store_event::kind::watch ? event.token != stop_token : event.request >= store::requests_begin;
+}
 
 void handle(store_event const& event) {
+  if (is_others(event)) return other_user->take(event);
   if (event.what == store_event::kind::watch) {
     // Registering a watch makes it fire once as well.
     static_cast<void>(client.read(asked_shutdown, 0, shutdown_path));
@@ -35,7 +45,21 @@ void handle(store_event const& event) {
   static_cast<void>(client.write(ignored, 0, shutdown_path, ""));
 }
 
+class guest_link final : public store_link {
+ public:
+  void attach(store_user& user) override { other_user = &user; }
+  [[nodiscard]] store_client& client() override { return xen::client; }
+  void flush() override {
+    if (xen::client.transmit(requests)) hypervisor::send_event(machine.store_port);
+  }
+};
+constinit guest_link the_link;
+
 }  // namespace
+
+store_link& xen_control::link() {
+  return the_link;
+}
 
 void xen_control::start() {
   if (machine.store_page == 0) return;
@@ -43,7 +67,7 @@ void xen_control::start() {
   requests = byte_ring(page.requests, page.requests_put, page.requests_taken);
   replies = byte_ring(page.replies, page.replies_taken, page.replies_put);
   hypervisor::unmask(machine.store_port);
-  static_cast<void>(client.watch(ignored, shutdown_path, "stop"));
+  static_cast<void>(client.watch(ignored, shutdown_path, stop_token));
 }
 
 void xen_control::poll() {

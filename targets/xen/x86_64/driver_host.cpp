@@ -1,0 +1,81 @@
+// What drivers need, made of hypercalls.
+#include "../common/driver_host.hpp"
+
+#include <new>
+
+#include "hypercall.hpp"
+#include "hypervisor.hpp"
+#include "machine.hpp"
+#include "morgana/core/platform.hpp"
+#include "page_tables.hpp"
+
+#pragma GCC visibility push(hidden)
+extern "C" {
+extern char const morgana_image_begin[], morgana_image_end[];
+}
+#pragma GCC visibility pop
+
+namespace morgana::xen {
+namespace {
+
+/// Xen puts the table's pages in place of these. As many as the grants that all drivers together may need.
+constexpr std::size_t grant_pages = 4;
+alignas(page_bytes) constinit grant_entry grant_pages_of_image[grant_pages * page_bytes / sizeof(grant_entry)] = {};
+
+class guest_host final : public driver_host {
+ public:
+  guest_host() : driver_host(xen_control::link()) {
+    auto const* const first = reinterpret_cast<std::byte const*>(grant_pages_of_image);
+    for (std::size_t i = 0; i < grant_pages; ++i) {
+      add_to_physical_map place{.who = self,
+                                .size = 0,
+                                .from = add_to_physical_map::space::grant_table,
+                                .index = i,
+                                .frame = frame_of(first + i * page_bytes)};
+      if (hypercall_with(machine.is_intel, hypercall_number::memory, place) != 0) {
+        platform::crash(platform::crash_reason::platform, "Xen does not give its grant table");
+      }
+    }
+    grants.start(grant_pages_of_image);
+  }
+
+  [[nodiscard]] result<event_port> open_port(domain other) override {
+    event_allocate_unbound argument{.who = self, .other = other, .port = 0};
+    auto const done = hypercall_with(machine.is_intel, hypercall_number::event_channel, argument);
+    if (done != 0) return failure(driver_error::no_port, -done);
+    hypervisor::unmask(argument.port);
+    return argument.port;
+  }
+  void close_port(event_port port) override {
+    event_close argument{.port = port};
+    hypercall_with(machine.is_intel, hypercall_number::event_channel, argument);
+  }
+  void send_event(event_port port) override { hypervisor::send_event(port); }
+
+  [[nodiscard]] std::uint32_t frame_of(void const* page) const override {
+    auto const address = reinterpret_cast<std::uint64_t>(page);
+    auto const in_image = address >= reinterpret_cast<std::uint64_t>(morgana_image_begin) &&
+                          address < reinterpret_cast<std::uint64_t>(morgana_image_end);
+    return static_cast<std::uint32_t>((address - (in_image ? machine.slide : machine.heap_offset)) / page_bytes);
+  }
+};
+
+alignas(guest_host) constinit std::byte memory[sizeof(guest_host)] = {};
+constinit driver_host* the_host = nullptr;
+
+void tell_drivers() {
+  the_host->events_came();
+}
+
+}  // namespace
+
+driver_host* driver_host::of_guest() {
+  if (the_host == nullptr && machine.is_xen) {
+    // For ever: nothing takes it down.
+    the_host = new (memory) guest_host();
+    hypervisor::on_events = tell_drivers;
+  }
+  return the_host;
+}
+
+}  // namespace morgana::xen
