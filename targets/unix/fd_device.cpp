@@ -24,9 +24,6 @@
 namespace morgana::hosted {
 namespace {
 
-constexpr std::size_t ethernet_bytes = 14;
-constexpr std::size_t vlan_bytes = 4;
-
 /// What the runner put into MORGANA_NETWORK_<name>: fd:N,mac=...,mtu=N,vnet=0|1.
 struct given_network {
   int descriptor = -1;
@@ -79,10 +76,10 @@ net::mac_address random_interface_address() {
   return address;
 }
 
-struct fd_device_state final : pollable {
+struct fd_device_state final : pollable, net::frame_port {
   fd_device_state(int given, net::device_capabilities const& capabilities, bool with_vnet_header)
-      : descriptor(given),
-        as(capabilities),
+      : frame_port(capabilities),
+        descriptor(given),
         has_vnet_header(with_vnet_header),
         pool(with_vnet_header ? super_buffer_bytes : capabilities.mtu_bytes + ethernet_bytes + vlan_bytes,
              fd_device::buffer_bytes_max),
@@ -90,17 +87,12 @@ struct fd_device_state final : pollable {
   ~fd_device_state() { ::close(descriptor); }
 
   void ready(std::uint32_t events) override {
-    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) {
-      writable = true;
-      writers.complete_all();
-    }
+    if ((events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) != 0) room_came();
     if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0) return;
     readable = true;
-    while (auto* const first = static_cast<fd_device::receive_wait*>(readers.first())) {
-      if (!first->attempt()) return;
-      first->complete();
-    }
+    frames_came();
   }
+  [[nodiscard]] result<std::size_t> take(std::span<net::segment> into) override;
 
   /// Reads one message into the vector; what does not fit is lost. -1 and errno as recvmsg.
   ssize_t read_message(std::span<iovec> parts) const {
@@ -151,17 +143,12 @@ struct fd_device_state final : pollable {
   int descriptor;
   bool is_socket = false;
   bool readable = false;
-  bool writable = true;
-  net::device_capabilities as;
   bool has_vnet_header;
   net::buffer_pool pool;
   std::array<net::slice, rooms_max> rooms;
   std::array<iovec, rooms_max + 2> vector{};
   std::size_t rooms_used;
   std::size_t rooms_ready = 0;
-  wait_queue readers;
-  wait_queue writers;
-  fd_device_counters counters;
 };
 
 namespace {
@@ -214,84 +201,52 @@ vnet_header write_header(net::segment const& from) {
   return header;
 }
 
-/// False for a frame this device cannot put on its link.
-bool can_send(fd_device_state const& on, net::segment const& frame) {
-  if (frame.size() < ethernet_bytes) return false;
-  switch (frame.gso_kind) {
-    case net::segmentation::none:
-      if (frame.size() > on.as.mtu_bytes + ethernet_bytes + vlan_bytes) return false;
-      break;
-    case net::segmentation::tcp_v4:
-      if (!on.as.segmentation_tcp_v4) return false;
-      break;
-    case net::segmentation::tcp_v6:
-      if (!on.as.segmentation_tcp_v6) return false;
-      break;
-    case net::segmentation::udp:
-      if (!on.as.segmentation_udp) return false;
-      break;
-  }
-  return frame.checksum != net::checksum_state::partial || on.as.transmit_checksum;
-}
-
 }  // namespace
 
 // ---- receiving ----------------------------------------------------------------------------------------
 
-wait_queue& fd_device::receive_wait::queue() { return on_->readers; }
-
-bool fd_device::receive_wait::await_ready() { return into_.empty() || (on_->readers.is_empty() && attempt()); }
-
-bool fd_device::receive_wait::attempt() {
-  auto& on = *on_;
-  while (on.readable && count_ < into_.size()) {
+result<std::size_t> fd_device_state::take(std::span<net::segment> into) {
+  std::size_t taken = 0;
+  while (readable && taken < into.size()) {
     vnet_header header{};
     std::byte beyond{};
-    auto const count = on.read_next(header, beyond);
+    auto const count = read_next(header, beyond);
     if (count < 0) {
       if (errno == EINTR) continue;
-      on.readable = false;
-      if (errno == EAGAIN) break;
-      number_ = errno;
-      return true;
+      // What was taken before an error is given first; the next call meets it again.
+      if (errno != EAGAIN) return taken == 0 ? result<std::size_t>(failure(core_error::closed, errno)) : taken;
+      readable = false;
+      break;
     }
     if (count == 0) {
-      // The end of a SOCK_SEQPACKET connection. What was taken before it is given first.
-      if (count_ == 0) number_ = EPIPE;
-      return true;
+      // The end of a SOCK_SEQPACKET connection.
+      return taken == 0 ? result<std::size_t>(failure(core_error::closed, EPIPE)) : taken;
     }
-    auto const header_bytes = on.has_vnet_header ? sizeof header : 0;
+    auto const header_bytes = has_vnet_header ? sizeof header : 0;
     auto const bytes = static_cast<std::size_t>(count);
     // Without a buffer the frame was read all the same, and is lost.
-    if (bytes < header_bytes + ethernet_bytes || bytes > header_bytes + on.rooms_ready * on.pool.buffer_bytes()) {
-      ++on.counters.dropped_received;
+    if (bytes < header_bytes + ethernet_bytes || bytes > header_bytes + rooms_ready * pool.buffer_bytes()) {
+      ++counters.dropped_received;
       continue;
     }
-    auto& frame = into_[count_];
+    auto& frame = into[taken];
     frame.clear();
     auto left = bytes - header_bytes;
     for (std::size_t i = 0; left != 0; ++i) {
-      auto part = std::move(on.rooms[i]);
+      auto part = std::move(rooms[i]);
       if (part.size() > left) part.drop_back(part.size() - left);
       left -= part.size();
       if (!frame.append(std::move(part))) break;
     }
     if (left != 0 || !read_header(header, frame)) {
       frame.clear();
-      ++on.counters.dropped_received;
+      ++counters.dropped_received;
       continue;
     }
-    ++on.counters.received_frames;
-    ++count_;
+    ++counters.received_frames;
+    ++taken;
   }
-  return count_ != 0;
-}
-
-result<std::size_t> fd_device::receive_wait::await_resume() {
-  if (count_ != 0) return count_;
-  if (number_ != 0) return failure(core_error::closed, number_);
-  if (timed_out()) return failure(core_error::timed_out);
-  return 0;
+  return taken;
 }
 
 // ---- sending ------------------------------------------------------------------------------------------
@@ -300,8 +255,7 @@ result<std::size_t> fd_device::transmit(std::span<net::segment> from) {
   auto& on = *state_;
   for (std::size_t i = 0; i < from.size(); ++i) {
     auto& frame = from[i];
-    if (!can_send(on, frame)) {
-      ++on.counters.dropped_sent;
+    if (!on.can_send(frame)) {
       frame.clear();
       continue;
     }
@@ -330,13 +284,6 @@ result<std::size_t> fd_device::transmit(std::span<net::segment> from) {
     frame.clear();
   }
   return from.size();
-}
-
-bool fd_device::room_wait::await_ready() const { return on_->writable; }
-wait_queue& fd_device::room_wait::queue() { return on_->writers; }
-result<void> fd_device::room_wait::await_resume() const {
-  if (timed_out()) return failure(core_error::timed_out);
-  return {};
 }
 
 // ---- the device ---------------------------------------------------------------------------------------
@@ -402,6 +349,8 @@ fd_device::fd_device(std::unique_ptr<fd_device_state> state) : state_(std::move(
 fd_device::fd_device(fd_device&& other) noexcept = default;
 fd_device::~fd_device() = default;
 net::device_capabilities fd_device::capabilities() const { return state_->as; }
-fd_device_counters const& fd_device::counters() const { return state_->counters; }
+net::frame_receive fd_device::receive(std::span<net::segment> into, instant deadline) { return {*state_, into, deadline}; }
+net::frame_room fd_device::room(instant deadline) { return {*state_, deadline}; }
+net::frame_counters const& fd_device::counters() const { return state_->counters; }
 
 }  // namespace morgana::hosted

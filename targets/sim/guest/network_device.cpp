@@ -10,9 +10,6 @@
 namespace morgana::sim {
 namespace {
 
-constexpr std::size_t ethernet_bytes = 14;
-constexpr std::size_t vlan_bytes = 4;
-
 net::device_capabilities capabilities_of(morgana_sim_network const& about) {
   net::device_capabilities out;
   out.mtu_bytes = about.mtu_bytes;
@@ -24,31 +21,24 @@ net::device_capabilities capabilities_of(morgana_sim_network const& about) {
 
 }  // namespace
 
-struct network_device_state final : pollable {
+struct network_device_state final : pollable, net::frame_port {
   network_device_state(int of, morgana_sim_network const& about)
-      : network(of),
-        as(capabilities_of(about)),
+      : frame_port(capabilities_of(about)),
+        network(of),
         pool(about.has_offloads != 0 ? net::segment_bytes_max + 1
                                      : about.mtu_bytes + ethernet_bytes + vlan_bytes,
              network_device::buffer_bytes_max) {}
 
   void deliver() override {
-    writable = readable = true;
-    writers.complete_all();
-    while (auto* const first = static_cast<network_device::receive_wait*>(readers.first())) {
-      if (!first->attempt()) return;
-      first->complete();
-    }
+    readable = true;
+    room_came();
+    frames_came();
   }
+  [[nodiscard]] result<std::size_t> take(std::span<net::segment> into) override;
 
   int network;
   bool readable = true;
-  bool writable = true;
-  net::device_capabilities as;
   net::buffer_pool pool;
-  wait_queue readers;
-  wait_queue writers;
-  network_device_counters counters;
 };
 
 namespace {
@@ -77,74 +67,41 @@ morgana_sim_frame_state state_of(net::segment const& from) {
           .checksum_offset = from.checksum_offset};
 }
 
-/// False for a frame this device cannot put on its link.
-bool can_send(network_device_state const& on, net::segment const& frame) {
-  if (frame.size() < ethernet_bytes) return false;
-  switch (frame.gso_kind) {
-    case net::segmentation::none:
-      if (frame.size() > on.as.mtu_bytes + ethernet_bytes + vlan_bytes) return false;
-      break;
-    case net::segmentation::tcp_v4:
-      if (!on.as.segmentation_tcp_v4) return false;
-      break;
-    case net::segmentation::tcp_v6:
-      if (!on.as.segmentation_tcp_v6) return false;
-      break;
-    case net::segmentation::udp:
-      return false;
-  }
-  return frame.checksum != net::checksum_state::partial || on.as.transmit_checksum;
-}
-
 }  // namespace
 
 // ---- receiving ----------------------------------------------------------------------------------------
 
-wait_queue& network_device::receive_wait::queue() {
-  return on_->readers;
-}
-
-bool network_device::receive_wait::await_ready() {
-  return into_.empty() || (on_->readers.is_empty() && attempt());
-}
-
-bool network_device::receive_wait::attempt() {
-  auto& on = *on_;
-  while (on.readable && count_ < into_.size()) {
-    auto room = on.pool.take_slice(on.pool.buffer_bytes());
+result<std::size_t> network_device_state::take(std::span<net::segment> into) {
+  std::size_t taken = 0;
+  while (readable && taken < into.size()) {
+    auto room = pool.take_slice(pool.buffer_bytes());
     auto const memory = room.writable();
     morgana_sim_frame_state about{};
     // Without a buffer the frame is taken all the same, and lost.
-    auto const got = simulator->receive(simulator->self, on.network, memory.data(), memory.size(), &about);
-    if (got <= 0) {
-      on.readable = false;
-      is_closed_ = got < 0;
-      return count_ != 0 || is_closed_;
+    auto const got = simulator->receive(simulator->self, network, memory.data(), memory.size(), &about);
+    if (got < 0 && taken == 0) return failure(core_error::closed);
+    if (got < 0) return taken;
+    if (got == 0) {
+      readable = false;
+      break;
     }
     auto const bytes = static_cast<std::size_t>(got);
     if (bytes < ethernet_bytes || bytes > memory.size()) {
-      ++on.counters.dropped_received;
+      ++counters.dropped_received;
       continue;
     }
-    auto& frame = into_[count_];
+    auto& frame = into[taken];
     frame.clear();
     room.drop_back(memory.size() - bytes);
     if (!frame.append(std::move(room)) || !read_state(about, frame)) {
       frame.clear();
-      ++on.counters.dropped_received;
+      ++counters.dropped_received;
       continue;
     }
-    ++on.counters.received_frames;
-    ++count_;
+    ++counters.received_frames;
+    ++taken;
   }
-  return count_ != 0;
-}
-
-result<std::size_t> network_device::receive_wait::await_resume() {
-  if (count_ != 0) return count_;
-  if (is_closed_) return failure(core_error::closed);
-  if (timed_out()) return failure(core_error::timed_out);
-  return 0;
+  return taken;
 }
 
 // ---- sending ------------------------------------------------------------------------------------------
@@ -153,8 +110,7 @@ result<std::size_t> network_device::transmit(std::span<net::segment> from) {
   auto& on = *state_;
   for (std::size_t i = 0; i < from.size(); ++i) {
     auto& frame = from[i];
-    if (!can_send(on, frame)) {
-      ++on.counters.dropped_sent;
+    if (!on.can_send(frame)) {
       frame.clear();
       continue;
     }
@@ -176,17 +132,6 @@ result<std::size_t> network_device::transmit(std::span<net::segment> from) {
     frame.clear();
   }
   return from.size();
-}
-
-bool network_device::room_wait::await_ready() const {
-  return on_->writable;
-}
-wait_queue& network_device::room_wait::queue() {
-  return on_->writers;
-}
-result<void> network_device::room_wait::await_resume() const {
-  if (timed_out()) return failure(core_error::timed_out);
-  return {};
 }
 
 // ---- the device ---------------------------------------------------------------------------------------
@@ -211,7 +156,13 @@ network_device::~network_device() = default;
 net::device_capabilities network_device::capabilities() const {
   return state_->as;
 }
-network_device_counters const& network_device::counters() const {
+net::frame_receive network_device::receive(std::span<net::segment> into, instant deadline) {
+  return {*state_, into, deadline};
+}
+net::frame_room network_device::room(instant deadline) {
+  return {*state_, deadline};
+}
+net::frame_counters const& network_device::counters() const {
   return state_->counters;
 }
 

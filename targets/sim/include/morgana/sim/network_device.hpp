@@ -13,19 +13,12 @@
 #include "morgana/core/context.hpp"
 #include "morgana/core/device_name.hpp"
 #include "morgana/core/task.hpp"
-#include "morgana/core/wait_queue.hpp"
+#include "morgana/net/frame_port.hpp"
 #include "morgana/net/stack.hpp"
 
 namespace morgana::sim {
 
 struct network_device_state;
-
-struct network_device_counters {
-  std::uint64_t received_frames = 0;
-  std::uint64_t sent_frames = 0;
-  std::uint64_t dropped_received = 0;  ///< no buffer, too long, or too short to be a frame
-  std::uint64_t dropped_sent = 0;      ///< too long, or an offload this device does not have
-};
 
 class network_device {
  public:
@@ -35,54 +28,14 @@ class network_device {
   [[nodiscard]] static task<result<std::unique_ptr<network_device>>> connect(context& in, device_name name);
   ~network_device();
 
-  class receive_wait final : public waiter {
-   public:
-    receive_wait(network_device_state& on, std::span<net::segment> into, instant deadline)
-        : on_(&on), into_(into), deadline_(deadline) {}
-    bool await_ready();
-    template <std::derived_from<promise_base> Promise>
-    void await_suspend(std::coroutine_handle<Promise> waiting) {
-      wait(waiting, queue(), deadline_);
-    }
-    result<std::size_t> await_resume();
-
-   private:
-    friend struct network_device_state;
-    wait_queue& queue();
-    bool attempt();
-    network_device_state* on_;
-    std::span<net::segment> into_;
-    instant deadline_;
-    std::size_t count_ = 0;
-    bool is_closed_ = false;
-  };
-
-  class room_wait final : public waiter {
-   public:
-    room_wait(network_device_state& on, instant deadline) : on_(&on), deadline_(deadline) {}
-    bool await_ready() const;
-    template <std::derived_from<promise_base> Promise>
-    void await_suspend(std::coroutine_handle<Promise> waiting) {
-      wait(waiting, queue(), deadline_);
-    }
-    result<void> await_resume() const;
-
-   private:
-    wait_queue& queue();
-    network_device_state* on_;
-    instant deadline_;
-  };
-
   [[nodiscard]] net::device_capabilities capabilities() const;
   /// Errors: core_error::timed_out, core_error::closed (the other side is gone).
-  [[nodiscard]] receive_wait receive(std::span<net::segment> into, instant deadline) {
-    return {*state_, into, deadline};
-  }
+  [[nodiscard]] net::frame_receive receive(std::span<net::segment> into, instant deadline);
   /// Errors: core_error::closed.
   [[nodiscard]] result<std::size_t> transmit(std::span<net::segment> from);
   /// Waits until there may be room again after transmit() took less than it was offered. Errors: core_error::timed_out.
-  [[nodiscard]] room_wait room(instant deadline) { return {*state_, deadline}; }
-  [[nodiscard]] network_device_counters const& counters() const;
+  [[nodiscard]] net::frame_room room(instant deadline);
+  [[nodiscard]] net::frame_counters const& counters() const;
 
  private:
   explicit network_device(std::unique_ptr<network_device_state> state);

@@ -15,19 +15,12 @@
 #include "morgana/core/context.hpp"
 #include "morgana/core/device_name.hpp"
 #include "morgana/core/task.hpp"
-#include "morgana/core/wait_queue.hpp"
+#include "morgana/net/frame_port.hpp"
 #include "morgana/net/stack.hpp"
 
 namespace morgana::hosted {
 
 struct fd_device_state;
-
-struct fd_device_counters {
-  std::uint64_t received_frames = 0;
-  std::uint64_t sent_frames = 0;
-  std::uint64_t dropped_received = 0;  ///< no buffer, too long, or too short to be a frame
-  std::uint64_t dropped_sent = 0;      ///< too long, or an offload this device does not have
-};
 
 class fd_device {
  public:
@@ -41,54 +34,14 @@ class fd_device {
                                                                bool has_vnet_header);
   ~fd_device();
 
-  class receive_wait final : public waiter {
-   public:
-    receive_wait(fd_device_state& on, std::span<net::segment> into, instant deadline)
-        : on_(&on), into_(into), deadline_(deadline) {}
-    bool await_ready();
-    template <std::derived_from<promise_base> Promise>
-    void await_suspend(std::coroutine_handle<Promise> waiting) {
-      wait(waiting, queue(), deadline_);
-    }
-    result<std::size_t> await_resume();
-
-   private:
-    friend struct fd_device_state;
-    wait_queue& queue();
-    bool attempt();
-    fd_device_state* on_;
-    std::span<net::segment> into_;
-    instant deadline_;
-    std::size_t count_ = 0;
-    int number_ = 0;
-  };
-
-  class room_wait final : public waiter {
-   public:
-    room_wait(fd_device_state& on, instant deadline) : on_(&on), deadline_(deadline) {}
-    bool await_ready() const;
-    template <std::derived_from<promise_base> Promise>
-    void await_suspend(std::coroutine_handle<Promise> waiting) {
-      wait(waiting, queue(), deadline_);
-    }
-    result<void> await_resume() const;
-
-   private:
-    wait_queue& queue();
-    fd_device_state* on_;
-    instant deadline_;
-  };
-
   [[nodiscard]] net::device_capabilities capabilities() const;
   /// Errors: core_error::timed_out, core_error::closed (the other side is gone).
-  [[nodiscard]] receive_wait receive(std::span<net::segment> into, instant deadline) {
-    return {*state_, into, deadline};
-  }
+  [[nodiscard]] net::frame_receive receive(std::span<net::segment> into, instant deadline);
   /// Errors: core_error::closed.
   [[nodiscard]] result<std::size_t> transmit(std::span<net::segment> from);
   /// Waits until there is room again after transmit() took less than it was offered. Errors: core_error::timed_out.
-  [[nodiscard]] room_wait room(instant deadline) { return {*state_, deadline}; }
-  [[nodiscard]] fd_device_counters const& counters() const;
+  [[nodiscard]] net::frame_room room(instant deadline);
+  [[nodiscard]] net::frame_counters const& counters() const;
 
  protected:
   explicit fd_device(std::unique_ptr<fd_device_state> state);
