@@ -91,9 +91,9 @@ outcome<staging_folder> staging_folder::make(fs::path const& beside) {
 }
 
 outcome<void> make_folder(fs::path const& folder) {
-  std::error_code error;
+  std::error_code error, unreadable;
   fs::create_directories(folder, error);
-  if (error && !fs::is_directory(folder)) return write_failed(folder, error.message());
+  if (error && !fs::is_directory(folder, unreadable)) return write_failed(folder, error.message());
   return {};
 }
 
