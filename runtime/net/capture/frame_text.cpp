@@ -105,13 +105,25 @@ void write_options(text_writer& out, wire::tcp_options const& all) {
 }  // namespace
 
 frame_text::flow& frame_text::place_of(endpoint const& from, endpoint const& to) {
-  return flows_[mix(to, mix(from, 0x811c'9dc5u)) % flows_max];
+  constexpr std::size_t basis = 0x811c'9dc5u;
+  return flows_[(mix(from, basis) + mix(to, basis)) % flows_max];
 }
 
-std::optional<wire::sequence> frame_text::initial(endpoint const& from, endpoint const& to) {
+void frame_text::remember(endpoint const& from, endpoint const& to, wire::sequence initial) {
+  auto& known = place_of(from, to);
+  auto const is_first = known.ends[0] == from && known.ends[1] == to;
+  if (!is_first && !(known.ends[0] == to && known.ends[1] == from)) {
+    known = {{from, to}, {initial, std::nullopt}};
+    return;
+  }
+  known.initial[is_first ? 0 : 1] = initial;
+}
+
+std::optional<wire::sequence> frame_text::initial_of(side which, endpoint const& from, endpoint const& to) {
   auto const& known = place_of(from, to);
-  if (!known.is_used || known.from != from || known.to != to) return std::nullopt;
-  return known.initial;
+  auto const is_first = known.ends[0] == from && known.ends[1] == to;
+  if (!is_first && !(known.ends[0] == to && known.ends[1] == from)) return std::nullopt;
+  return known.initial[is_first == (which == side::sender) ? 0 : 1];
 }
 
 void frame_text::write_tcp(text_writer& out, ip_address const& from, ip_address const& to,
@@ -131,8 +143,9 @@ void frame_text::write_tcp(text_writer& out, ip_address const& from, ip_address 
   }
   out.put(']');
   auto const length = static_cast<std::uint32_t>(available - tcp->header_bytes);
-  if (tcp->has(wire::tcp_syn)) place_of(source, destination) = {true, source, destination, tcp->sequence};
-  auto const ours = initial(source, destination), theirs = initial(destination, source);
+  if (tcp->has(wire::tcp_syn)) remember(source, destination, tcp->sequence);
+  auto const ours = initial_of(side::sender, source, destination);
+  auto const theirs = initial_of(side::receiver, source, destination);
   // A SYN's own number as it is, what follows from it.
   auto const relative = ours && !tcp->has(wire::tcp_syn);
   auto const first = relative ? static_cast<std::uint32_t>(tcp->sequence - *ours) : tcp->sequence.value;

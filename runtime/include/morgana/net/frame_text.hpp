@@ -23,15 +23,18 @@ class frame_text {
   void write(text_writer& out, segment const& frame);
 
  private:
-  /// A direction of a connection.
+  /// A connection, with the first sequence number that each end was seen to send. Both directions share one
+  /// place, so that neither ever takes the other's.
   struct flow {
-    bool is_used = false;
-    endpoint from, to;
-    wire::sequence initial;
+    endpoint ends[2];
+    std::optional<wire::sequence> initial[2];
   };
+  /// Whose number stands where in `initial`.
+  enum class side : std::uint8_t { sender, receiver };
   [[nodiscard]] flow& place_of(endpoint const& from, endpoint const& to);
-  /// Where that direction began, if that was seen.
-  [[nodiscard]] std::optional<wire::sequence> initial(endpoint const& from, endpoint const& to);
+  void remember(endpoint const& from, endpoint const& to, wire::sequence initial);
+  /// Where that end began to count, if that was seen.
+  [[nodiscard]] std::optional<wire::sequence> initial_of(side which, endpoint const& from, endpoint const& to);
 
   void write_ipv4(text_writer& out, std::span<std::byte const> packet, std::size_t available);
   void write_ipv6(text_writer& out, std::span<std::byte const> packet, std::size_t available);

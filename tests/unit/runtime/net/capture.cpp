@@ -10,6 +10,9 @@
 #include "morgana/net/direct_stack.hpp"
 #include "morgana/net/pcap.hpp"
 #include "morgana/net/trace.hpp"
+#include "morgana/net/wire/ethernet.hpp"
+#include "morgana/net/wire/ip.hpp"
+#include "morgana/net/wire/tcp.hpp"
 
 using namespace morgana;
 using namespace morgana::net;
@@ -306,4 +309,41 @@ TEST_CASE("what a trace says of bytes that are no packet is where it stopped") {
   CHECK(say({0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0x88, 0xcc, 1, 2}) ==
         "00:00:00:00:00:02 > 00:00:00:00:00:01: type 0x88cc, length 2");
   CHECK(say({0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 8, 0, 0x45}) == "IP: malformed (too short)");
+}
+
+TEST_CASE("a trace counts from both ends' first numbers, whatever the ports are") {
+  frame_text text;
+  buffer_pool pool(4096, 1u << 20);
+  auto const line = [&](std::uint16_t from, std::uint16_t to, std::uint8_t flags, wire::sequence number,
+                        wire::sequence acknowledgment) {
+    segment one;
+    auto part = pool.take_slice(54);
+    auto const bytes = part.writable();
+    wire::ethernet_header{}.emit(bytes);
+    wire::ipv4_header ip;
+    ip.source = ip.destination = *ipv4_address::parse("10.0.0.1");
+    ip.total_bytes = 40;
+    ip.emit(bytes.subspan(14));
+    wire::tcp_header tcp;
+    tcp.source_port = from;
+    tcp.destination_port = to;
+    tcp.flags = flags;
+    tcp.sequence = number;
+    tcp.acknowledgment = acknowledgment;
+    tcp.emit(bytes.subspan(34));
+    REQUIRE(one.append(std::move(part)));
+    fixed_text<200> out;
+    text.write(out, one);
+    return std::string(out.view());
+  };
+  for (std::uint32_t port = 1; port <= 65'535; ++port) {
+    auto const client = static_cast<std::uint16_t>(port);
+    if (client == 80) continue;
+    line(client, 80, wire::tcp_syn, wire::sequence{1000}, {});
+    auto const answer = line(80, client, wire::tcp_syn | wire::tcp_ack, wire::sequence{5000}, wire::sequence{1001});
+    auto const last = line(client, 80, wire::tcp_ack, wire::sequence{1001}, wire::sequence{5001});
+    if (answer.find("seq 5000, ack 1,") == std::string::npos || last.find(", ack 1,") == std::string::npos) {
+      FAIL(answer << "\n" << last);
+    }
+  }
 }
