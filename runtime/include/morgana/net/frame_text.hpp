@@ -34,7 +34,8 @@ class frame_text {
   [[nodiscard]] flow& place_of(endpoint const& from, endpoint const& to);
   void remember(endpoint const& from, endpoint const& to, wire::sequence initial);
   /// Where that end began to count, if that was seen.
-  [[nodiscard]] std::optional<wire::sequence> initial_of(side which, endpoint const& from, endpoint const& to);
+  [[nodiscard]] std::optional<wire::sequence> initial_of(side which, endpoint const& from,
+                                                         endpoint const& to);
 
   void write_ipv4(text_writer& out, std::span<std::byte const> packet, std::size_t available);
   void write_ipv6(text_writer& out, std::span<std::byte const> packet, std::size_t available);

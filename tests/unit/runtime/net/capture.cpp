@@ -340,7 +340,8 @@ TEST_CASE("a trace counts from both ends' first numbers, whatever the ports are"
     auto const client = static_cast<std::uint16_t>(port);
     if (client == 80) continue;
     line(client, 80, wire::tcp_syn, wire::sequence{1000}, {});
-    auto const answer = line(80, client, wire::tcp_syn | wire::tcp_ack, wire::sequence{5000}, wire::sequence{1001});
+    auto const answer =
+        line(80, client, wire::tcp_syn | wire::tcp_ack, wire::sequence{5000}, wire::sequence{1001});
     auto const last = line(client, 80, wire::tcp_ack, wire::sequence{1001}, wire::sequence{5001});
     if (answer.find("seq 5000, ack 1,") == std::string::npos || last.find(", ack 1,") == std::string::npos) {
       FAIL(answer << "\n" << last);
