@@ -32,6 +32,9 @@ class World:
         take_finished), "told" (asked for: a guest printed or ended, or a frame came to a port of add_port), "time", or
         "idle" (`until` is 2**63 - 1 and nothing is left to happen). Raises what a signal handler or a filter raised, and
         RuntimeError when a node never has enough at one moment."""
+    def run_in_real_time(self) -> None:
+        """From now on the world runs by itself, in a thread, and its time is the machine's, until close(). Any thread may
+        call then; methods take turns with the world's thread, and run() waits."""
     def take_finished(self) -> list[tuple[int, bool, Any]]:
         """(operation, whether it went well, its value or the exception)."""
     def cancel(self, operation: int) -> None: ...
@@ -57,6 +60,9 @@ class World:
         """A middlebox of morgana/sim/middlebox.hpp by its class's name; port 0 towards its host."""
     def add_filter(self, name: str, function: Callable[[bytes, int], Union[None, bytes, Sequence[bytes]]]) -> int:
         """A node with two ports: function(frame, port it came in at) says what goes on at the other one."""
+    def add_descriptor(self, name: str, descriptor: int) -> int:
+        """A node with one port that is a socket of Ethernet frames (SOCK_SEQPACKET or SOCK_DGRAM); for
+        run_in_real_time(). Uses a copy of the descriptor."""
     def join(self, a: tuple[int, int], b: tuple[int, int], settings: dict[str, Any]) -> int: ...
     def port_of(self, link: int, node: int) -> int: ...
     def change_link(self, link: int, settings: dict[str, Any], side: Optional[int] = None) -> None:

@@ -44,13 +44,45 @@ class world {
  public:
   explicit world(std::uint64_t seed) : all_(seed) {}
 
-  simulation& operator*() { return all_; }
-  simulation* operator->() { return &all_; }
+  ~world() { end_thread(); }
+  world(world const&) = delete;
+  world& operator=(world const&) = delete;
+
+  /// One call into the simulation, which in real time takes turns with its thread.
+  class access {
+   public:
+    explicit access(simulation& to) : to_(&to) {
+      if (!to.is_in_real_time() || to.is_held_here()) return;
+      is_locked_ = to.lock(true);
+      if (is_locked_) return;
+      // A filter may want Python's lock while its thread has the turn.
+      py::gil_scoped_release const free;
+      is_locked_ = to.lock(false);
+    }
+    access(access const&) = delete;
+    access& operator=(access const&) = delete;
+    ~access() {
+      if (is_locked_) to_->unlock();
+    }
+    simulation* operator->() const { return to_; }
+
+   private:
+    simulation* to_;
+    bool is_locked_ = false;
+  };
+  access operator->() { return access(all_); }
+  [[nodiscard]] std::uint64_t seed() const { return all_.seed(); }
+  [[nodiscard]] bool is_closed() const { return all_.is_closed(); }
+  void close() {
+    end_thread();
+    unwrap(all_.close());
+  }
 
   std::tuple<std::string, std::int64_t> run(std::int64_t until, bool told) {
     answer<stopped_by> ended = stopped_by::time;
     bool raised = false;
     {
+      access const turn(all_);
       py::gil_scoped_release const free;
       attention const ask;
       ended = all_.run(from_python(until), told, [&] { return raised = ask.is_asked_for(); });
@@ -61,12 +93,12 @@ class world {
     }
     auto const how = unwrap(std::move(ended));
     constexpr char const* names[] = {"outcome", "told", "time", "idle", "interrupted"};
-    return {names[static_cast<std::size_t>(how)], to_python(unwrap(all_.now()))};
+    return {names[static_cast<std::size_t>(how)], to_python(unwrap((*this)->now()))};
   }
 
   py::list take_finished() {
     py::list made;
-    for (auto const& one : all_.take_finished()) {
+    for (auto const& one : (*this)->take_finished()) {
       made.append(one.failed ? py::make_tuple(one.operation, false, exception_of(*one.failed))
                              : py::make_tuple(one.operation, true, object_of(one.given)));
     }
@@ -75,7 +107,7 @@ class world {
 
   node_number add_filter(std::string const& name, py::function function) {
     auto const kept = std::make_shared<py::function>(std::move(function));
-    return unwrap(all_.add_filter(
+    return unwrap((*this)->add_filter(
         name, [this, kept](std::string_view frame, std::uint32_t port, std::vector<std::string>& onward) {
           py::gil_scoped_acquire const here;
           try {
@@ -101,6 +133,12 @@ class world {
   }
 
  private:
+  void end_thread() {
+    if (!all_.is_in_real_time()) return;
+    py::gil_scoped_release const free;
+    all_.stop_real_time();
+  }
+
   std::unique_ptr<py::error_already_set> filter_raised_;
   simulation all_;
 };
@@ -396,16 +434,20 @@ PYBIND11_MODULE(_runtime, m) {
   m.doc() = "Stacks and simulated worlds in this process. Private: use the classes of `morgana`.";
   py::class_<world> c(m, "World");
   c.def(py::init<std::uint64_t>(), py::arg("seed"));
-  c.def_property_readonly("seed", [](world& w) { return w->seed(); });
+  c.def_property_readonly("seed", [](world& w) { return w.seed(); });
   c.def_property_readonly("now", [](world& w) { return to_python(unwrap(w->now())); });
   c.def_property_readonly("trace_hash", [](world& w) { return unwrap(w->trace_hash()); });
   c.def_property_readonly("frames_sent", [](world& w) { return unwrap(w->frames_sent()); });
   c.def_property_readonly("events", [](world& w) { return unwrap(w->events()); });
-  c.def_property_readonly("is_closed", [](world& w) { return w->is_closed(); });
+  c.def_property_readonly("is_closed", [](world& w) { return w.is_closed(); });
   c.def("run", &world::run, py::arg("until"), py::arg("told") = false);
+  c.def("add_descriptor", [](world& w, std::string const& name, int descriptor) {
+    return unwrap(w->add_descriptor(name, descriptor));
+  });
+  c.def("run_in_real_time", [](world& w) { unwrap(w->run_in_real_time()); });
   c.def("take_finished", &world::take_finished);
   c.def("cancel", [](world& w, operation which) { unwrap(w->cancel(which)); });
-  c.def("close", [](world& w) { unwrap(w->close()); });
+  c.def("close", &world::close);
   add_nodes(c);
   add_frames(c);
   add_hosts(c);

@@ -314,6 +314,10 @@ void world::plan_wake(node_id which) {
   push(when, what_next::wake, which, 0, here.generation);
 }
 
+instant world::next_event() const {
+  return queue_.empty() ? never : queue_.front().when;
+}
+
 bool world::step() {
   if (queue_.empty() || stopped_) return false;
   std::pop_heap(queue_.begin(), queue_.end());

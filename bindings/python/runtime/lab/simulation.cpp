@@ -71,7 +71,9 @@ simulation::~simulation() {
 
 answer<> simulation::usable() const {
   if (!self_) return wrong_use("this simulation is closed");
-  if (::pthread_equal(self_->owner, ::pthread_self()) == 0) {
+  if (self_->by_itself) {
+    if (self_->by_itself->is_own_thread()) return wrong_use("this simulation is running");
+  } else if (::pthread_equal(self_->owner, ::pthread_self()) == 0) {
     return wrong_use("this simulation belongs to the thread that made it");
   }
   if (self_->fork != forks.load(std::memory_order_relaxed)) {
@@ -131,6 +133,7 @@ void simulation::state::on_ran(sim::node_id which, instant) {
 
 answer<instant> simulation::now() const {
   MORGANA_USABLE();
+  if (self_->by_itself) return std::max(self_->by_itself->now(), self_->world.now());
   return self_->world.now();
 }
 answer<std::uint64_t> simulation::trace_hash() const {
@@ -508,6 +511,7 @@ answer<stopped_by> simulation::run(instant end, bool told, std::function<bool()>
   using clock = std::chrono::steady_clock;
   constexpr std::uint32_t events_between_looks = 256;
   auto& all = *self_;
+  if (all.by_itself) return wait(end, told, interrupted);
   all.is_running = true;
   std::uint32_t events = 0;
   bool was_interrupted = false;
@@ -531,6 +535,94 @@ answer<stopped_by> simulation::run(instant end, bool told, std::function<bool()>
   if (was_interrupted || all.filter_failed) return stopped_by::interrupted;
   if (stopped) return all.finished.empty() ? stopped_by::told : stopped_by::outcome;
   return end == never ? stopped_by::idle : stopped_by::time;
+}
+
+answer<stopped_by> simulation::wait(instant end, bool told, std::function<bool()> const& interrupted) {
+  auto& all = *self_;
+  std::unique_lock held(all.by_itself->turn, std::adopt_lock);
+  auto const look = [&]() -> std::optional<stopped_by> {
+    if (!all.finished.empty()) return stopped_by::outcome;
+    if (told && std::exchange(all.told, false)) return stopped_by::told;
+    if (all.filter_failed) return stopped_by::interrupted;
+    if (all.by_itself->now() >= end) return stopped_by::time;
+    return std::nullopt;
+  };
+  std::optional<stopped_by> ended;
+  while (!(ended = look()) && all.world.problem().empty()) {
+    all.by_itself->changed();
+    all.holder = std::thread::id();
+    all.by_itself->wait(held, std::clamp<duration>(end - all.by_itself->now(), 1us, 20ms));
+    held.unlock();
+    bool const stop = interrupted && interrupted();
+    held.lock();
+    all.holder = std::this_thread::get_id();
+    if (stop) ended = stopped_by::interrupted;
+    if (ended) break;
+  }
+  (void)held.release();
+  if (!all.world.problem().empty()) return wrong_use("the world stopped: " + all.world.problem());
+  return *ended;
+}
+
+answer<node_number> simulation::add_descriptor(std::string const& name, int descriptor) {
+  MORGANA_USABLE();
+  auto node = descriptor_node::open(descriptor);
+  if (!node) return bad_value("descriptor " + std::to_string(descriptor) + " is no socket of messages (SOCK_SEQPACKET, SOCK_DGRAM)");
+  member made(member::kind::descriptor, name, 1);
+  made.descriptor = node.get();
+  auto* const kept = node.get();
+  auto const number = self_->add(std::move(made), std::move(node));
+  if (number && self_->by_itself) self_->by_itself->add(*number, *kept);
+  return number;
+}
+
+answer<> simulation::run_in_real_time() {
+  MORGANA_USABLE();
+  if (self_->by_itself) return wrong_use("this simulation runs in real time already");
+  auto& all = *self_;
+  all.by_itself = std::make_unique<real_time>(all.world, [&all] {
+    all.world_now = all.world.now();
+    return !all.finished.empty() || all.told || all.filter_failed || all.world.stopped();
+  });
+  for (std::size_t i = 0; i < all.members.size(); ++i) {
+    if (all.members[i]->descriptor != nullptr) all.by_itself->add(static_cast<node_number>(i), *all.members[i]->descriptor);
+  }
+  all.by_itself->start();
+  return {};
+}
+
+bool simulation::is_in_real_time() const {
+  return self_ && self_->by_itself;
+}
+
+bool simulation::lock(bool try_only) {
+  auto& by = *self_->by_itself;
+  if (by.is_own_thread() || self_->holder.load() == std::this_thread::get_id()) return false;
+  if (!try_only) {
+    by.turn.lock();
+  } else if (!by.turn.try_lock()) {
+    return false;
+  }
+  self_->holder = std::this_thread::get_id();
+  // What is called is called now, not when something happened last.
+  self_->world.run_until(by.now());
+  self_->world_now = self_->world.now();
+  return true;
+}
+
+bool simulation::is_held_here() const {
+  return self_->by_itself->is_own_thread() || self_->holder.load() == std::this_thread::get_id();
+}
+
+void simulation::unlock() {
+  if (!self_) return;
+  self_->holder = std::thread::id();
+  self_->by_itself->changed();
+  self_->by_itself->turn.unlock();
+}
+
+void simulation::stop_real_time() {
+  if (is_in_real_time()) self_->by_itself->stop();
 }
 
 std::vector<outcome> simulation::take_finished() {

@@ -178,6 +178,20 @@ class simulation {
   /// Nobody waits for it any more; its coroutine is cancelled.
   answer<> cancel(operation which);
 
+  // ---- real time ---------------------------------------------------------------------------------------
+  /// A port that is a socket of Ethernet frames.
+  [[nodiscard]] answer<node_number> add_descriptor(std::string const& name, int descriptor);
+  /// From now on the world runs by itself, in a thread, until close(). run() then waits.
+  answer<> run_in_real_time();
+  [[nodiscard]] bool is_in_real_time() const;
+  /// In real time every call is made between these. lock() is false when the world's own thread calls, in a
+  /// filter for one, and when try_only found it busy.
+  [[nodiscard]] bool lock(bool try_only);
+  [[nodiscard]] bool is_held_here() const;
+  void unlock();
+  /// Ends the thread; nothing may be held that a filter waits for.
+  void stop_real_time();
+
   // ---- frames ------------------------------------------------------------------------------------------
   answer<> send_frame(node_number raw, std::size_t port, std::string_view bytes);
   /// Gives a frame to a node as if it had arrived at that port.
@@ -250,6 +264,7 @@ class simulation {
   answer<> request_stop(node_number which);
 
  private:
+  [[nodiscard]] answer<stopped_by> wait(instant end, bool told, std::function<bool()> const& interrupted);
   struct state;
   std::uint64_t seed_;
   std::unique_ptr<state> self_;

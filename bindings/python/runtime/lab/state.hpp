@@ -3,18 +3,22 @@
 
 #include <pthread.h>
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "capture.hpp"
+#include "descriptor_node.hpp"
 #include "hub.hpp"
 #include "morgana/sim/guest_node.hpp"
 #include "morgana/sim/middlebox.hpp"
 #include "morgana/sim/router.hpp"
 #include "morgana/sim/world.hpp"
 #include "raw_node.hpp"
+#include "real_time.hpp"
 #include "simulation.hpp"
 #include "stack_host.hpp"
 
@@ -22,7 +26,7 @@ namespace morgana::python {
 
 /// One node, and what it is: exactly one of the pointers is set while it has power.
 struct member {
-  enum class kind : std::uint8_t { stack, guest, raw, hub, router, box };
+  enum class kind : std::uint8_t { stack, guest, raw, hub, router, box, descriptor };
   member(member::kind what, std::string called, std::uint32_t with_ports)
       : is(what), name(std::move(called)), ports(with_ports) {}
 
@@ -39,6 +43,7 @@ struct member {
   raw_node* raw = nullptr;
   python::hub* hub = nullptr;
   sim::router* router = nullptr;
+  descriptor_node* descriptor = nullptr;
   sim::port_translator* translator = nullptr;
   std::size_t console_seen = 0;
 };
@@ -87,6 +92,8 @@ struct simulation::state final : sim::observer {
   std::uint64_t fork = 0;
   bool is_running = false, has_guests = false;
   bool told = false, filter_failed = false;  ///< while it runs
+  std::atomic<std::thread::id> holder;         ///< in real time, who calls
+  std::unique_ptr<real_time> by_itself;        ///< last: its thread uses all of the above
 };
 
 }  // namespace morgana::python

@@ -113,6 +113,8 @@ class world {
   void at(instant when, std::function<void()> what);
   /// Somebody called the node from outside: takes its frames and asks for its deadline again.
   void touch(node_id which);
+  /// When the next thing happens; `never` when nothing is left to.
+  [[nodiscard]] instant next_event() const;
   /// One event; false when there is none left.
   bool step();
   void run_until(instant end);
