@@ -1,8 +1,9 @@
-// xen-x86-runner: boots a guest of xen-x86 under QEMU, without Xen.
+// xen-x86-runner: boots a guest of xen-x86 by xl on a Xen host, elsewhere under QEMU without Xen or on the
+// bench of real Xen.
 //
-// Besides its console (the first serial port) the guest has a line to this program, the second port
-// (targets/xen/x86_64/control.cpp): "s" from here asks for an orderly end, "exit N" from there says how it
-// ended.
+// Besides its console a guest has a line to this program, which is the machine's second serial port
+// (targets/xen/x86_64/control.cpp) or what speaks with xl: "s" from here asks for an orderly end, "exit N" from
+// there says how it ended; "k" has Xen end it at once.
 #include <charconv>
 
 #include "morgana/plugin/process_runner.hpp"
@@ -46,20 +47,106 @@ std::string option_value(std::string_view text) {
   return out;
 }
 
-/// Python and the bench, which stands beside this program.
-std::expected<std::vector<std::string>, runner_error> bench_command() {
+/// Python and one of the programs that stand beside this one.
+std::expected<std::vector<std::string>, runner_error> python_command(std::string_view program) {
   auto const python = program_path("python3");
   if (!python)
     return std::unexpected(runner_error{"python3 is not there", {"install it: apt-get install python3"}});
   char self[4096];
   auto const size = ::readlink("/proc/self/exe", self, sizeof self);
   std::string_view const path(self, size > 0 ? static_cast<std::size_t>(size) : 0);
-  auto script = std::string(path.substr(0, path.rfind('/') + 1)) + "xen-bench/xen_bench.py";
+  auto script = std::string(path.substr(0, path.rfind('/') + 1)) + "xen-bench/" + std::string(program);
   if (::access(script.c_str(), R_OK) != 0) {
     return std::unexpected(runner_error{script + " is not there", {"it is installed with xen-x86-runner"}});
   }
   // Without files of bytecode beside it.
   return std::vector{*python, std::string("-B"), std::move(script)};
+}
+
+/// What runs the guest.
+enum class place { emulator, bench, host };
+
+/// This is a dom0 of Xen's, and its tools are there.
+bool is_xen_host() {
+  auto const file = ::open("/proc/xen/capabilities", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  char text[256];
+  auto const size = ::read(file, text, sizeof text);
+  ::close(file);
+  return std::string_view(text, size > 0 ? static_cast<std::size_t>(size) : 0).contains("control_d") &&
+         program_path("xl");
+}
+
+/// By the setting `machine`. "auto" is Xen where there is Xen or a device is wanted that only Xen has.
+std::expected<place, runner_error> place_for(std::string_view machine, start_request const& what) {
+  auto const wants_devices = !what.networks.empty() || !what.disks.empty();
+  if (machine == "xl") return place::host;
+  if (machine == "xen" || machine == "auto") {
+    if (is_xen_host()) return place::host;
+    return machine == "xen" || wants_devices ? place::bench : place::emulator;
+  }
+  if (machine != "microvm" && machine != "q35" && machine != "pc") {
+    return std::unexpected(runner_error{
+        "there is no machine `" + std::string(machine) + "`",
+        {R"(write machine = "auto", "xen", "xl", or one without Xen: "microvm", "q35", "pc")"}});
+  }
+  if (wants_devices) {
+    return std::unexpected(
+        runner_error{"without Xen a guest of this target has no networks and disks",
+                     {"run it on real Xen: [target.xen-x86] machine = \"xen\" in unikernel.toml"}});
+  }
+  return place::emulator;
+}
+
+/// The guest's networks as bridges of this host.
+std::expected<nlohmann::json, runner_error> bridges_of(start_request const& what) {
+  auto out = nlohmann::json::array();
+  for (auto const& network : what.networks) {
+    if (network.tap.empty()) {
+      return std::unexpected(runner_error{"network `" + network.name + "`: on a Xen host it is a bridge of the host's",
+                                          {"write --network tap:BRIDGE, for example tap:xenbr0"}});
+    }
+    out.push_back({{"name", network.name}, {"bridge", network.tap}, {"mac", network.mac}, {"mtu", network.mtu}});
+  }
+  return out;
+}
+
+/// The guest's networks as descriptors, which `launch` hands on.
+std::expected<nlohmann::json, runner_error> descriptors_of(start_request const& what,
+                                                           process_launch& launch) {
+  auto out = nlohmann::json::array();
+  for (auto const& network : what.networks) {
+    auto descriptor = network.descriptor;
+    auto mtu = network.mtu;
+    if (descriptor < 0) {
+      // Offloads end at the bench's trunk.
+      auto plain = network;
+      plain.vnet_header = false;
+      auto opened = open_tap(plain);
+      if (!opened) return std::unexpected(opened.error());
+      descriptor = opened->descriptor;
+      mtu = opened->mtu;
+      if (!opened->note.empty()) launch.notes.push_back(opened->note);
+    } else if (network.vnet_header) {
+      return std::unexpected(runner_error{"network `" + network.name + "`: the bench of Xen carries frames without a "
+                                          "virtio-net header",
+                                          {"write offloads=no"}});
+    }
+    launch.descriptors.push_back(descriptor);
+    out.push_back({{"name", network.name}, {"descriptor", descriptor}, {"mac", network.mac}, {"mtu", mtu}});
+  }
+  return out;
+}
+
+nlohmann::json disks_of(start_request const& what) {
+  auto out = nlohmann::json::array();
+  for (auto const& disk : what.disks) {
+    out.push_back({{"name", disk.name},
+                   {"path", disk.path},
+                   {"read_only", disk.read_only},
+                   {"sector_bytes", disk.sector_bytes}});
+  }
+  return out;
 }
 
 class runner final : public process_runner {
@@ -69,29 +156,21 @@ class runner final : public process_runner {
   }
 
   [[nodiscard]] std::vector<std::string> capabilities() const override {
-    return {"console", "input", "exit", "signal", "stop", "kill", "pause", "crash-report", "memory-limit"};
+    return {"console", "input",        "exit",         "signal",     "stop",       "kill",
+            "pause",   "crash-report", "memory-limit", "network.fd", "network.tap", "disk"};
   }
 
   [[nodiscard]] std::expected<process_launch, runner_error> launch(start_request const& what) override {
     if (what.snapshot) return std::unexpected(runner_error{"this target cannot resume from a snapshot"});
-    if (!what.networks.empty() || !what.disks.empty()) {
-      return std::unexpected(runner_error{"a guest of this target has no networks and disks yet",
-                                          {"only the console is there"}});
-    }
+    auto const setting = what.settings.find("machine");
+    auto machine = setting != what.settings.end() && !setting->second.empty() ? setting->second : "auto";
+    auto const where = place_for(machine, what);
+    if (!where) return std::unexpected(where.error());
+    if (machine == "auto") machine = "microvm";
     auto const program = program_path(emulator);
-    if (!program) {
+    if (!program && *where != place::host) {
       return std::unexpected(runner_error{std::string(emulator) + " is not there",
                                           {"install it: apt-get install qemu-system-x86"}});
-    }
-    auto const setting = [&](char const* name, std::string_view otherwise) {
-      auto const found = what.settings.find(name);
-      return found != what.settings.end() && !found->second.empty() ? found->second : std::string(otherwise);
-    };
-    auto const machine = setting("machine", "microvm");
-    auto const on_xen = machine == "xen";
-    if (!on_xen && machine != "microvm" && machine != "q35" && machine != "pc") {
-      return std::unexpected(runner_error{"there is no machine `" + machine + "`",
-                                          {"write machine = \"microvm\", \"q35\", \"pc\" or \"xen\""}});
     }
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
@@ -105,12 +184,18 @@ class runner final : public process_runner {
     }
     auto const kib = (what.memory_bytes == 0 ? std::uint64_t{32} << 20 : what.memory_bytes) >> 10;
     process_launch out;
-    if (on_xen) {
-      auto bench = bench_command();
-      if (!bench) return std::unexpected(bench.error());
-      out.command = std::move(*bench);
-      out.command.insert(out.command.end(), {"--control", std::to_string(ends[1]), "--image", what.image,
-                                             "--memory-kib", std::to_string(kib), "--", command_line});
+    if (*where != place::emulator) {
+      auto command = python_command(*where == place::host ? "xen_host.py" : "xen_bench.py");
+      if (!command) return std::unexpected(command.error());
+      auto networks = *where == place::host ? bridges_of(what) : descriptors_of(what, out);
+      if (!networks) return std::unexpected(networks.error());
+      nlohmann::json const guest{{"name", what.name},         {"image", what.image},
+                                 {"memory_kib", kib},         {"command_line", command_line},
+                                 {"networks", std::move(*networks)}, {"disks", disks_of(what)}};
+      out.command = std::move(*command);
+      out.command.insert(out.command.end(),
+                         {"--control", std::to_string(ends[1]), detail::json_text(guest)});
+      xen_runs_it_ = true;
     } else {
       out.command = {
           *program, "-M", machine, "-accel", "tcg", "-cpu", "max", "-m", std::to_string(kib) + "k"};
@@ -125,10 +210,10 @@ class runner final : public process_runner {
     }
     out.environment = what.environment;
     for (auto const* const name : {"PATH", "HOME", "XDG_CACHE_HOME", "TMPDIR"}) {
-      if (auto const* const value = std::getenv(name); on_xen && value != nullptr)
+      if (auto const* const value = std::getenv(name); xen_runs_it_ && value != nullptr)
         out.environment[name] = value;
     }
-    out.descriptors = {ends[1]};
+    out.descriptors.push_back(ends[1]);
     return out;
   }
 
@@ -136,9 +221,18 @@ class runner final : public process_runner {
     if (::send(control_, "s", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1) kill_guest(SIGTERM);
   }
 
+  /// Xen is asked, so that the guest's end is that of a domain; a second time nobody is.
+  void request_kill() override {
+    if (std::exchange(xen_runs_it_, false) && ::send(control_, "k", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1) return;
+    kill_guest(SIGKILL);
+  }
+
   [[nodiscard]] guest_exit classify(process_end const& end) const override {
     using protocol::exit_reason;
     if (!WIFEXITED(end.wait_status)) return process_runner::classify(end);
+    if (end.kill_requested && WEXITSTATUS(end.wait_status) == 0) {
+      return {protocol::exit_status::signal_base + SIGKILL, exit_reason::killed, SIGKILL, end.report};
+    }
     if (auto const status = said_status()) {
       auto const reason = *status == protocol::exit_status::crashed         ? exit_reason::crashed
                           : *status == protocol::exit_status::out_of_memory ? exit_reason::out_of_memory
@@ -169,6 +263,7 @@ class runner final : public process_runner {
   }
 
   int control_ = -1;
+  bool xen_runs_it_ = false;
 };
 
 }  // namespace

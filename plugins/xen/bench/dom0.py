@@ -16,8 +16,11 @@ PACKAGES = ["xen-hypervisor-4.17-amd64", "xen-utils-4.17", "xen-utils-common", "
             "busybox-static"]
 KERNEL = "linux-image-amd64"
 PROGRAMS = ["xl", "xenstored", "xenconsoled", "xen-init-dom0", "libxl-save-helper"]
+# virtio_blk is last, because init has disks wait for each run.
 MODULES = ["xen-evtchn", "xen-gntdev", "xen-gntalloc", "xen-privcmd", "xenfs", "virtio_pci", "virtio_console",
-           "virtio_blk"]
+           "virtio_net", "bridge", "8021q", "xen-netback", "xen-blkback", "virtio_blk"]
+# What is here and its place in the ramdisk.
+SCRIPTS = {"init": "init", "agent": "bin/agent", "vif": "etc/xen/scripts/vif", "block": "etc/xen/scripts/block"}
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
 
@@ -122,7 +125,7 @@ class Archive:
 
 def make_ramdisk(root, path):
     archive = Archive(path)
-    for folder in ["bin", "sbin", "dev", "proc", "sys", "run", "tmp", "etc", "etc/xen", "modules", "lib", "lib64", "usr",
+    for folder in ["bin", "sbin", "dev", "proc", "sys", "run", "tmp", "etc", "etc/xen", "etc/xen/scripts", "modules", "lib", "lib64", "usr",
                    "usr/bin", "usr/sbin", "usr/lib", "usr/lib/xen-4.17", "usr/lib/xen-4.17/bin", "var", "var/lib",
                    "var/lib/xen", "var/log", "var/log/xen"]:
         archive.folder(folder)
@@ -133,12 +136,15 @@ def make_ramdisk(root, path):
     for applet in run(busybox, "--list").split():
         if applet != "busybox":
             archive.link(f"bin/{applet}", "busybox")
-    archive.program("init", pathlib.Path(__file__).parent / "init")
+    for script, place in SCRIPTS.items():
+        archive.program(place, pathlib.Path(__file__).parent / script)
     tools = root / "usr/lib/xen-4.17/bin"
     for program in PROGRAMS:
         archive.program(f"usr/lib/xen-4.17/bin/{program}", tools / program)
         archive.link(f"usr/sbin/{program}", f"../lib/xen-4.17/bin/{program}")
-    archive.program("usr/bin/xenstore-read", root / "usr/bin/xenstore")
+    archive.program("usr/bin/xenstore", root / "usr/bin/xenstore")
+    for what in ("ls", "read", "write"):
+        archive.link(f"usr/bin/xenstore-{what}", "xenstore")
     archive.entry("etc/xen/xl.conf", stat.S_IFREG | 0o644)
     for name, library in sorted(libraries_of([tools / p for p in PROGRAMS] + [root / "usr/bin/xenstore"], root).items()):
         archive.program(f"lib/{name}", library)

@@ -3,9 +3,8 @@
 
 Xen and a Linux dom0 are booted once; the machine's memory and state are kept in the cache, and each guest gets a copy of
 them, which takes half a second. Standard output and input are the guest's console. On the control socket "s" asks for an
-orderly end, and "exit N" is said at the end. Status 1 with a message: the bench itself failed."""
+orderly end, "k" for one at once, and "exit N" is said at the end. Status 1 with a message: the bench itself failed."""
 import argparse
-import ctypes
 import fcntl
 import hashlib
 import io
@@ -14,7 +13,6 @@ import os
 import pathlib
 import select
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -23,114 +21,34 @@ import tempfile
 import time
 
 import dom0
+import guest
 from dom0 import BenchError
+from machine import DISKS, EMULATOR, NETWORKS, PAYLOAD_PLACE, Drive, Machine
+from trunk import Trunk
 
-EMULATOR = "qemu-system-x86_64"
-MEMORY_MIB = 512
-PAYLOAD_BYTES = 16 << 20
+IMAGE_MIB_MAX = 16
 # Generous: a slow machine is no failure.
 BOOT_SECONDS = 300
-RESUME_SECONDS = 120
-CREATE_LINES_MAX = 100
+STEP_SECONDS = 120
+DESTROY_SECONDS = 60
+SAID_LINES_MAX = 100
+CONSOLE_BYTES_MAX = 1 << 16
+TRUNK_MTU = 9216
+# What dom0 says, and what is to come then.
+FOLLOWING = {"@@HAVE": "the guest's image in dom0", "@@UNPACKED": "the guest's creation by xl", "@@RUNNING": None}
 XEN = "console=com1 com1=115200,8n1 dom0_mem=192M spec-ctrl=no bootscrub=0"
-LINUX = "console=hvc0 quiet mitigations=off init_on_alloc=0 audit=0 nowatchdog"
-# Without SMAP, whose emulation breaks Xen's return to a paravirtual kernel, and without RDTSCP, which Xen cannot step over
-# there.
-PROCESSOR = "max,-smap,-rdtscp"
-
-
-class Machine:
-    """The emulated machine; its sockets are inherited, so nothing of it has a name."""
-
-    def __init__(self, folder, payload, memory_is_kept, arguments):
-        ours, theirs = zip(*(socket.socketpair() for _ in range(3)))
-        self.monitor, self.commands, self.console = ours
-        names = ["monitor", "commands", "console"]
-        chardevs = [word for name, end in zip(names, theirs)
-                    for word in ("-chardev", f"socket,id={name},fd={end.fileno()}")]
-        share = "on" if memory_is_kept else "off"
-        command = [EMULATOR, "-M", "q35,memory-backend=ram", "-accel", "tcg", "-cpu", PROCESSOR, "-m", str(MEMORY_MIB),
-                   "-object", f"memory-backend-file,id=ram,size={MEMORY_MIB}M,mem-path=memory,share={share}",
-                   "-display", "none", "-nodefaults", "-no-user-config", "-no-reboot", "-serial", "null", *chardevs,
-                   "-mon", "chardev=monitor,mode=control", "-device", "virtio-serial-pci",
-                   "-device", "virtserialport,chardev=commands,nr=1", "-device", "virtserialport,chardev=console,nr=2",
-                   "-drive", f"if=none,id=payload,file=/dev/fd/{payload},format=raw,readonly=on",
-                   "-device", "virtio-blk-pci,drive=payload", *arguments]
-        self.process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, pass_fds=[payload, *(end.fileno() for end in theirs)],
-                                        preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL))
-        for end in theirs:
-            end.close()
-        self.said, self.answers = b"", b""
-        self.deadline = time.monotonic() + BOOT_SECONDS
-        self.next_answer()
-        self.ask("qmp_capabilities")
-
-    def receive(self, end):
-        left = self.deadline - time.monotonic()
-        ready = select.select([end], [], [], max(left, 0))[0]
-        data = end.recv(65536) if ready else None
-        if data:
-            return data
-        if data is None:
-            raise BenchError("the emulated machine does not answer")
-        self.kill()
-        raise BenchError("the emulated machine ended: " + self.process.stderr.read().decode(errors="replace")[-2000:])
-
-    def next_answer(self):
-        while b"\n" not in self.answers:
-            self.answers += self.receive(self.monitor)
-        line, self.answers = self.answers.split(b"\n", 1)
-        return json.loads(line)
-
-    def ask(self, what, **arguments):
-        self.monitor.sendall(json.dumps({"execute": what, "arguments": arguments}).encode() + b"\n")
-        while True:
-            answer = self.next_answer()
-            if "error" in answer:
-                raise BenchError(f"the emulated machine refused {what}: {answer['error'].get('desc')}")
-            if "return" in answer:
-                return answer["return"]
-
-    def wait_until(self, what, wanted):
-        while (status := self.ask(what)["status"]) not in wanted:
-            if status == "failed":
-                raise BenchError("the emulated machine's state could not be moved")
-            if time.monotonic() > self.deadline:
-                raise BenchError("the emulated machine's state does not arrive")
-            time.sleep(0.01)
-
-    def memory_stays_in_its_file(self):
-        self.ask("migrate-set-capabilities", capabilities=[{"capability": "x-ignore-shared", "state": True}])
-
-    def next_line(self):
-        """The next line of dom0's, or nothing yet."""
-        if b"\n" not in self.said:
-            return None
-        line, self.said = self.said.split(b"\n", 1)
-        return line.decode(errors="replace").strip()
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
+LINUX = "console=hvc0 quiet mitigations=off init_on_alloc=0 audit=0 nowatchdog ipv6.disable=1 " \
+        f"NETWORKS={NETWORKS} TRUNK_MTU={TRUNK_MTU}"
 
 
 def boot(folder):
     """Boots dom0 and keeps the machine as the files memory and state."""
-    with tempfile.TemporaryFile() as payload:
-        payload.truncate(PAYLOAD_BYTES)
-        machine = Machine(folder, payload.fileno(), True,
-                          ["-kernel", "xen", "-append", XEN, "-initrd", f"vmlinux {LINUX},dom0.cpio"])
-        try:
-            while machine.next_line() != "@@READY":
-                if b"\n" not in machine.said:
-                    machine.said += machine.receive(machine.commands)
-            machine.ask("stop")
-            machine.memory_stays_in_its_file()
-            machine.ask("migrate", uri="exec:cat > state")
-            machine.wait_until("query-migrate", ["completed"])
-        finally:
-            machine.kill()
+    machine = Machine(folder, True, [], ["-kernel", "xen", "-append", XEN, "-initrd", f"vmlinux {LINUX},dom0.cpio"])
+    try:
+        machine.wait_for_line("@@READY", BOOT_SECONDS)
+        machine.save()
+    finally:
+        machine.kill()
     for done_with in ("xen", "vmlinux", "dom0.cpio"):
         (folder / done_with).unlink()
 
@@ -140,7 +58,7 @@ def kept_machine():
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "morgana/xen-bench"
     cache.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(subprocess.run([EMULATOR, "--version"], stdout=subprocess.PIPE, check=True).stdout)
-    for source in ("init", "dom0.py", "xen_bench.py"):
+    for source in (*dom0.SCRIPTS, "dom0.py", "machine.py", "xen_bench.py"):
         key.update((pathlib.Path(__file__).parent / source).read_bytes())
     folder = cache / key.hexdigest()[:16]
     with open(cache / "lock", "w") as lock:
@@ -157,17 +75,10 @@ def kept_machine():
     return folder
 
 
-def quoted(text):
-    """A text of xl's configuration."""
-    escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n"}
-    return '"' + "".join(escapes.get(c, c) for c in text) + '"'
-
-
-def payload_of(image, memory_kib, command_line):
+def payload_of(image, configuration):
     """The guest and its configuration as a disk: the disk, and how much of it counts."""
-    configuration = f'name = "guest"\ntype = "pvh"\nkernel = "/guest/guest.elf"\nmemory = {(memory_kib + 1023) // 1024}\n' \
-                    f'vcpus = 1\ntsc_mode = "native"\nextra = {quoted(command_line)}\n' \
-                    'on_poweroff = "preserve"\non_reboot = "preserve"\non_crash = "preserve"\n'
+    if len(image) > IMAGE_MIB_MAX << 20:
+        raise BenchError(f"the image is larger than the {IMAGE_MIB_MAX} MiB that the bench takes")
     disk = tempfile.TemporaryFile()
     with tarfile.open(fileobj=disk, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, data in (("guest.elf", image), ("guest.cfg", configuration.encode())):
@@ -175,67 +86,146 @@ def payload_of(image, memory_kib, command_line):
             about.size = len(data)
             archive.addfile(about, io.BytesIO(data))
     disk.flush()
-    size = os.fstat(disk.fileno()).st_size
-    if size > PAYLOAD_BYTES:
-        raise BenchError(f"the image is larger than the {PAYLOAD_BYTES >> 20} MiB that the bench takes")
-    disk.truncate(PAYLOAD_BYTES)
-    return disk, size
+    return disk, os.fstat(disk.fileno()).st_size
 
 
-def run_guest(machine, control):
-    """Moves console, input and requests until the guest has ended; its status, or None."""
-    inputs = [machine.commands, machine.console, control, sys.stdin.fileno()]
-    failures = []
-    while True:
-        for source in select.select(inputs, [], [])[0]:
-            data = os.read(source, 65536) if isinstance(source, int) else source.recv(65536)
-            if not data:
-                if source is machine.commands or source is machine.console:
-                    raise BenchError("the emulated machine ended by itself")
-                inputs.remove(source)
-            elif source is machine.commands:
-                machine.said += data
-            elif source is machine.console:
-                os.write(sys.stdout.fileno(), data)
-            elif source is control:
-                machine.commands.sendall(b"xl shutdown guest\n")
-            else:
-                machine.console.sendall(data)
+def drive_of(disk):
+    """Opens a disk's file."""
+    path, sector_bytes = disk["path"], disk["sector_bytes"]
+    try:
+        descriptor = os.open(path, os.O_RDONLY if disk["read_only"] else os.O_RDWR)
+    except OSError as error:
+        raise BenchError(f"disk `{disk['name']}`: cannot open {path}: {error.strerror}") from None
+    size = os.lseek(descriptor, 0, os.SEEK_END)
+    if size == 0 or size % sector_bytes:
+        raise BenchError(f"disk `{disk['name']}`: {path} has {size} bytes, which is not a number of whole sectors of "
+                         f"{sector_bytes}; make it longer: truncate -s %{sector_bytes} {path}")
+    return Drive(descriptor, disk["read_only"], sector_bytes)
+
+
+class Session:
+    """A guest from its request to its end. Steps before it runs have deadlines, and so has its end when it was asked for."""
+
+    def __init__(self, machine, trunk, control):
+        self.machine, self.trunk, self.control = machine, trunk, control
+        self.inputs = {control, sys.stdin.fileno()}
+        self.to_guest, self.to_user = bytearray(), bytearray()
+        self.said = []
+        self.status = None
+        self.over = False
+        self.await_step("dom0's answer")
+
+    def await_step(self, what, seconds=None):
+        """`what` comes next, or nothing that has to come in time."""
+        self.step, self.deadline = what, what and time.monotonic() + (STEP_SECONDS if seconds is None else seconds)
+
+    def run(self):
+        os.set_blocking(sys.stdout.fileno(), False)
+        self.machine.console.setblocking(False)
+        while not self.over:
+            self.turn()
+        os.set_blocking(sys.stdout.fileno(), True)
+        # dom0 said the end after the console's last byte was on its way.
+        try:
+            while data := self.machine.console.recv(CONSOLE_BYTES_MAX):
+                self.to_user += data
+        except BlockingIOError:
+            pass
+        sys.stdout.buffer.write(self.to_user)
+        sys.stdout.flush()
+        return self.status
+
+    def turn(self):
+        machine, trunk = self.machine, self.trunk
+        reading = [machine.commands, machine.serial, trunk.stream, *trunk.readable(), self.control]
+        if len(self.to_user) < CONSOLE_BYTES_MAX:
+            reading.append(machine.console)
+        if len(self.to_guest) < CONSOLE_BYTES_MAX:
+            reading.append(sys.stdin.fileno())
+        reading = [one for one in reading if one in self.inputs or one not in (self.control, sys.stdin.fileno())]
+        writing = [end for end, wanted in ((machine.console, self.to_guest), (sys.stdout.fileno(), self.to_user),
+                                           (trunk.stream, trunk.wants_to_send())) if wanted]
+        left = None if self.deadline is None else max(self.deadline - time.monotonic(), 0)
+        readable, writable, _ = select.select(reading, writing, [], left)
+        for end in readable:
+            self.take(end)
+        if trunk.stream in writable:
+            trunk.send()
+        if machine.console in writable:
+            del self.to_guest[:machine.console.send(self.to_guest)]
+        if sys.stdout.fileno() in writable:
+            del self.to_user[:os.write(sys.stdout.fileno(), self.to_user[:4096])]
         while (line := machine.next_line()) is not None:
-            word, _, rest = line.partition(" ")
-            if word == "@@FAILED" and len(failures) < CREATE_LINES_MAX:
-                failures.append(rest)
-            if word != "@@EXIT":
-                continue
+            self.hear(line)
+        if self.deadline is not None and time.monotonic() >= self.deadline and not self.over:
+            raise machine.failure("\n".join([f"{self.step} did not come in time", *self.said]))
+
+    def take(self, end):
+        machine = self.machine
+        if end is machine.serial:
+            machine.collect_log()
+        elif end is self.trunk.stream:
+            if not self.trunk.receive():
+                raise machine.ended()
+        elif end in self.trunk.vlans:
+            self.trunk.take(end)
+        else:
+            data = os.read(end if isinstance(end, int) else end.fileno(), CONSOLE_BYTES_MAX)
+            if end is machine.commands or end is machine.console:
+                if not data:
+                    raise machine.ended()
+                if end is machine.commands:
+                    machine.said += data
+                else:
+                    self.to_user += data
+            elif not data:
+                self.inputs.discard(end)
+            elif end is self.control:
+                self.obey(data)
+            else:
+                self.to_guest += data
+
+    def obey(self, requests):
+        if b"k" in requests:
+            self.machine.commands.sendall(b"destroy\n")
+            self.await_step("the end of a destroyed guest", DESTROY_SECONDS)
+        elif b"s" in requests:
+            self.machine.commands.sendall(b"stop\n")
+
+    def hear(self, line):
+        word, _, rest = line.partition(" ")
+        if word in FOLLOWING:
+            self.await_step(FOLLOWING[word])
+        elif word in ("@@LOG", "@@FAILED"):
+            self.said = self.said[-SAID_LINES_MAX:] + [rest]
+        elif word == "@@EXIT":
             if rest == "failed":
-                raise BenchError("xl did not create the guest:\n" + "\n".join(failures))
-            # The console's last words may be on their way.
-            while select.select([machine.console], [], [], 0.05)[0]:
-                if not (data := machine.console.recv(65536)):
-                    break
-                os.write(sys.stdout.fileno(), data)
-            return int(rest) if rest.isdecimal() else None
+                raise BenchError("xl did not create the guest:\n" + "\n".join(self.said))
+            self.status = int(rest) if rest.isdecimal() else None
+            self.over = True
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--control", type=int, required=True)
-    parser.add_argument("--image", type=pathlib.Path, required=True)
-    parser.add_argument("--memory-kib", type=int, required=True)
-    parser.add_argument("command_line")
+    parser.add_argument("guest", type=json.loads, help="image, memory_kib, command_line, networks and disks")
     asked = parser.parse_args()
     control = socket.socket(fileno=asked.control)
-    folder = kept_machine()
-    disk, size = payload_of(asked.image.read_bytes(), asked.memory_kib, asked.command_line)
-    machine = Machine(folder, disk.fileno(), False, ["-incoming", "defer"])
+    networks, disks = asked.guest["networks"], asked.guest["disks"]
+    for wanted, most, what in ((networks, NETWORKS, "networks"), (disks, DISKS, "disks")):
+        if len(wanted) > most:
+            raise BenchError(f"the guest has {len(wanted)} {what}, and the bench takes {most}")
+    drives = [drive_of(disk) for disk in disks]
+    payload, size = payload_of(pathlib.Path(asked.guest["image"]).read_bytes(), guest.configuration(
+        "guest", "/guest/guest.elf", asked.guest["memory_kib"], asked.guest["command_line"],
+        [guest.interface(one, f"net{number}", "vif") for number, one in enumerate(networks)],
+        [guest.disk(number, f"/dev/vd{'bcde'[number]}", one["read_only"], "block") for number, one in enumerate(disks)]))
+    machine = Machine(kept_machine(), False, [Drive(payload.fileno()), *drives], ["-incoming", "defer"])
     try:
-        machine.deadline = time.monotonic() + RESUME_SECONDS
-        machine.memory_stays_in_its_file()
-        machine.ask("migrate-incoming", uri="exec:cat state")
-        machine.wait_until("query-status", ["paused", "running"])
-        machine.ask("cont")
-        machine.commands.sendall(f"guest {size} &\n".encode())
-        status = run_guest(machine, control)
+        machine.resume()
+        places = " ".join(str(PAYLOAD_PLACE + 1 + number) for number in range(len(disks)))
+        machine.commands.sendall(f"guest {size} {places}\n".encode())
+        status = Session(machine, Trunk(machine.trunk, [one["descriptor"] for one in networks]), control).run()
     finally:
         machine.kill()
     if status is not None:

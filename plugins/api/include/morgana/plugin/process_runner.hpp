@@ -169,6 +169,9 @@ class process_runner {
     kill_guest(SIGCONT);
   }
 
+  /// Ends the guest at once. What ends an emulator's guest and not the emulator must tell that end by its status.
+  virtual void request_kill() { kill_guest(SIGKILL); }
+
   void kill_guest(int signal) const {
     if (pid_ < 0 || ended_) return;
     ::kill(-pid_, signal);
@@ -207,7 +210,7 @@ class process_runner {
       request_stop();
     } else if (type == "kill") {
       kill_requested_ = true;
-      kill_guest(SIGKILL);
+      request_kill();
     } else if (type == "pause") {
       kill_guest(SIGSTOP);
       pausing_ = true;

@@ -1,0 +1,35 @@
+"""A guest as xl is told of it: its configuration."""
+import random
+
+
+def quoted(text):
+    """A text of xl's configuration."""
+    escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n"}
+    return '"' + "".join(escapes.get(c, c) for c in text) + '"'
+
+
+def address():
+    """A hardware address of Xen's own range."""
+    return "00:16:3e:" + ":".join(f"{random.getrandbits(8) & mask:02x}" for mask in (0x7f, 0xff, 0xff))
+
+
+def interface(network, bridge, script):
+    return quoted(f"mac={network['mac'] or address()},bridge={bridge},mtu={network['mtu']}"
+                  + (f",script={script}" if script else ""))
+
+
+def disk_name(number):
+    return "xvd" + "abcdefghijklmnop"[number]
+
+
+def disk(number, target, read_only, script):
+    return quoted(f"format=raw,vdev={disk_name(number)},access={'ro' if read_only else 'rw'},backendtype=phy,"
+                  + (f"script={script}," if script else "") + f"target={target}")
+
+
+def configuration(name, image, memory_kib, command_line, interfaces, disks):
+    """`interfaces` and `disks` as the functions above make them. An ended guest stays: its exit status is asked for."""
+    return f"name = {quoted(name)}\ntype = \"pvh\"\nkernel = {quoted(image)}\nmemory = {(memory_kib + 1023) // 1024}\n" \
+           f"vcpus = 1\ntsc_mode = \"native\"\nextra = {quoted(command_line)}\n" \
+           f"vif = [{', '.join(interfaces)}]\ndisk = [{', '.join(disks)}]\n" \
+           'on_poweroff = "preserve"\non_reboot = "preserve"\non_crash = "preserve"\n'

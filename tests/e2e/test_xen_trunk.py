@@ -1,0 +1,113 @@
+"""The bench's trunk by itself: frames of a stream, tagged, and the descriptors of a guest's interfaces."""
+import select
+import socket
+import struct
+import sys
+
+import pytest
+from support import ROOT
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(ROOT / "plugins/xen/bench"))
+from trunk import Trunk, WAITING_BYTES_MAX    # noqa: E402
+
+ADDRESSES = b"\x02\0\0\0\0\x01" + b"\x02\0\0\0\0\x02"
+SECONDS = 30
+
+
+def frame(text, size=0):
+    return ADDRESSES + b"\x88\xb5" + text.encode().ljust(size, b".")
+
+
+def on_trunk(vlan, plain):
+    tagged = plain[:12] + struct.pack(">HH", 0x8100, vlan) + plain[12:]
+    return struct.pack(">I", len(tagged)) + tagged
+
+
+class Wire:
+    def __init__(self, interfaces, kind=socket.SOCK_SEQPACKET):
+        self.machine, stream = socket.socketpair()
+        self.ends, theirs = zip(*(socket.socketpair(socket.AF_UNIX, kind) for _ in range(interfaces)))
+        self.theirs = theirs
+        self.trunk = Trunk(stream, [end.fileno() for end in theirs])
+
+    def received(self, end):
+        """What waits at an end, or nothing."""
+        return end.recv(70000) if select.select([end], [], [], 0)[0] else None
+
+    def stream(self, size):
+        self.machine.settimeout(SECONDS)
+        data = b""
+        while len(data) < size:
+            data += self.machine.recv(size - len(data))
+        return data
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_SEQPACKET, socket.SOCK_DGRAM])
+def test_each_vlan_is_an_interface(kind):
+    wire = Wire(2, kind)
+    wire.machine.sendall(on_trunk(2, frame("second")) + on_trunk(1, frame("first")) + on_trunk(3, frame("nobody's")))
+    assert wire.trunk.receive()
+    assert [wire.received(end) for end in wire.ends] == [frame("first"), frame("second")]
+    assert [wire.received(end) for end in wire.ends] == [None, None]
+
+
+def test_frames_of_an_interface_get_its_tag():
+    wire = Wire(2)
+    wire.ends[1].send(frame("one"))
+    wire.ends[1].send(frame("two", 9000))
+    wire.trunk.take(wire.theirs[1].fileno())
+    expected = on_trunk(2, frame("one")) + on_trunk(2, frame("two", 9000))
+    assert wire.stream(len(expected)) == expected
+
+
+def test_a_frame_arrives_in_pieces():
+    wire = Wire(1)
+    data = on_trunk(1, frame("whole", 1500))
+    for begin in range(0, len(data), 100):
+        assert wire.received(wire.ends[0]) is None
+        wire.machine.sendall(data[begin:begin + 100])
+        assert wire.trunk.receive()
+    assert wire.received(wire.ends[0]) == frame("whole", 1500)
+
+
+def test_untagged_and_short_frames_are_nobodys():
+    wire = Wire(1)
+    wire.machine.sendall(struct.pack(">I", 20) + frame("plain")[:20] + struct.pack(">I", 5) + b"short")
+    assert wire.trunk.receive()
+    assert wire.received(wire.ends[0]) is None
+
+
+def test_a_full_trunk_has_descriptors_wait():
+    wire = Wire(1)
+    sent = 0
+    while wire.trunk.readable():
+        wire.ends[0].send(frame("data", 60000))
+        sent += 1
+        wire.trunk.take(wire.theirs[0].fileno())
+        assert sent < 1000, "the trunk takes frames without end"
+    assert WAITING_BYTES_MAX <= len(wire.trunk.waiting) < WAITING_BYTES_MAX + 70000
+    taken = b""
+    while wire.trunk.wants_to_send():
+        taken += wire.machine.recv(1 << 20)
+        wire.trunk.send()
+    size = len(on_trunk(1, frame("data", 60000)))
+    taken += wire.stream(sent * size - len(taken))
+    assert taken == on_trunk(1, frame("data", 60000)) * sent
+
+
+def test_a_full_descriptor_loses_frames_and_a_closed_one_is_none():
+    wire = Wire(2)
+    for _ in range(200):
+        wire.machine.sendall(on_trunk(1, frame("lost", 9000)) + on_trunk(2, frame("kept")))
+        assert wire.trunk.receive()
+        assert wire.received(wire.ends[1]) == frame("kept")
+    wire.ends[0].close()
+    wire.trunk.take(wire.theirs[0].fileno())
+    assert wire.trunk.readable() == [wire.theirs[1].fileno()]
+
+
+def test_the_machines_end_is_told():
+    wire = Wire(1)
+    wire.machine.close()
+    assert not wire.trunk.receive()
