@@ -1,6 +1,10 @@
 """The target xen-x86 on real Xen: the bench boots a dom0 once and runs each guest as a domU (plugins/xen/bench)."""
+import json
 import re
 import shutil
+import socket
+import subprocess
+import sys
 
 import pytest
 from support import ROOT, built
@@ -61,6 +65,18 @@ def test_two_mib_of_memory_are_enough(endings):
 
 def test_a_guest_that_reaches_its_memory_is_71(endings):
     assert "reason: out of memory" in endings.run("--how=memory", seconds=RUN_SECONDS).expect(71).output
+
+
+def test_a_wait_that_fails_says_what_it_was_for(endings, tmp_path):
+    (tmp_path / "image").write_bytes(b"no image")
+    ours, theirs = socket.socketpair()
+    guest = {"image": str(tmp_path / "image"), "memory_kib": 8192, "command_line": "", "networks": [], "disks": []}
+    script = "import xen_bench; xen_bench.STEP_SECONDS = 0; xen_bench.main()"
+    ended = subprocess.run([sys.executable, "-B", "-c", script, "--control", str(theirs.fileno()), json.dumps(guest)],
+                           cwd=ROOT / "plugins/xen/bench", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, text=True, timeout=RUN_SECONDS, pass_fds=[theirs.fileno()])
+    ours.close(), theirs.close()
+    assert ended.returncode != 0 and "dom0's answer did not come in time" in ended.stdout
 
 
 @pytest.mark.parametrize("how, reason, message", [
