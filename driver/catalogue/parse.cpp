@@ -95,6 +95,21 @@ void check_placeholders(toml_table& in, device const& one) {
   in.report(std::move(wrong));
 }
 
+void read_attachment(toml_table& in, device& into) {
+  auto const what = in.text("attached");
+  if (!what) return;
+  for (auto const one : {attachment::network, attachment::disk}) {
+    if (what->value == to_string(one)) into.attached = one;
+  }
+  if (into.attached == attachment::none) {
+    in.wrong_value("attached", fmt::format("a runner attaches no `{}`", what->value),
+                   {"write \"network\" or \"disk\", or leave it out"});
+  } else if (!into.takes_name) {
+    in.wrong_value("attached", "what is attached is attached under a name, which this device does not take",
+                   {"add `takes_name = true`"});
+  }
+}
+
 device read_device(toml_table& in) {
   device one;
   one.where = in.where();
@@ -112,6 +127,7 @@ device read_device(toml_table& in) {
   if (auto options = in.text("options")) one.options = std::move(options->value);
   one.takes_name = in.boolean("takes_name").value_or(false);
   one.exclusive = in.boolean("exclusive").value_or(false) || one.takes_name;
+  read_attachment(in, one);
   one.is_default = in.boolean("default").value_or(false);
   one.targets = in.plain_texts("targets");
   one.packages = in.plain_texts("packages");
@@ -137,6 +153,18 @@ device read_device(toml_table& in) {
 }
 
 }  // namespace
+
+std::string_view to_string(attachment what) {
+  switch (what) {
+    case attachment::none:
+      return {};
+    case attachment::network:
+      return "network";
+    case attachment::disk:
+      return "disk";
+  }
+  return {};
+}
 
 catalogue read_device_entries(toml_table& root) {
   catalogue result;

@@ -216,9 +216,11 @@ class writer {
     line("");
     line("constexpr morgana::manifest_entry manifest[] = {");
     for (auto const& node : in_.graph->nodes) {
-      line(fmt::format("    {{{}, {}, {}, {}}},", string_literal(node.name),
+      auto const attached = to_string(node.implementation.attached);
+      line(fmt::format("    {{{}, {}, {}, {}{}{}}},", string_literal(node.name),
                        string_literal(node.implementation.provides.value),
-                       string_literal(node.implementation.name.value), string_literal(path_text(node))));
+                       string_literal(node.implementation.name.value), string_literal(path_text(node)),
+                       attached.empty() ? "" : ", morgana::attachment::", attached));
     }
     line("};");
   }

@@ -151,6 +151,17 @@ void read_rest(toml_table& root, target& into) {
       if (auto const text = artefacts->text(name.value)) into.artefacts.emplace(name.value, text->value);
     }
   }
+  for (auto& one : root.tables("launch_file")) {
+    launch_file file{.artefact = one.require_text("artefact"), .text = one.require_text("text")};
+    file.network = one.text("network");
+    file.disk = one.text("disk");
+    file.option = one.text("option");
+    if (!file.artefact.value.empty() && !into.artefacts.contains(file.artefact.value)) {
+      one.wrong_value("artefact", fmt::format("there is no artefact `{}`", file.artefact.value),
+                      {fmt::format("add `{} = \"FILE\"` to [artefacts]", file.artefact.value)});
+    }
+    into.launch_files.push_back(std::move(file));
+  }
   if (auto required = root.table("requires")) {
     for (auto& tool : required->tables("tools")) {
       into.tools.push_back(

@@ -138,6 +138,7 @@ std::map<std::string, std::string> artefact_names(configuration const& what) {
   out.emplace("image", image);
   out.emplace("debug", image + ".debug");
   out.emplace("map", image + ".map");
+  out.emplace("manifest", "manifest.json");
   return out;
 }
 

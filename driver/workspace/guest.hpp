@@ -27,7 +27,7 @@ void set_guest_flags(configuration& what);
 
 /// File name of the image, from the target's artefacts.
 [[nodiscard]] std::string image_name(configuration const& what);
-/// All artefacts by name: those the target declares, and `debug`, `map`.
+/// All artefacts by name: those the target declares, and `debug`, `map`, `manifest`.
 [[nodiscard]] std::map<std::string, std::string> artefact_names(configuration const& what);
 
 }  // namespace morgana::driver

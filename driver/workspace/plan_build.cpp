@@ -15,6 +15,7 @@
 #include "morgana/driver/workspace.hpp"
 #include "package/glob.hpp"
 #include "workspace/guest.hpp"
+#include "workspace/launch_files.hpp"
 #include "workspace/layout.hpp"
 #include "workspace/lower.hpp"
 
@@ -99,6 +100,9 @@ class planner {
     links();
     if (auto done = rules(); !done) return fail(std::move(done));
     main_and_generated();
+    auto launch = launch_files(in_);
+    if (!launch) return fail(std::move(launch));
+    for (auto& file : *launch) plan_.files.push_back(std::move(file));
     if (auto done = sources(); !done) return fail(std::move(done));
     if (auto done = image(); !done) return fail(std::move(done));
     plan_.compile_commands_path = "../compile_commands.json";
@@ -136,6 +140,13 @@ class planner {
     return {};
   }
 
+  /// For people and programs beside the image: the manifest, and which file is what.
+  std::string manifest_file(std::string const& manifest) const {
+    auto out = nlohmann::ordered_json::parse(manifest);
+    out["artefacts"] = in_.state.artefacts;
+    return out.dump(2) + '\n';
+  }
+
   void compile(std::string const& source, std::vector<std::string> const& more = {}) {
     auto const object = fmt::format("{}/{}.o", layout::objects, source);
     plan_edge edge{.rule = is_c(source) ? "cc" : "cxx", .outputs = {object}, .inputs = {source}};
@@ -170,8 +181,17 @@ class planner {
       packages.push_back(
           {.name = one.what.name.value, .version = one.what.version, .licence = one.what.licence});
     }
-    plan_.files.push_back({.path = "build_info.gen.cpp", .text = build_info_source(std::move(packages))});
+    plan_.files.push_back({.path = "build_info.gen.cpp", .text = build_info_source(packages)});
     compile("build_info.gen.cpp");
+    auto const manifest = manifest_text({.name = in_.app.name.value,
+                                         .target = in_.on.name,
+                                         .driver_version = std::string(morgana_version),
+                                         .graph = &in_.graph,
+                                         .options = &in_.options,
+                                         .packages = std::move(packages)});
+    plan_.files.push_back({.path = "manifest.gen.cpp", .text = manifest_source(manifest)});
+    compile("manifest.gen.cpp");
+    plan_.files.push_back({.path = in_.state.artefacts.at("manifest"), .text = manifest_file(manifest)});
     for (auto const& node : in_.graph.nodes) {
       if (node.implementation.generate == generator_kind::embed_folder) embed(node);
     }

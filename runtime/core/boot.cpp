@@ -7,6 +7,26 @@
 
 namespace morgana {
 
+// ---- manifest ----------------------------------------------------------------------------------------
+
+std::optional<std::size_t> slot_of(std::span<manifest_entry const> manifest, attachment kind,
+                                   std::string_view name) {
+  std::size_t slot = 0;
+  for (auto const& entry : manifest) {
+    if (entry.attached != kind) continue;
+    if (entry.name == name) return slot;
+    ++slot;
+  }
+  return std::nullopt;
+}
+
+std::string_view name_of_slot(std::span<manifest_entry const> manifest, attachment kind, std::size_t slot) {
+  for (auto const& entry : manifest) {
+    if (entry.attached == kind && slot-- == 0) return entry.name;
+  }
+  return {};
+}
+
 // ---- devices -----------------------------------------------------------------------------------------
 
 device_stack::~device_stack() {

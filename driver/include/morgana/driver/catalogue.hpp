@@ -11,7 +11,9 @@
 //   options = "morgana::net::direct_stack_options"    # boot options, prefixed with the node's name
 //   exclusive = false                                 # one node per parameter even when equal
 //   takes_name = false                                # connect() gets a device_name after the context; the
-//                                                     # runner attaches something under it: also exclusive
+//                                                     # keeps something under it: also exclusive
+//   attached = "network"                              # "network" or "disk": what the runner attaches under that
+//                                                     # name, so that the image's manifest tells
 //   default = true                                    # taken when several fit and nothing was chosen
 //   targets = ["unix", "xen-*"]                       # globs; left out in a target's own catalogue
 //   packages = ["morgana-net"]                        # packages that hold it
@@ -60,6 +62,10 @@ struct setting_declaration {
 
 enum class generator_kind { none, embed_folder };
 
+/// What the runner attaches under a device's name. The machine protocol has no others.
+enum class attachment { none, network, disk };
+[[nodiscard]] std::string_view to_string(attachment what);  ///< empty for none
+
 struct device {
   located_string name;
   located_string provides;
@@ -70,6 +76,7 @@ struct device {
   std::optional<std::string> options;
   bool exclusive = false;            ///< also when it takes its name
   bool takes_name = false;
+  attachment attached = attachment::none;
   bool is_default = false;
   std::vector<std::string> targets;  ///< globs; empty: every target of this catalogue's owner
   std::vector<std::string> packages;

@@ -86,6 +86,24 @@ struct linked_package {
   std::string licence = {};
 };
 
+struct manifest_input {
+  std::string name;                          ///< of the application
+  std::string target;
+  std::string driver_version;
+  device_graph const* graph = nullptr;
+  option_table const* options = nullptr;
+  std::vector<linked_package> packages = {};
+};
+
+/// What an image is and needs, as JSON on one line: `schema`, `name`, `target`, `morgana`; `devices` in the order
+/// they connect, with `attached` ("network", "disk") and `slot` (its number among those, from 0) for what the
+/// runner attaches; `options` with type and default, or with the value they were given; `packages`.
+[[nodiscard]] std::string manifest_text(manifest_input const& input);
+
+/// manifest.gen.cpp: that text as an ELF note, which stays in a stripped image: section .note.morgana, owner
+/// "Morgana", type 1. It ends with spaces and one 0, so that no padding follows.
+[[nodiscard]] std::string manifest_source(std::string const& text);
+
 /// build_info.gen.cpp. A source of its own, so that an image that does not ask does not carry it.
 [[nodiscard]] std::string build_info_source(std::vector<linked_package> packages);
 

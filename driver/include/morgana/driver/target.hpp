@@ -29,7 +29,14 @@
 //               memory = { type = "size", default = "256 MiB", help = "..." }
 //   [runner]    command = ["unix-runner"]      # relative to the plugin's folder, or found on PATH
 //               capabilities = ["console", "exit", "signal", "network.fd", "disk"]
-//   [artefacts] image = "{name}"
+//   [artefacts] image = "{name}", xl = "{name}.xl"
+//   [[launch_file]]                            # what another program needs to run the image: written beside it
+//               artefact = "xl"                # its file name is the artefact's
+//               text = "..."                   # {name} {target} {image} {version} {memory_kib} {memory_mib}
+//                                              # {setting.NAME}; {networks} {disks} {options}: for each device that
+//                                              # the runner attaches, each boot option, one of these:
+//               network = "...", disk = "..."  # {name}, {slot} (0, 1, ...), {letter} (a, b, ...)
+//               option = "..."                 # {name}, {default}, {help}
 //   [requires]  tools = [ { command = "ninja", package = "ninja-build", why = "..." } ]
 //   [limits]    devices = 64
 //   [exit_codes] panic = 70                    # only what differs from docs/exit-codes.md
@@ -59,6 +66,13 @@ struct required_tool {
   std::string command, package, why;
 };
 
+/// A file that describes the image to another program (xl, libvirt): a text with holes.
+struct launch_file {
+  located_string artefact;
+  located_string text;
+  std::optional<located_string> network = std::nullopt, disk = std::nullopt, option = std::nullopt;
+};
+
 struct target {
   std::string name, summary;
   int tier = 3;
@@ -80,6 +94,7 @@ struct target {
   std::vector<std::string> runner;
   std::vector<std::string> capabilities;
   std::map<std::string, std::string> artefacts;
+  std::vector<launch_file> launch_files;
   std::vector<required_tool> tools;
   std::map<std::string, std::uint64_t> limits;
   std::map<std::string, std::uint64_t> exit_codes;

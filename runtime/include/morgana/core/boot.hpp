@@ -17,7 +17,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -44,13 +46,25 @@ inline constexpr int out_of_memory = 71;
 inline constexpr int shutdown_deadline = 72;
 }  // namespace exit_status
 
+/// What the runner attaches under a device's name.
+enum class attachment : std::uint8_t { none, network, disk };
+
 /// One device of the image's manifest: known at build time, kept in an ELF note, named in errors.
 struct manifest_entry {
   std::string_view name;            ///< "network"; also the prefix of its options, "network."
   std::string_view concept_name;    ///< "net::stack"
   std::string_view implementation;  ///< "socket"
   std::string_view path;            ///< "start → network"
+  attachment attached = attachment::none;
 };
+
+/// The number of a device among those of its kind, from 0, in the order of the manifest: how a platform whose
+/// devices have numbers instead of names finds its own. Nothing when the image has no such device.
+[[nodiscard]] std::optional<std::size_t> slot_of(std::span<manifest_entry const> manifest, attachment kind,
+                                                 std::string_view name);
+/// The name of the device with that number; empty when the image has none.
+[[nodiscard]] std::string_view name_of_slot(std::span<manifest_entry const> manifest, attachment kind,
+                                            std::size_t slot);
 
 class device_stack;
 
