@@ -109,6 +109,16 @@ def test_from_entry_to_the_end_of_an_empty_application_takes_at_most_30_000_inst
     assert 1000 < count <= 30_000
 
 
+# ---- randomness ---------------------------------------------------------------------------------------
+
+def test_without_a_source_there_is_no_randomness():
+    image = image_of(built(ROOT / "tests/conformance/guests/entropy", TARGET))
+    ended = boot(image, more=["-cpu", "qemu64"])
+    assert "no source of randomness that counts" in ended.output
+    assert "kit:not-seeded" in ended.output and "kit:random" not in ended.output
+    assert "kit:random" in boot(image, more=["-cpu", "qemu64,+rdrand"]).output
+
+
 # ---- attacks ------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("how, reason, message", [

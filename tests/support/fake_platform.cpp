@@ -115,7 +115,7 @@ std::span<std::byte const, 32> boot_secret() noexcept {
   return secret;
 }
 std::uint64_t resume_generation() noexcept {
-  return 0;
+  return fake().resume_generation;
 }
 
 }  // namespace morgana::platform

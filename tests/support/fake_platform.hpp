@@ -40,6 +40,7 @@ struct fake_state {
   bool wall_is_set = true;
   std::vector<std::string_view> arguments;
   std::vector<platform::entropy_source_descriptor> entropy;
+  std::uint64_t resume_generation = 0;
   std::uint64_t memory_limit_bytes = 64 << 20;
 };
 [[nodiscard]] fake_state& fake();

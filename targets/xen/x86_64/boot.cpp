@@ -132,6 +132,7 @@ void enable_features() {
     auto const more = processor::identify(7);
     if ((more.b & 1u << 7) != 0) control |= 1u << 20;  // no execution of user's pages: there are none
     if ((more.c & 1u << 2) != 0) control |= 1u << 11;
+    description.has_seed_instruction = (more.b & 1u << 18) != 0;
   }
   asm volatile("mov %0, %%cr4" : : "r"(control));
   if ((basic.c & xsave) != 0) {

@@ -32,7 +32,8 @@ struct machine_description {
   std::uint64_t store_page = 0;    ///< xenstore's rings
   std::uint32_t console_port = 0, store_port = 0;
   std::byte secret[32] = {};
-  bool has_random_instruction = false;
+  bool has_random_instruction = false;  ///< RDRAND
+  bool has_seed_instruction = false;    ///< RDSEED; QEMU's emulator has none
 };
 [[gnu::visibility("hidden")]] extern machine_description const& machine;
 

@@ -48,6 +48,14 @@ struct identification {
   return done;
 }
 
+/// RDSEED; false when the processor has none now. Only where identify(7).b has bit 18.
+[[nodiscard]] inline bool seed(std::uint64_t& into) {
+  bool done = false;
+  // It gives less than a busy machine may want: more tries, with a pause.
+  for (int i = 0; i < 100 && !done; ++i) asm volatile("pause\n\trdseed %0" : "=r"(into), "=@ccc"(done));
+  return done;
+}
+
 [[nodiscard]] inline std::uint64_t fault_address() {
   std::uint64_t value = 0;
   asm volatile("mov %%cr2, %0" : "=r"(value));
