@@ -40,8 +40,14 @@ std::string symbolize_report(std::string_view report, std::filesystem::path cons
   call.arguments.insert(call.arguments.end(), addresses.begin(), addresses.end());
   std::string out = "where it was:\n";
   std::size_t frame = 0;
+  // "FUNCTION at ./unikernel.hpp:69:3": the application's folder is written as a dot.
+  constexpr std::string_view place = " at ./";
   call.line = [&](std::string_view line) {
-    if (!line.empty()) out += fmt::format("  #{} {}\n", frame++, line);
+    if (line.empty()) return;
+    auto const at = line.rfind(place);
+    out += at == line.npos
+               ? fmt::format("  #{} {}\n", frame++, line)
+               : fmt::format("  #{} {} at {}\n", frame++, line.substr(0, at), line.substr(at + place.size()));
   };
   if (!package_detail::run_process(call).good()) return {};
   out.pop_back();
