@@ -104,6 +104,21 @@ void machine::acknowledge_late(time_wait const& w, instant now) {
   }
 }
 
+namespace {
+
+/// RFC 6191, 2: a SYN that is surely newer than the connection that ended. Within one tick of the peer's clock, which a
+/// client that opens thousands a second reuses a port in, the sequence numbers decide.
+bool is_newer(time_wait const& w, wire::tcp_header const& syn) {
+  if (w.timestamps && syn.options.timestamps) {
+    auto const value = sequence{syn.options.timestamps->value};
+    auto const recent = sequence{w.recent_timestamp};
+    if (value != recent) return value > recent;
+  }
+  return syn.sequence > w.receive_next;
+}
+
+}  // namespace
+
 bool machine::input_time_wait(time_wait& w, arrival const& a, instant now) {
   auto const& h = a.header;
   if (h.has(wire::tcp_rst)) {
@@ -111,11 +126,7 @@ bool machine::input_time_wait(time_wait& w, arrival const& a, instant now) {
     return false;
   }
   bool const syn = h.has(wire::tcp_syn) && !h.has(wire::tcp_ack);
-  bool const stamps = w.timestamps && h.options.timestamps.has_value();
-  // RFC 6191, 2: a SYN that is surely newer opens a new connection.
-  bool const newer = stamps ? sequence{h.options.timestamps->value} > sequence{w.recent_timestamp}
-                            : h.sequence > w.receive_next;
-  if (syn && newer && find_port(a.key.local, a.key.local_port) != nullptr) {
+  if (syn && is_newer(w, h) && find_port(a.key.local, a.key.local_port) != nullptr) {
     flows.erase(w);
     static_cast<hook<time_wait_tag>&>(w).unlink();
     time_waits.entries.give(&w);

@@ -422,6 +422,30 @@ TEST_CASE("TIME-WAIT gives way to a SYN that is surely newer, and to the limit")
   CHECK(s.mine.engine.connections() == 1);
 }
 
+TEST_CASE("Within one tick of the peer's clock the sequence numbers say whether a SYN is newer") {
+  scripted s;
+  s.timestamps = true;
+  s.accept();
+  s.c->release(s.now);
+  (void)s.receive_all();
+  ++s.my_next;
+  s.send(s.header(tcp_ack | tcp_fin));
+  (void)s.receive_all();
+  REQUIRE(s.mine.engine.connections() == 1);
+  auto const last = s.their_next;
+  s.their_next = last + 1'000'000;
+  --s.their_clock;
+  s.send(s.syn());  // RFC 6191, 2: an older clock is not outweighed by a number
+  auto const old = s.receive();
+  REQUIRE(old);
+  CHECK(old->is(tcp_ack));
+  ++s.their_clock;
+  s.send(s.syn());
+  auto const fresh = s.receive();
+  REQUIRE(fresh);
+  CHECK(fresh->is(tcp_syn | tcp_ack));
+}
+
 TEST_CASE("A connection its user left waits in FIN-WAIT-2 for a minute only") {
   scripted s;
   s.accept();
