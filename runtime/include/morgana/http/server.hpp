@@ -224,7 +224,12 @@ class server {
           if (!stream.shutdown()) state.input_ended();
           state.half_closed(now);
           break;
-        case connection::action::close: co_return;
+        case connection::action::close: {
+          // Now, not when the task is destroyed a turn later: the FIN leaves in the segment of the response, and the
+          // client, which has it with the last byte, is not the one that keeps the port in TIME-WAIT.
+          auto const ended = std::move(stream);
+          co_return;
+        }
       }
     }
   }

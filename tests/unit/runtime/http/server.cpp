@@ -14,12 +14,16 @@ using namespace morgana::http;
 
 namespace {
 
-/// Both directions of one connection.
-struct pipe {
+/// Both directions of one connection. As a network does, it looks a turn after each write what there is to send.
+struct pipe final : ready_node {
   std::string to_server, to_client;
   bool client_ended = false, server_ended = false, takes = true;
   std::size_t reads = 0, writes = 0;
   std::deque<std::string> later;   ///< what the client sends next, one piece for each answer
+  bool ended_with_answer = false;  ///< the stream was gone when what it wrote left
+
+ private:
+  void run() override { ended_with_answer = server_ended; }
 };
 
 class memory_stream {
@@ -51,6 +55,7 @@ class memory_stream {
       co_return failure(net::net_error::timed_out);
     }
     ++pipe_->writes;
+    (co_await this_context()).executor().make_ready(*pipe_);
     for (auto const part : parts) pipe_->to_client.append(reinterpret_cast<char const*>(part.data()), part.size());
     if (!pipe_->later.empty()) {
       pipe_->to_server += pipe_->later.front();
@@ -143,6 +148,19 @@ TEST_CASE("A request costs one read and one write, and pipelined ones share them
   CHECK(one->server_ended);
   CHECK(server.statistics().idle_timeouts == 2);
   CHECK(server.statistics().connections_open == 0);
+}
+
+TEST_CASE("The last answer and the end of the connection leave together") {
+  morgana::test::world world;
+  memory_stack network;
+  http::server server;
+  auto handler = [](request const&, response_writer& response) { response.reply(status::ok, "text/plain", "x"); };
+  auto closes = client(network, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  auto stays = client(network, get);
+  serve_an_hour(server, network, handler, world);
+  CHECK(http::test::statuses(closes->to_client) == "200");
+  CHECK(closes->ended_with_answer);
+  CHECK_FALSE(stays->ended_with_answer);
 }
 
 TEST_CASE("A handler may wait, read a body and stream its answer") {
