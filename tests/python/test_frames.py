@@ -130,6 +130,7 @@ def test_garbage_is_counted_and_harms_nobody(table):
     for _ in range(2000):
         kind = chance.choice([b"\x08\x00", b"\x08\x06", b"\x86\xdd", chance.randbytes(2)])
         host.inject(bytes.fromhex(host.mac.replace(":", "")) + bytes(6) + kind + chance.randbytes(chance.randrange(200)))
+        port.simulation._world.inject(port._number, bytes(12) + kind + chance.randbytes(chance.randrange(200)))
     sim.run_for("1s")
     assert host.counters.malformed > 100
     assert sim.run(host.ping("10.0.0.1")) == 0

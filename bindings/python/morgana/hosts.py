@@ -138,6 +138,10 @@ class Stream(_Socket):
         world = self.host._world
         await self.host._wait(world.pour(self.host._number, self._number, count, _timeout(timeout)))
 
+    def trace(self, every: units.Time = "10ms") -> "Trace":
+        """Begins to note its `info` whenever that much time has passed: what `morgana.plots.throughput` draws."""
+        return Trace(self, units.seconds(every, "every"))
+
     def shutdown(self) -> None:
         """Half-close: the peer reads the end after what was written."""
         self.host._world.shutdown(self.host._number, self._number)
@@ -145,6 +149,28 @@ class Stream(_Socket):
     def abort(self) -> None:
         """Ends it with a reset."""
         self.host._world.abort(self.host._number, self._number)
+
+
+class Trace:
+    """A connection's `info` again and again, until stop() or the connection's end."""
+
+    def __init__(self, stream: Stream, every: float):
+        self.name = f"{stream.local[0]}:{stream.local[1]} to {stream.peer[0]}:{stream.peer[1]}"
+        self.samples: list[tuple[float, Values]] = []
+        """(seconds since the simulation's begin, info)."""
+        self._task = stream.host.simulation.spawn(self._watch(stream, every))
+
+    async def _watch(self, stream: Stream, every: float) -> None:
+        while True:
+            try:
+                self.samples.append((stream.host.simulation.now, stream.info))
+            except OSError:
+                return
+            await asyncio.sleep(every)
+
+    def stop(self) -> None:
+        """No more samples."""
+        self._task.cancel()
 
 
 class Listener(_Socket):

@@ -317,7 +317,7 @@ void add_frames(py::class_<world>& c) {
   c.def("captured", [](world& w, std::uint32_t which, std::size_t first) {
     py::list made;
     for (auto const& one : unwrap(w->frames(which, first))) {
-      made.append(py::make_tuple(to_python(one.at), one.interface, one.is_sent, py::bytes(one.frame.data(), one.frame.size())));
+      made.append(py::make_tuple(to_python(one.at), one.interface, one.is_sent, py::bytes(one.frame)));
     }
     return made;
   });

@@ -737,7 +737,7 @@ answer<std::vector<captured>> simulation::frames(std::uint32_t which, std::size_
   std::vector<captured> made;
   for (auto i = first; i < on.records().size(); ++i) {
     auto const& one = on.records()[i];
-    made.push_back({one.at, one.interface, one.is_sent, on.frame(one)});
+    made.push_back({one.at, one.interface, one.is_sent, std::string(on.frame(one))});
   }
   return made;
 }

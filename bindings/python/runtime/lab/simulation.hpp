@@ -104,7 +104,7 @@ struct captured {
   instant at;
   std::uint32_t interface = 0;
   bool is_sent = false;
-  std::string_view frame;  ///< valid until the world runs
+  std::string frame;
 };
 
 enum class stopped_by : std::uint8_t {
