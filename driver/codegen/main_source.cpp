@@ -233,6 +233,18 @@ class writer {
     return {};
   }
 
+  /// How many nodes of the same implementation come before.
+  std::size_t place_of(std::size_t node) const {
+    auto const& nodes = in_.graph->nodes;
+    auto const& of = nodes[node].implementation;
+    std::size_t place = 0;
+    for (std::size_t i = 0; i < node; ++i) {
+      auto const& other = nodes[i].implementation;
+      if (other.name.value == of.name.value && other.provides.value == of.provides.value) ++place;
+    }
+    return place;
+  }
+
   void run() {
     heading("start");
     auto const& nodes = in_.graph->nodes;
@@ -243,7 +255,9 @@ class writer {
       auto arguments = fmt::format("{}, {}ms", string_literal(path_text(node)),
                                    node.implementation.connect_timeout.count());
       if (node.implementation.takes_name) {
-        arguments += fmt::format(", morgana::device_name{{{}}}", string_literal(node.name));
+        auto const place = place_of(i);
+        arguments += fmt::format(", morgana::device_name{{{}{}}}", string_literal(node.name),
+                                 place == 0 ? std::string() : fmt::format(", {}", place));
       }
       for (auto const& need : node.needs) arguments += fmt::format(", **{}", local(nodes[need.node].name));
       if (auto const member = options_of(i); !member.empty()) arguments += fmt::format(", chosen.{}", member);

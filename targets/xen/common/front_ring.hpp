@@ -54,6 +54,9 @@ class front_ring {
   /// The backend's index was impossible.
   [[nodiscard]] bool is_broken() const { return is_broken_; }
 
+  /// Where the next put() goes.
+  [[nodiscard]] std::uint32_t next_slot() const { return put_ & mask_; }
+
   /// Puts what is as large as a request or smaller into the next slot; there must be one free(). Gives the slot.
   template <class Item>
   std::uint32_t put(Item const& what) {

@@ -3,15 +3,18 @@
 //
 //   static task<result<disk>> connect(context& in, device_name name, disk_options const& options);
 //
-// Devices that a platform keys by name use it: a disk or a network that the runner attached.
+// Devices that a platform keys by name use it: a disk or a network that the runner attached. Where a platform only
+// numbers its devices, the place among those of the same concept is the number.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 namespace morgana {
 
 struct device_name {
-  std::string_view text;  ///< lives for ever
+  std::string_view text;    ///< lives for ever
+  std::uint32_t place = 0;  ///< among the devices of this implementation, in the order of start()'s parameters
 };
 
 }  // namespace morgana

@@ -142,7 +142,7 @@ class fake_store final : public store_link, private ready_node {
 
 class fake_host final : public driver_host, private ready_node {
  public:
-  static constexpr std::size_t entries = 512;
+  static constexpr std::size_t entries = 2048;
 
   fake_host(executor& runs, fake_store& keys) : driver_host(keys), runs_(&runs) { grants.start(table); }
 

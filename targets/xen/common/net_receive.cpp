@@ -1,0 +1,174 @@
+#include "net_receive.hpp"
+
+#include <cstring>
+#include <utility>
+
+namespace morgana::xen {
+namespace {
+
+using namespace net_wire;
+constexpr std::size_t ethernet_bytes = 14;
+
+}  // namespace
+
+net_receiver::net_receiver(std::span<std::byte> ring, page_pool& pages, std::uint32_t posted_max,
+                           std::size_t small_limit)
+    : ring_(ring),
+      pages_(&pages),
+      small_(copied_bytes_max, small_limit * copied_bytes_max),
+      posted_max_(posted_max < slots_max ? posted_max : slots_max) {}
+
+net_receiver::~net_receiver() {
+  (void)take_back();
+}
+
+bool net_receiver::refill() {
+  while (posted_ < posted_max_ && ring_.free() != 0 && lie_.empty()) {
+    auto* const page = pages_->take();
+    if (page == nullptr) break;
+    page->lend();
+    auto const slot = ring_.next_slot();
+    lent_[slot] = page;
+    ring_.put(receive_request{.id = static_cast<std::uint16_t>(slot), .reserved = 0, .page = page->reference()});
+    ++posted_;
+  }
+  return ring_.publish();
+}
+
+bool net_receiver::next(net::segment& into) {
+  receive_response response{};
+  std::uint32_t slot = 0;
+  while (lie_.empty() && ring_.take(response, slot)) {
+    auto* const page = std::exchange(lent_[slot], nullptr);
+    --posted_;
+    if (++chain_ > chain_slots_max) {
+      pages_->give(*page);
+      return lied("a chain of responses without end");
+    }
+    if (expects_ == expects::extra) {
+      take_extra(response);
+      pages_->give(*page);
+      if (!lie_.empty()) return false;
+    } else {
+      if (response.id != slot) {
+        pages_->give(*page);
+        return lied("an id that is not the slot's");
+      }
+      if (!take_part(response, *page, frame_)) return false;
+    }
+    if (expects_ == expects::frame && finish(into)) return true;
+  }
+  if (ring_.is_broken() && lie_.empty()) return lied("an index that cannot be");
+  return false;
+}
+
+void net_receiver::take_extra(receive_response const& from) {
+  extra about{};
+  std::memcpy(&about, &from, sizeof about);
+  if (about.kind == 0 || about.kind > extra::last_kind) {
+    (void)lied("extra information of a kind that is none");
+    return;
+  }
+  if (about.kind == extra::segmentation) {
+    frame_.gso_size = about.segment_bytes;
+    frame_.gso_kind = about.protocol == extra::tcp_v4   ? net::segmentation::tcp_v4
+                      : about.protocol == extra::tcp_v6 ? net::segmentation::tcp_v6
+                                                        : net::segmentation::none;
+    // A super-packet that cannot be cut, or of what we know nothing.
+    if (about.segment_bytes == 0 || frame_.gso_kind == net::segmentation::none) drops_ = true;
+  }
+  if ((about.flags & extra::more) == 0) expects_ = (flags_ & came_more) != 0 ? expects::more : expects::frame;
+}
+
+bool net_receiver::take_part(receive_response const& from, page_pool::page& page, net::segment& into) {
+  auto const is_first = expects_ == expects::frame;
+  if (is_first) flags_ = from.flags;
+  auto const size = static_cast<std::size_t>(from.status < 0 ? 0 : from.status);
+  if (std::size_t{from.offset} + size > grant_page_bytes) {
+    pages_->give(page);
+    return lied("a length beyond its page");
+  }
+  if (from.status <= 0) drops_ = true;
+  if (drops_) {
+    pages_->give(page);
+  } else if (size <= copied_bytes_max) {
+    auto copy = small_.take_slice(size);
+    if (auto const memory = copy.writable(); memory.size() == size) {
+      std::memcpy(memory.data(), page.memory().data() + from.offset, size);
+    }
+    drops_ = copy.size() != size || !into.append(std::move(copy));
+    pages_->give(page);
+  } else {
+    // From here on the backend changes it no more.
+    if (!page.reclaim()) {
+      pages_->give(page);
+      return lied("a page that it answered and keeps mapped");
+    }
+    drops_ = !into.append(net::slice(page, from.offset, size));
+  }
+  if (is_first && (from.flags & came_extra) != 0) {
+    expects_ = expects::extra;
+  } else {
+    expects_ = (from.flags & came_more) != 0 ? expects::more : expects::frame;
+  }
+  return true;
+}
+
+bool net_receiver::finish(net::segment& into) {
+  chain_ = 0;
+  if (std::exchange(drops_, false) || frame_.size() < ethernet_bytes) {
+    frame_.clear();
+    ++dropped_;
+    return false;
+  }
+  if ((flags_ & came_blank_checksum) != 0) {
+    frame_.checksum = locate_checksum(frame_) ? net::checksum_state::partial : net::checksum_state::valid;
+  } else if ((flags_ & came_validated) != 0) {
+    frame_.checksum = net::checksum_state::valid;
+  }
+  into = std::move(frame_);
+  return true;
+}
+
+bool net_receiver::lied(std::string_view how) {
+  lie_ = how;
+  frame_.clear();
+  return false;
+}
+
+bool net_receiver::take_back() {
+  for (auto& one : lent_) {
+    if (one == nullptr) continue;
+    if (!one->reclaim()) return false;
+    pages_->give(*std::exchange(one, nullptr));
+    --posted_;
+  }
+  frame_.clear();
+  return true;
+}
+
+bool locate_checksum(net::segment& frame) {
+  auto const bytes = frame.front_piece();
+  auto const at = [&](std::size_t i) { return static_cast<unsigned>(bytes[i]); };
+  auto const word = [&](std::size_t i) { return at(i) << 8 | at(i + 1); };
+  std::size_t ip = ethernet_bytes;
+  if (bytes.size() < ip + 4) return false;
+  auto kind = word(12);
+  if (kind == 0x8100) kind = word(16), ip += 4;
+  unsigned protocol = 0;
+  std::size_t transport = 0;
+  if (kind == 0x0800 && bytes.size() >= ip + 20) {
+    protocol = at(ip + 9);
+    transport = ip + (at(ip) & 15) * 4;
+  } else if (kind == 0x86dd && bytes.size() >= ip + 40) {
+    protocol = at(ip + 6);
+    transport = ip + 40;
+  }
+  std::size_t const field = protocol == 6 ? 16 : 6;
+  if ((protocol != 6 && protocol != 17) || transport + field + 2 > frame.size()) return false;
+  frame.checksum_start = static_cast<std::uint16_t>(transport);
+  frame.checksum_offset = static_cast<std::uint16_t>(field);
+  return true;
+}
+
+}  // namespace morgana::xen

@@ -1,0 +1,80 @@
+// Receiving from a network backend, without I/O: pages are lent to it by requests, and responses say which of them
+// hold a frame (io/netif.h, "Guest receive"). A frame lies in one page or in several, with extra information between;
+// each response comes in the slot of the request it answers.
+//
+// A whole page that is mostly frame becomes part of the segment as it is; what would hold a page for little is
+// copied, and the page is lent again at once.
+//
+// The backend is not trusted: ids that are not the slot's, lengths beyond a page, chains without end and pages it
+// keeps mapped break the receiver for good, and lie() says how. Frames that it could not deliver are dropped.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "front_ring.hpp"
+#include "morgana/net/buffer_pool.hpp"
+#include "morgana/net/segment.hpp"
+#include "net_wire.hpp"
+#include "page_pool.hpp"
+
+namespace morgana::xen {
+
+class net_receiver {
+ public:
+  static constexpr std::uint32_t slots_max = 256;
+  /// Of a chain of responses: more than any frame needs.
+  static constexpr unsigned chain_slots_max = 64;
+  /// Parts of up to a quarter of a page are copied.
+  static constexpr std::size_t copied_bytes_max = grant_page_bytes / 4;
+
+  /// `ring` is one zeroed page. At most `posted_max` pages are lent at once; `small_limit` copies are kept.
+  net_receiver(std::span<std::byte> ring, page_pool& pages, std::uint32_t posted_max, std::size_t small_limit);
+  ~net_receiver();
+
+  /// Lends pages, as many as may be. True: notify the backend.
+  [[nodiscard]] bool refill();
+  /// Puts the next frame into place. False: there is none, or the backend lied.
+  [[nodiscard]] bool next(net::segment& into);
+  /// Has the backend notify of the next response. True: there is one already.
+  [[nodiscard]] bool sleep() { return ring_.wake_at(1); }
+  [[nodiscard]] bool has_response() { return ring_.has_response(); }
+
+  /// What the backend did that it may not; empty while it behaves.
+  [[nodiscard]] std::string_view lie() const { return lie_; }
+  [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
+  [[nodiscard]] std::uint32_t posted() const { return posted_; }
+
+  /// Takes back what is lent, once the backend has closed. False while it has a page mapped.
+  [[nodiscard]] bool take_back();
+
+ private:
+  enum class expects : std::uint8_t { frame, extra, more };
+  void start_frame(std::uint16_t flags);
+  void take_extra(net_wire::receive_response const& from);
+  /// False when the backend lied.
+  [[nodiscard]] bool take_part(net_wire::receive_response const& from, page_pool::page& page, net::segment& into);
+  [[nodiscard]] bool finish(net::segment& into);
+  [[nodiscard]] bool lied(std::string_view how);
+
+  front_ring<net_wire::receive_request, net_wire::receive_response> ring_;
+  page_pool* pages_;
+  net::buffer_pool small_;
+  std::array<page_pool::page*, slots_max> lent_{};
+  std::uint32_t posted_max_;
+  std::uint32_t posted_ = 0;
+  expects expects_ = expects::frame;
+  std::uint16_t flags_ = 0;  ///< of the frame's first part
+  unsigned chain_ = 0;
+  bool drops_ = false;
+  net::segment frame_;  ///< what has come of a frame whose rest has not
+  std::uint64_t dropped_ = 0;
+  std::string_view lie_;
+};
+
+/// Finds where the transport's checksum of an Ethernet frame lies, for one whose field is blank. False for what is
+/// neither TCP nor UDP right after IP's header.
+[[nodiscard]] bool locate_checksum(net::segment& frame);
+
+}  // namespace morgana::xen

@@ -1,0 +1,345 @@
+#include "morgana/xen/netfront.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+#include "driver_host.hpp"
+#include "frontend.hpp"
+#include "morgana/core/deadline.hpp"
+#include "morgana/core/platform.hpp"
+#include "net_receive.hpp"
+#include "net_transmit.hpp"
+
+namespace morgana::xen {
+namespace {
+
+/// Between two looks whether a page is still mapped.
+constexpr duration release_interval = std::chrono::milliseconds(10);
+/// Pages of each direction at least: three quarters of them hold a whole super-packet, for which a backend waits.
+constexpr std::size_t pages_min = 2 * page_pool::group_pages;
+
+std::size_t part_of_memory(std::size_t divisor, std::size_t most) {
+  auto const pages = static_cast<std::size_t>(platform::memory().limit_bytes / grant_page_bytes);
+  return std::clamp(pages / divisor, pages_min, most);
+}
+
+}  // namespace
+
+/// The device once it is connected: two rings, their pages, and who waits.
+struct netfront_state final : net::frame_port, event_listener, page_waiter {
+  netfront_state(driver_host& on, log_source to, std::string_view text, std::uint32_t number)
+      : frame_port({}), event_listener(on), host(&on), log(to), name(text), device(on, to, text, "vif", number) {}
+  ~netfront_state() {
+    // The pages are theirs until the backend has closed; without disconnect() it has not.
+    monitoring = {};
+  }
+
+  [[nodiscard]] task<result<void>> connect(instant deadline);
+  [[nodiscard]] task<result<void>> read_features(instant deadline);
+  [[nodiscard]] result<void> make_rings();
+  [[nodiscard]] std::vector<store_entry> entries() const;
+  [[nodiscard]] task<void> monitor();
+
+  /// Nothing comes or goes any more: everyone who waits is told why.
+  void lose(driver_error why) {
+    if (lost) return;
+    lost = why;
+    room_came();
+    frames_came();
+  }
+  void lose_by_lie(std::string_view lie) {
+    if (!lost) log.error("`{}`: the backend of {} broke the protocol: {}", name, device.path(), lie);
+    lose(driver_error::backend_lied);
+  }
+
+  [[nodiscard]] result<std::size_t> take(std::span<net::segment> into) override;
+  void events_came() override;
+  /// Shows the backend what was put.
+  void show();
+  /// After put() had no room. False: there may be some already.
+  [[nodiscard]] bool wait_for_room();
+  void pages_came() override { lend_pages(); }
+  void lend_pages() {
+    if (receiver && !lost && receiver->refill()) receive_port.notify();
+  }
+
+  struct nobody final : completion {
+    std::coroutine_handle<> ended() noexcept override { return std::noop_coroutine(); }
+  };
+
+  driver_host* host;
+  log_source log;
+  std::string_view name;
+  frontend device;
+  bool splits_events = false;
+  bool has_sg = false;
+  bool has_carrier = true;
+  std::optional<driver_error> lost;
+  shared_pages transmit_ring, receive_ring;
+  std::optional<page_pool> transmit_pages, receive_pages;
+  std::optional<net_transmitter> transmitter;
+  std::optional<net_receiver> receiver;
+  bound_port transmit_port;  ///< and the other's, when events are not split
+  bound_port receive_events;
+  struct port_ref {
+    bound_port const* port = nullptr;
+    void notify() const { port->notify(); }
+  } receive_port;
+  nobody monitor_ended;
+  task<void> monitoring;
+};
+
+// ---- connecting ---------------------------------------------------------------------------------------
+
+task<result<void>> netfront_state::read_features(instant deadline) {
+  auto const address_text = co_await device.ours("mac", deadline);
+  auto const address = address_text ? net::mac_address::parse(*address_text) : std::nullopt;
+  if (!address) {
+    log.error("`{}`: {}/mac is no Ethernet address", name, device.path());
+    co_return failure(core_error::invalid_argument);
+  }
+  as.address = *address;
+  if (co_await device.their_number("feature-rx-copy", 0, deadline) == 0) {
+    log.error("`{}`: the backend at {} does not copy, which this driver needs", name, device.backend_path());
+    co_return failure(core_error::not_supported);
+  }
+  has_sg = co_await device.their_number("feature-sg", 0, deadline) != 0;
+  splits_events = co_await device.their_number("feature-split-event-channels", 0, deadline) != 0;
+  // Sums of IPv4 are taken unless the backend says otherwise, of IPv6 only if it says so; a stack asks for both.
+  as.transmit_checksum = co_await device.their_number("feature-no-csum-offload", 0, deadline) == 0 &&
+                         co_await device.their_number("feature-ipv6-csum-offload", 0, deadline) != 0;
+  as.receive_checksum = true;
+  auto const can_cut = has_sg && as.transmit_checksum;
+  as.segmentation_tcp_v4 = can_cut && co_await device.their_number("feature-gso-tcpv4", 0, deadline) != 0;
+  as.segmentation_tcp_v6 = can_cut && co_await device.their_number("feature-gso-tcpv6", 0, deadline) != 0;
+  // Without scatter-gather a frame is one page.
+  auto const most = (has_sg ? net_wire::frame_bytes_max : grant_page_bytes) - ethernet_bytes - vlan_bytes;
+  auto const mtu = co_await device.ours("mtu", deadline);
+  auto const wanted = mtu ? decimal(*mtu) : std::nullopt;
+  // RFC 791: every link carries 68 bytes.
+  if (wanted && *wanted >= 68) as.mtu_bytes = static_cast<std::uint32_t>(std::min<std::size_t>(*wanted, most));
+  co_return {};
+}
+
+result<void> netfront_state::make_rings() {
+  auto const with = device.backend();
+  auto const receive_limit = part_of_memory(8, netfront::receive_pages_max);
+  transmit_pages.emplace(*host, with, grant_access::read_only, part_of_memory(16, netfront::transmit_pages_max));
+  receive_pages.emplace(*host, with, grant_access::read_write, receive_limit);
+  // As many as one frame may need are there from the start, so that later there is only waiting, no failing.
+  std::array<page_pool::page*, net_wire::frame_slots_max> first{};
+  for (auto& page : first) page = transmit_pages->take();
+  for (auto* const page : first) {
+    if (page != nullptr) transmit_pages->give(*page);
+  }
+  if (first.back() == nullptr) return failure(core_error::out_of_memory);
+  auto ring = shared_pages::make(*host, with, 1);
+  if (!ring) return failure(std::move(ring.error()));
+  transmit_ring = *std::move(ring);
+  ring = shared_pages::make(*host, with, 1);
+  if (!ring) return failure(std::move(ring.error()));
+  receive_ring = *std::move(ring);
+  transmitter.emplace(transmit_ring.memory(), *transmit_pages);
+  receiver.emplace(receive_ring.memory(), *receive_pages, static_cast<std::uint32_t>(receive_limit / 4 * 3), receive_limit);
+  receive_pages->tell(*this);
+  auto port = host->open_port(with);
+  if (!port) return failure(std::move(port.error()));
+  transmit_port = bound_port(*host, *port);
+  receive_port.port = &transmit_port;
+  if (!splits_events) return {};
+  port = host->open_port(with);
+  if (!port) return failure(std::move(port.error()));
+  receive_events = bound_port(*host, *port);
+  receive_port.port = &receive_events;
+  return {};
+}
+
+std::vector<store_entry> netfront_state::entries() const {
+  std::vector<store_entry> out{{"tx-ring-ref", std::to_string(transmit_ring.reference(0))},
+                               {"rx-ring-ref", std::to_string(receive_ring.reference(0))},
+                               {"request-rx-copy", "1"},
+                               {"feature-rx-notify", "1"},
+                               {"feature-sg", "1"},
+                               {"feature-gso-tcpv4", "1"},
+                               {"feature-gso-tcpv6", "1"},
+                               {"feature-no-csum-offload", "0"},
+                               {"feature-ipv6-csum-offload", "1"}};
+  if (splits_events) {
+    out.push_back({"event-channel-tx", std::to_string(transmit_port.number())});
+    out.push_back({"event-channel-rx", std::to_string(receive_events.number())});
+  } else {
+    out.push_back({"event-channel", std::to_string(transmit_port.number())});
+  }
+  return out;
+}
+
+task<result<void>> netfront_state::connect(instant deadline) {
+  if (auto found = co_await device.find(deadline); !found) co_return found;
+  if (auto read = co_await read_features(deadline); !read) co_return read;
+  if (auto made = make_rings(); !made) {
+    log.error("`{}`: {}", name, made.error());
+    co_return made;
+  }
+  auto const keys = entries();
+  if (auto told = co_await device.publish(keys, device_state::connected, deadline); !told) co_return told;
+  if (auto reached = co_await device.reached(device_state::connected, deadline); !reached) co_return reached;
+  lend_pages();
+  co_return {};
+}
+
+task<void> netfront_state::monitor() {
+  while (!lost) {
+    if (!co_await device.changed(never)) co_return;
+    auto const& here = co_await this_context();
+    auto const deadline = after(here.now(), netfront::connect_time);
+    auto const state = co_await device.backend_state(deadline);
+    if (state != device_state::connected && state != device_state::reconfiguring &&
+        state != device_state::reconfigured) {
+      log.error("`{}`: the backend closed {}", name, device.path());
+      lose(driver_error::backend_failed);
+      co_return;
+    }
+    auto const carrier = co_await device.their_number("carrier", 1, deadline) != 0;
+    if (std::exchange(has_carrier, carrier) != carrier) {
+      log.warning("`{}`: the link is {}", name, std::string_view(carrier ? "up" : "down"));
+    }
+  }
+}
+
+task<result<std::unique_ptr<netfront>>> netfront::connect(context& in, device_name name,
+                                                          netfront_options const& options) {
+  auto* const host = driver_host::of_guest();
+  if (host == nullptr) {
+    log_source const log(in.log(), "net");
+    log.error("`{}`: this is no guest of Xen, and has no networks", name.text);
+    co_return failure(core_error::device_missing);
+  }
+  co_return co_await connect(in, *host, name, options);
+}
+
+task<result<std::unique_ptr<netfront>>> netfront::connect(context& in, driver_host& on, device_name name,
+                                                          netfront_options const& options) {
+  auto const number = options.vif ? std::uint32_t{*options.vif} : name.place;
+  std::unique_ptr<netfront> made(
+      new netfront(std::make_unique<netfront_state>(on, log_source(in.log(), "net"), name.text, number)));
+  auto& state = *made->state_;
+  if (auto connected = co_await state.connect(after(in.now(), connect_time)); !connected) {
+    co_await made->disconnect();
+    co_return failure(std::move(connected.error()));
+  }
+  state.monitoring = state.monitor();
+  state.monitoring.start(in, state.monitor_ended);
+  state.log.debug("`{}`: vif {}, {}, {} bytes, checksums {}, super-packets {}, split events {}", name.text, number,
+                  state.as.address, state.as.mtu_bytes, state.as.transmit_checksum, state.as.segmentation_tcp_v4,
+                  state.splits_events);
+  co_return made;
+}
+
+task<void> netfront::disconnect() {
+  auto& state = *state_;
+  auto const& here = co_await this_context();
+  auto const deadline = after(here.now(), disconnect_time);
+  state.lose(driver_error::backend_failed);
+  state.monitoring = {};
+  (void)co_await state.device.close(deadline);
+  for (;;) {
+    auto const free = (!state.receiver || state.receiver->take_back()) &&
+                      (!state.receive_pages || state.receive_pages->end()) &&
+                      (!state.transmit_pages || state.transmit_pages->end()) && state.receive_ring.end() &&
+                      state.transmit_ring.end();
+    if (free) co_return;
+    auto const& now = co_await this_context();
+    if (now.now() >= deadline) break;
+    co_await sleep_for(release_interval);
+  }
+  state.log.error("`{}`: the backend at {} keeps pages of this guest mapped; they are lost", state.name,
+                  state.device.backend_path());
+}
+
+// ---- frames -------------------------------------------------------------------------------------------
+
+void netfront_state::show() {
+  if (!lost && transmitter->publish()) transmit_port.notify();
+}
+
+bool netfront_state::wait_for_room() {
+  show();
+  if (transmitter->lie().empty() && transmitter->sleep()) return false;
+  if (!transmitter->lie().empty()) {
+    lose_by_lie(transmitter->lie());
+    return true;
+  }
+  writable = false;
+  return true;
+}
+
+void netfront_state::events_came() {
+  if (!receiver || lost) return;
+  if (!writable && transmitter->has_response()) room_came();
+  if (!readers.is_empty()) frames_came();
+}
+
+result<std::size_t> netfront_state::take(std::span<net::segment> into) {
+  std::size_t taken = 0;
+  while (!lost && taken < into.size()) {
+    if (receiver->next(into[taken])) {
+      ++taken;
+      continue;
+    }
+    if (!receiver->lie().empty()) {
+      lose_by_lie(receiver->lie());
+    } else {
+      lend_pages();
+      if (!receiver->sleep()) break;
+    }
+  }
+  counters.dropped_received = receiver ? receiver->dropped() : 0;
+  counters.received_frames += taken;
+  if (taken != 0) return taken;
+  if (lost) return failure(*lost);
+  return std::size_t{0};
+}
+
+result<std::size_t> netfront::transmit(std::span<net::segment> from) {
+  auto& on = *state_;
+  std::size_t done = 0;
+  while (done < from.size() && !on.lost) {
+    auto& frame = from[done];
+    if (on.can_send(frame)) {
+      if (frame.size() > net_wire::frame_bytes_max || !on.has_carrier) {
+        ++on.counters.dropped_sent;
+      } else if (on.transmitter->put(frame)) {
+        ++on.counters.sent_frames;
+      } else if (on.wait_for_room()) {
+        break;
+      } else {
+        continue;
+      }
+    }
+    frame.clear();
+    ++done;
+  }
+  on.show();
+  if (on.lost) return failure(*on.lost);
+  return done;
+}
+
+net::frame_receive netfront::receive(std::span<net::segment> into, instant deadline) {
+  return {*state_, into, deadline};
+}
+net::frame_room netfront::room(instant deadline) {
+  return {*state_, deadline};
+}
+net::device_capabilities netfront::capabilities() const {
+  return state_->as;
+}
+net::frame_counters const& netfront::counters() const {
+  return state_->counters;
+}
+
+netfront::netfront(std::unique_ptr<netfront_state> state) : state_(std::move(state)) {}
+netfront::~netfront() = default;
+
+}  // namespace morgana::xen

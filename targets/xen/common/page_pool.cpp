@@ -1,0 +1,96 @@
+#include "page_pool.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+#include <utility>
+
+namespace morgana::xen {
+
+void page_pool::page::lend() {
+  if (!std::exchange(is_lent_, true)) grant_.permit(owner_->access_);
+}
+
+bool page_pool::page::reclaim() {
+  if (!is_lent_) return true;
+  if (!grant_.withdraw()) return false;
+  is_lent_ = false;
+  return true;
+}
+
+page_pool::page* page_pool::group::begin() const {
+  return std::launder(reinterpret_cast<page*>(pages.get()));
+}
+
+page_pool::~page_pool() {
+  if (end()) return;
+  // Their memory stays taken.
+  for (auto& one : groups_) std::destroy_n(one.begin(), one.count);
+}
+
+page_pool::page* page_pool::take() {
+  if (free_ == nullptr && !grow()) {
+    was_empty_ = true;
+    return nullptr;
+  }
+  --free_count_;
+  return std::exchange(free_, free_->next_);
+}
+
+void page_pool::give(page& one) {
+  one.next_ = std::exchange(free_, &one);
+  if (++free_count_ < enough_pages || !was_empty_) return;
+  was_empty_ = false;
+  if (waiter_ != nullptr) waiter_->pages_came();
+}
+
+bool page_pool::grow() {
+  auto const count = std::min(group_pages, limit_ - made_);
+  if (count == 0) return false;
+  group made{.memory = take_pages(count),
+             .pages = std::unique_ptr<std::byte[]>(new (std::nothrow) std::byte[count * sizeof(page)])};
+  if (made.memory.empty() || made.pages == nullptr) {
+    std::free(made.memory.data());
+    return false;
+  }
+  for (; made.count < count; ++made.count) {
+    auto const memory = made.memory.subspan(made.count * grant_page_bytes, grant_page_bytes);
+    auto given = on_->grants.give(with_, on_->frame_of(memory.data()), access_);
+    if (!given) break;
+    auto* const one = new (made.pages.get() + made.count * sizeof(page)) page(memory);
+    one->owner_ = this;
+    one->grant_ = std::move(given);
+    one->is_lent_ = true;
+    (void)one->reclaim();
+    one->next_ = std::exchange(free_, one);
+    ++free_count_;
+  }
+  if (made.count == 0) {
+    std::free(made.memory.data());
+    // There will be no more.
+    limit_ = made_;
+    return false;
+  }
+  made_ += made.count;
+  groups_.push_back(std::move(made));
+  return true;
+}
+
+bool page_pool::end() {
+  waiter_ = nullptr;
+  auto all = true;
+  for (auto const& one : groups_) {
+    for (auto* each = one.begin(); each != one.begin() + one.count; ++each) all = each->grant_.end() && all;
+  }
+  if (!all) return false;
+  for (auto& one : groups_) {
+    std::destroy_n(one.begin(), one.count);
+    std::free(one.memory.data());
+  }
+  groups_.clear();
+  free_ = nullptr;
+  free_count_ = made_ = limit_ = 0;
+  return true;
+}
+
+}  // namespace morgana::xen
