@@ -1,15 +1,19 @@
 // `morgana run`: the guest's console is ours, byte for byte, and its exit status too.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <nlohmann/json.hpp>
 
 #include "command/commands.hpp"
 #include "morgana/driver/machine.hpp"
+#include "workspace/files.hpp"
 #include "workspace/symbolize.hpp"
 
 namespace morgana::driver {
@@ -146,6 +150,48 @@ outcome<machine_network> parse_network(std::string const& text) {
   return out;
 }
 
+/// A device of the image's manifest that a runner attaches something to.
+struct manifest_device {
+  std::string name, attached;
+};
+
+std::vector<manifest_device> attached_devices(fs::path const& manifest) {
+  std::vector<manifest_device> out;
+  auto const text = read_file(manifest);
+  auto const read = nlohmann::json::parse(text.value_or("{}"), nullptr, false);
+  if (!read.is_object()) return out;
+  for (auto const& one : read.value("devices", nlohmann::json::array())) {
+    if (!one.is_object() || !one.contains("attached")) continue;
+    out.push_back({one.value("name", ""), one.value("attached", "")});
+  }
+  return out;
+}
+
+/// Puts them into the manifest's order, which is that of targets whose devices have numbers; those without a name last.
+template <class Attached>
+outcome<void> arrange(std::vector<Attached>& what, std::string_view kind, std::vector<manifest_device> const& devices) {
+  std::vector<std::string> names;
+  for (auto const& one : devices) {
+    if (one.attached == kind) names.push_back(one.name);
+  }
+  for (auto const& one : what) {
+    if (one.name.empty() || std::ranges::find(names, one.name) != names.end()) continue;
+    diagnostic unknown{.code = "unknown-device",
+                       .message = fmt::format("the image has no {} `{}`", kind, one.name)};
+    if (auto const near = nearest(one.name, names)) unknown.help.push_back(fmt::format("did you mean `{}`?", *near));
+    unknown.notes.push_back({.message = names.empty() ? fmt::format("it has no {} at all", kind)
+                                                      : fmt::format("it has `{}`", fmt::join(names, "`, `"))});
+    return fail(std::move(unknown));
+  }
+  names.emplace_back();
+  std::vector<Attached> ordered;
+  for (auto const& name : names) {
+    std::ranges::copy_if(what, std::back_inserter(ordered), [&](Attached const& one) { return one.name == name; });
+  }
+  what = std::move(ordered);
+  return {};
+}
+
 outcome<machine_configuration> machine_for(workspace_state const& state, run_arguments const& with) {
   machine_configuration out;
   out.image = artefact(state, with.place.build_root(), "image");
@@ -194,6 +240,9 @@ outcome<machine_configuration> machine_for(workspace_state const& state, run_arg
     if (!network) return fail(std::move(network));
     out.networks.push_back(*std::move(network));
   }
+  auto const devices = attached_devices(artefact(state, with.place.build_root(), "manifest"));
+  if (auto done = arrange(out.networks, "network", devices); !done) return fail(std::move(done));
+  if (auto done = arrange(out.disks, "disk", devices); !done) return fail(std::move(done));
   return out;
 }
 

@@ -102,3 +102,8 @@ def test_frames_pass_both_ways_over_a_tap_interface():
 def test_a_tap_interface_that_cannot_be_opened_says_how_to_make_one():
     ended = built(APP).run(driver=("--network", "link=tap:a-name-longer-than-an-interface-may-have")).expect(125)
     assert re.search(r"cannot open tap interface.*\n(.*\n)*.*ip tuntap add", ended.output)
+
+
+def test_a_name_that_the_image_has_not_is_refused_with_those_it_has():
+    ended = built(APP).run(driver=("--network", "lnik=tap")).expect(125)
+    assert "the image has no network `lnik`" in ended.output and "did you mean `link`?" in ended.output

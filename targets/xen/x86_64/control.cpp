@@ -41,7 +41,8 @@ void control::say_exit(int status) {
   if (machine.is_xen) {
     xen_control::say_exit(status);
     auto const is_crash = status == exit_status::crashed || status == exit_status::out_of_memory;
-    hypervisor::end(is_crash ? shutdown::reason::crash : shutdown::reason::power_off);
+    auto const asked = xen_control::reboot_requested() ? shutdown::reason::reboot : shutdown::reason::power_off;
+    hypervisor::end(is_crash ? shutdown::reason::crash : asked);
   }
   control::say_exit(status);
   processor::out8(

@@ -83,6 +83,8 @@ void poll();
 /// For drivers: the same rings.
 [[nodiscard]] store_link& link();
 [[nodiscard]] bool stop_requested();
+/// The stop is for a reboot: Xen's tools start the domain again.
+[[nodiscard]] bool reboot_requested();
 /// Waits until xenstore has it, half a second at most.
 void say_exit(int status);
 }  // namespace xen_control

@@ -1,9 +1,11 @@
 // What Xen's tools ask of a guest, and how it tells its end, both in xenstore: control/shutdown,
 // data/exit-status.
+#include "../common/attached.hpp"
 #include "../common/store.hpp"
 #include "../common/store_client.hpp"
 #include "hypervisor.hpp"
 #include "machine.hpp"
+#include "morgana/core/boot.hpp"
 #include "morgana/core/platform.hpp"
 #include "morgana/core/text.hpp"
 
@@ -12,7 +14,9 @@ namespace {
 
 constexpr std::string_view shutdown_path = "control/shutdown";
 constexpr std::string_view exit_path = "data/exit-status";
-enum request : std::uint32_t { ignored, asked_shutdown, wrote_exit };
+constexpr std::string_view networks_path = "device/vif";
+constexpr std::string_view disks_path = "device/vbd";
+enum request : std::uint32_t { ignored, asked_shutdown, wrote_exit, asked_networks, asked_disks };
 /// For xenstore to take the exit status.
 constexpr std::uint64_t exit_wait_ns = 500'000'000;
 
@@ -20,6 +24,7 @@ constinit store_client client;
 constinit byte_ring requests;
 constinit byte_ring replies;
 constinit bool stop_wanted = false;
+constinit bool reboot_wanted = false;
 constinit bool exit_is_written = false;
 constexpr std::string_view stop_token = "stop";
 constinit store_user* other_user = nullptr;
@@ -30,6 +35,35 @@ bool is_others(store_event const& event) {
   return event.what == store_event::kind::watch ? event.token != stop_token : event.request >= store::requests_begin;
 }
 
+template <class... Values>
+void complain(format_string<Values...> format, Values const&... values) {
+  fixed_text<256> line;
+  line.append("{}: ", this_application.name);
+  line.append(format, values...);
+  line.put('\n');
+  platform::console_write(std::as_bytes(std::span(line.view())));
+}
+
+/// A missing device ends the guest when it is connected to. One too many does no harm, but somebody meant something by it.
+void look_for_extra(attachment kind, std::string_view path, std::string_view directory) {
+  if (auto const number = extra_device(this_application.manifest, kind, directory)) {
+    complain("{}/{} is attached, but the image has no such device", path, *number);
+  }
+}
+
+void take_shutdown(std::string_view how) {
+  if (how == "suspend") {
+    // Not answered: then Xen's tools give up, and say so too.
+    complain("suspend was asked for, which this guest cannot do");
+    return;
+  }
+  // To an unknown request Xen's protocol wants no answer.
+  if (how != "poweroff" && how != "halt" && how != "reboot") return;
+  stop_wanted = true;
+  reboot_wanted = how == "reboot";
+  static_cast<void>(client.write(ignored, 0, shutdown_path, ""));
+}
+
 void handle(store_event const& event) {
   if (is_others(event)) return other_user->take(event);
   if (event.what == store_event::kind::watch) {
@@ -38,11 +72,10 @@ void handle(store_event const& event) {
     return;
   }
   if (event.request == wrote_exit) exit_is_written = true;
-  if (event.request != asked_shutdown || event.what != store_event::kind::reply) return;
-  // "suspend" is not there yet; to an unknown request Xen's protocol wants no answer.
-  if (event.text != "poweroff" && event.text != "halt" && event.text != "reboot") return;
-  stop_wanted = true;
-  static_cast<void>(client.write(ignored, 0, shutdown_path, ""));
+  if (event.what != store_event::kind::reply) return;
+  if (event.request == asked_shutdown) take_shutdown(event.text);
+  if (event.request == asked_networks) look_for_extra(attachment::network, networks_path, event.text);
+  if (event.request == asked_disks) look_for_extra(attachment::disk, disks_path, event.text);
 }
 
 class guest_link final : public store_link {
@@ -68,6 +101,8 @@ void xen_control::start() {
   replies = byte_ring(page.replies, page.replies_taken, page.replies_put);
   hypervisor::unmask(machine.store_port);
   static_cast<void>(client.watch(ignored, shutdown_path, stop_token));
+  static_cast<void>(client.directory(asked_networks, 0, networks_path));
+  static_cast<void>(client.directory(asked_disks, 0, disks_path));
 }
 
 void xen_control::poll() {
@@ -83,6 +118,10 @@ void xen_control::poll() {
 
 bool xen_control::stop_requested() {
   return stop_wanted;
+}
+
+bool xen_control::reboot_requested() {
+  return reboot_wanted;
 }
 
 void xen_control::say_exit(int status) {
