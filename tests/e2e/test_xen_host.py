@@ -35,6 +35,9 @@ case $1 in
   *) exit 1 ;;
 esac
 """
+XENSTORE_WRITE = """#!/bin/sh
+echo "xenstore-write $*" >> "$FAKE/calls"
+"""
 
 
 class Host:
@@ -43,7 +46,7 @@ class Host:
         self.terminal, end = pty.openpty()
         (folder / "tty").write_text(os.ttyname(end))
         (folder / "status").write_text("42\n")
-        for name, text in (("xl", XL), ("xenstore-read", XENSTORE_READ)):
+        for name, text in (("xl", XL), ("xenstore-read", XENSTORE_READ), ("xenstore-write", XENSTORE_WRITE)):
             (folder / name).write_text(text)
             (folder / name).chmod(0o755)
 
@@ -98,6 +101,7 @@ def test_the_configuration_has_bridges_and_disks(host):
     assert 'vif = ["mac=02:00:00:00:00:05,bridge=xenbr0,mtu=1500"]' in lines
     assert 'disk = ["format=raw,vdev=xvda,access=rw,backendtype=phy,target=/d/a.img", ' \
            '"format=raw,vdev=xvdb,access=ro,backendtype=phy,target=/d/b.img"]' in lines
+    assert "xenstore-write /local/domain/7/data/disks/b 51728\n" in host.calls()
 
 
 @pytest.mark.parametrize("asked, told", [(b"s", "xl shutdown 7"), (b"k", "xl destroy 7")])

@@ -1,6 +1,9 @@
 """A guest as xl is told of it: its configuration."""
 import random
 
+# Of xvda, and from one disk to the next (Xen's io/blkif.h).
+FIRST_DISK, DISK_STEP = 202 << 8, 16
+
 
 def quoted(text):
     """A text of xl's configuration."""
@@ -25,6 +28,13 @@ def disk_name(number):
 def disk(number, target, read_only, script):
     return quoted(f"format=raw,vdev={disk_name(number)},access={'ro' if read_only else 'rw'},backendtype=phy,"
                   + (f"script={script}," if script else "") + f"target={target}")
+
+
+def names(networks, disks):
+    """Who has which name in the guest, as keys below the domain's `data` and their values: a guest that finds any of a
+    kind looks for its own there and nowhere else."""
+    return [("networks", one["name"], number) for number, one in enumerate(networks) if one["name"]] + \
+           [("disks", one["name"], FIRST_DISK + DISK_STEP * number) for number, one in enumerate(disks)]
 
 
 def configuration(name, image, memory_kib, command_line, interfaces, disks):

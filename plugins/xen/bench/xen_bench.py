@@ -75,13 +75,14 @@ def kept_machine():
     return folder
 
 
-def payload_of(image, configuration):
-    """The guest and its configuration as a disk: the disk, and how much of it counts."""
+def payload_of(image, configuration, names):
+    """The guest, its configuration and its devices' names as a disk: the disk, and how much of it counts."""
     if len(image) > IMAGE_MIB_MAX << 20:
         raise BenchError(f"the image is larger than the {IMAGE_MIB_MAX} MiB that the bench takes")
     disk = tempfile.TemporaryFile()
+    lines = "".join(f"{kind} {name} {number}\n" for kind, name, number in names)
     with tarfile.open(fileobj=disk, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for name, data in (("guest.elf", image), ("guest.cfg", configuration.encode())):
+        for name, data in (("guest.elf", image), ("guest.cfg", configuration.encode()), ("names", lines.encode())):
             about = tarfile.TarInfo(name)
             about.size = len(data)
             archive.addfile(about, io.BytesIO(data))
@@ -219,7 +220,8 @@ def main():
     payload, size = payload_of(pathlib.Path(asked.guest["image"]).read_bytes(), guest.configuration(
         "guest", "/guest/guest.elf", asked.guest["memory_kib"], asked.guest["command_line"],
         [guest.interface(one, f"net{number}", "vif") for number, one in enumerate(networks)],
-        [guest.disk(number, f"/dev/vd{'bcde'[number]}", one["read_only"], "block") for number, one in enumerate(disks)]))
+        [guest.disk(number, f"/dev/vd{'bcde'[number]}", one["read_only"], "block") for number, one in enumerate(disks)]),
+        guest.names(networks, disks))
     machine = Machine(kept_machine(), False, [Drive(payload.fileno()), *drives], ["-incoming", "defer"])
     try:
         machine.resume()
