@@ -50,14 +50,14 @@ extern "C" int LLVMFuzzerTestOneInput(unsigned char const* data, std::size_t siz
   quiet_link link;
   auto const host = std::make_unique<lone_host>(link);
   block_pages pages;
-  fuzz::require(pages.make(*host, 0, 48).has_value());
+  fuzz::require(pages.make(*host, 0, 20).has_value());
   auto ring = shared_pages::make(*host, 0, 1);
   fuzz::require(ring.has_value());
   auto& head = *reinterpret_cast<ring_head*>(ring->memory().data());
   auto const queue = std::make_unique<block_queue>(ring->memory(), pages);
   queue->allow_indirect(from.take());
   std::vector<std::unique_ptr<request>> requests;
-  std::vector<std::byte> memory(pages.free() * grant_page_bytes);
+  static std::byte memory[20 * grant_page_bytes];
   while (!from.empty()) {
     switch (from.take() % 6) {
       case 0:
