@@ -5,7 +5,7 @@ import re
 
 import pytest
 from runner_client import Guest, disk
-from support import ROOT, built
+from support import ROOT, tail
 from test_xen_bench import FIRST_SECONDS, RUN_SECONDS, on_xen
 
 APPS = ROOT / "tests/e2e/apps"
@@ -70,7 +70,7 @@ def test_large_sectors_and_two_disks_by_name(records, tmp_path):
 def test_a_read_only_disk_is_not_written(records, tmp_path):
     path = make_disk(tmp_path / "disk.img")
     ended = records.run("--records=1", driver=[f"--disk=storage={path},ro"], seconds=RUN_SECONDS).expect(2)
-    assert "write: the device is read-only" in ended.output or "read-only" in ended.output
+    assert ended.messages("records")[-1].startswith("write: ")
     assert not any(path.read_bytes())
 
 
@@ -90,7 +90,7 @@ def test_what_was_flushed_survives(records, tmp_path, cut):
             if cut == "xl destroy":
                 guest.ask("kill")
                 ended = guest.end()
-                assert (ended["reason"], ended["status"]) == ("killed", 137)
+                assert (ended["reason"], ended["status"]) == ("killed", 137), tail(guest.console)
         kept = int(re.findall(r"kept (\d+)\n", guest.console)[-1])
         data = path.read_bytes()
         held = [record_in(data, sector) for sector in range(64)]
