@@ -52,7 +52,8 @@ def commands_of(session):
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_what_a_document_says_is_true(document, tmp_path):
-    environment = dict(os.environ, PATH=f"{BINARIES}:{os.environ['PATH']}", NO_COLOR="1", COLUMNS="100", MORGANA_SOURCE=str(ROOT))
+    environment = dict(os.environ, PATH=f"{BINARIES}:{os.environ['PATH']}", NO_COLOR="1", COLUMNS="100", MORGANA_SOURCE=str(ROOT),
+                       PYTHONPATH=str(BINARIES.parent / "python"), PYTHONDONTWRITEBYTECODE="1")
     background = []
     try:
         for block in BLOCK.finditer(document.read_text()):

@@ -190,6 +190,26 @@ def test_a_signal_handler_that_calls_into_a_running_simulation_is_refused():
     assert sim.now > 0
 
 
+def test_a_filter_that_is_given_a_frame_may_not_close_its_simulation():
+    sim, server, client, _ = pair()
+    said = []
+
+    def closes(frame, side):
+        for what in (sim._world.close, lambda: sim._world.now, lambda: sim._world.inject(box._number, bytes(20))):
+            try:
+                what()
+            except RuntimeError as problem:
+                said.append(str(problem))
+        return frame
+
+    other = sim.host("other", "10.0.1.1/24")
+    box = sim.link(other, sim.port("port"), through=[closes]).boxes[0]
+    sim._world.inject(box._number, bytes(60))
+    assert len(said) == 3 and all("running" in one for one in said)
+    sim.run_for(1)
+    assert sim.now == 1 and len(said) > 3
+
+
 def test_coroutines_outside_their_simulation_are_told_so():
     sim, server, client, _ = pair()
     with pytest.raises(RuntimeError, match="belongs to a simulation"):

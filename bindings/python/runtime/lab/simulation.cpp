@@ -605,7 +605,9 @@ bool simulation::lock(bool try_only) {
   }
   self_->holder = std::this_thread::get_id();
   // What is called is called now, not when something happened last.
+  self_->is_running = true;
   self_->world.run_until(by.now());
+  self_->is_running = false;
   self_->world_now = self_->world.now();
   return true;
 }
@@ -672,7 +674,9 @@ answer<> simulation::inject(node_number which, std::size_t port, std::string_vie
   auto* const node = self_->world.find(which);
   if (node == nullptr) return wrong_use(found.name + " has no power");
   auto made = frame_of(bytes);
+  self_->is_running = true;  // a filter may call
   node->receive(port, made, self_->world.local_now(which));
+  self_->is_running = false;
   self_->world.touch(which);
   return {};
 }
