@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import ipaddress
 from typing import Any, Optional, Sequence
 
@@ -110,6 +111,7 @@ def tcp_segments(**fixed: Any) -> st.SearchStrategy[Any]:
     return st.builds(lambda data, **fields: TCP(**fields) / Raw(data) if data else TCP(**fields), data=payloads(), **drawn)
 
 
+@functools.lru_cache(maxsize=64)  # else Hypothesis reads the source of every function in it again
 def packets(source: Optional[str] = None, destination: Optional[str] = None) -> st.SearchStrategy[Any]:
     """scapy's IPv4 packets with TCP, UDP or ICMP in them, between these addresses or drawn ones."""
     from scapy.layers.inet import ICMP, IP, UDP
@@ -172,7 +174,8 @@ class NetworkPlan:
         """Runs it to the end of every transfer, `patience` seconds of virtual time after the last fault at most. At most
         `frames` frames that hosts sent are kept."""
         with Simulation(seed=self.seed) as sim:
-            hosts = [sim.host(f"h{i}", f"10.0.0.{i + 1}/24") for i in range(len(self.delays))]
+            # ARP has no checksum: a damaged announcement would make a host give up its address, as it should.
+            hosts = [sim.host(f"h{i}", f"10.0.0.{i + 1}/24", detect_conflicts=False) for i in range(len(self.delays))]
             lan = sim.switch("lan")
             cables = [lan.join(host, delay=delay) for host, delay in zip(hosts, self.delays)]
             capture = sim.capture(size=frames * 1600 + 1)
@@ -234,6 +237,7 @@ class NetworkPlan:
         sim.at(fault.begin + fault.length, lambda: cable.set(**neutral))
 
 
+@functools.lru_cache(maxsize=None)
 def link_faults() -> st.SearchStrategy[tuple]:
     """What can be wrong with a cable, as pairs of a setting and its value."""
     share = st.sampled_from([0.01, 0.05, 0.2, 0.5])
@@ -244,20 +248,35 @@ def link_faults() -> st.SearchStrategy[tuple]:
     )
 
 
+def _fault(host: int, begin: int, length: int, pair: tuple, until: float) -> Fault:
+    return Fault(host, begin * until / 80, length * until / 80, (pair,))
+
+
+def _apart(faults: Sequence[Fault]) -> tuple[Fault, ...]:
+    kept: list[Fault] = []
+    for fault in faults:
+        if all(other.host != fault.host or fault.begin > other.begin + other.length or
+               other.begin > fault.begin + fault.length for other in kept):
+            kept.append(fault)
+    return tuple(kept)
+
+
+def _transfer(sender: int, other: int, begin: float, size: int, back: int, hosts: int) -> Transfer:
+    return Transfer(sender, (sender + other) % hosts, begin, size, back)
+
+
+# Strategies are made once for each of their arguments: Hypothesis reads the source of every function they are made of.
+@functools.lru_cache(maxsize=None)
 def fault_schedules(hosts: int, most: int = 4, until: float = 10.0) -> st.SearchStrategy[tuple]:
     """Up to `most` faults of that many hosts' cables, each within `until` seconds, none of two on one cable at once."""
-    one = st.builds(Fault, st.integers(0, hosts - 1), st.integers(0, 40).map(lambda n: n * until / 80),
-                    st.integers(1, 40).map(lambda n: n * until / 80), link_faults().map(lambda pair: (pair,)))
+    one = st.builds(_fault, st.integers(0, hosts - 1), st.integers(0, 40), st.integers(1, 40), link_faults(), st.just(until))
+    return st.lists(one, max_size=most).map(_apart)
 
-    def apart(faults: Sequence[Fault]) -> tuple[Fault, ...]:
-        kept: list[Fault] = []
-        for fault in faults:
-            if all(other.host != fault.host or fault.begin > other.begin + other.length or
-                   other.begin > fault.begin + fault.length for other in kept):
-                kept.append(fault)
-        return tuple(kept)
 
-    return st.lists(one, max_size=most).map(apart)
+@functools.lru_cache(maxsize=None)
+def _transfers(hosts: int, size: int) -> st.SearchStrategy[Transfer]:
+    return st.builds(_transfer, st.integers(0, hosts - 1), st.integers(1, hosts - 1), st.sampled_from([0.0, 0.5, 3.0]),
+                     st.integers(0, size), st.integers(0, size), st.just(hosts))
 
 
 @st.composite
@@ -266,9 +285,7 @@ def network_plans(draw: Any, hosts: int = 4, transfers: int = 3, faults: int = 4
     to fewer of all, without faults that do not matter, and with small numbers."""
     count = draw(st.integers(2, hosts))
     delays = tuple(draw(st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.05]), min_size=count, max_size=count)))
-    one = st.builds(lambda sender, other, begin, amount, back: Transfer(sender, (sender + other) % count, begin, amount, back),
-                    st.integers(0, count - 1), st.integers(1, count - 1), st.sampled_from([0.0, 0.5, 3.0]),
-                    st.integers(0, size), st.integers(0, size))
+    one = _transfers(count, size)
     # The first apart: a list that may be empty shrinks better.
     wanted = (draw(one), *draw(st.lists(one, max_size=transfers - 1)))
     return NetworkPlan(draw(st.integers(0, 1_000_000)), delays, wanted, draw(fault_schedules(count, faults)))
