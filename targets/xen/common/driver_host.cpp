@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "morgana/xen/grants.hpp"
+
 namespace morgana::xen {
 
 event_listener::event_listener(driver_host& on) : on_(&on), next_(std::exchange(on.first_, this)) {}
@@ -26,13 +28,14 @@ std::span<std::byte> take_pages(std::size_t count) {
   return {memory, count * grant_page_bytes};
 }
 
-shared_pages::shared_pages(shared_pages&& other) noexcept : memory_(std::exchange(other.memory_, {})) {
+shared_pages::shared_pages(shared_pages&& other) noexcept : on_(other.on_), memory_(std::exchange(other.memory_, {})) {
   for (std::size_t i = 0; i < count(); ++i) grants_[i] = std::move(other.grants_[i]);
 }
 
 shared_pages& shared_pages::operator=(shared_pages&& other) noexcept {
   if (this == &other) return *this;
   (void)end();
+  on_ = other.on_;
   memory_ = std::exchange(other.memory_, {});
   for (std::size_t i = 0; i < count(); ++i) grants_[i] = std::move(other.grants_[i]);
   return *this;
@@ -41,7 +44,10 @@ shared_pages& shared_pages::operator=(shared_pages&& other) noexcept {
 result<shared_pages> shared_pages::make(driver_host& on, domain with, std::size_t count) {
   if (count == 0 || count > pages_max) return failure(core_error::invalid_argument);
   shared_pages made;
-  made.memory_ = take_pages(count);
+  made.on_ = &on;
+  if (count == 1) made.memory_ = on.take_guarded();
+  if (!made.memory_.empty()) std::memset(made.memory_.data(), 0, made.memory_.size());
+  if (made.memory_.empty()) made.memory_ = take_pages(count);
   if (made.memory_.empty()) return failure(core_error::out_of_memory);
   for (std::size_t i = 0; i < count; ++i) {
     made.grants_[i] =
@@ -55,8 +61,15 @@ bool shared_pages::end() {
   auto ended = true;
   for (std::size_t i = 0; i < count(); ++i) ended = grants_[i].end() && ended;
   if (!ended) return false;
-  std::free(std::exchange(memory_, {}).data());
+  auto* const memory = std::exchange(memory_, {}).data();
+  if (memory != nullptr && !on_->give_guarded(memory)) std::free(memory);
   return true;
+}
+
+grant_counts grants_of_guest() {
+  auto const* const host = driver_host::of_guest();
+  if (host == nullptr) return {};
+  return {.used = host->grants.used(), .stuck = host->grants.stuck(), .limit = host->grants.limit()};
 }
 
 namespace {

@@ -55,6 +55,12 @@ class driver_host {
   /// Of a page of the heap or of the image, for a grant.
   [[nodiscard]] virtual std::uint32_t frame_of(void const* page) const = 0;
 
+  /// A page between pages that are not mapped, so that who reads or writes past it dies; empty when none is left, or
+  /// the platform has none.
+  [[nodiscard]] virtual std::span<std::byte> take_guarded() { return {}; }
+  /// Gives it back. False when it was no such page.
+  [[nodiscard]] virtual bool give_guarded(std::byte const*) { return false; }
+
   /// Tells the listeners.
   void events_came();
 
@@ -93,7 +99,8 @@ class bound_port {
   event_port port_ = 0;
 };
 
-/// Whole pages with a grant each, for one backend: what rings lie in.
+/// Whole pages with a grant each, for one backend: what rings lie in. A single page is a guarded one where there is
+/// one left.
 class shared_pages {
  public:
   static constexpr std::size_t pages_max = 16;
@@ -117,6 +124,7 @@ class shared_pages {
   [[nodiscard]] bool end();
 
  private:
+  driver_host* on_ = nullptr;
   std::span<std::byte> memory_;
   grant grants_[pages_max];
 };

@@ -164,6 +164,7 @@ task<result<void>> frontend::close(instant deadline) {
       }
     }
   }
+  watch_.reset();
   co_return {};
 }
 

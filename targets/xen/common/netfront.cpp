@@ -338,6 +338,9 @@ net::device_capabilities netfront::capabilities() const {
 net::frame_counters const& netfront::counters() const {
   return state_->counters;
 }
+std::span<std::byte const> netfront::receive_ring() const {
+  return state_->receive_ring.memory();
+}
 
 netfront::netfront(std::unique_ptr<netfront_state> state) : state_(std::move(state)) {}
 netfront::~netfront() = default;

@@ -17,7 +17,7 @@
 extern "C" {
 // From the linker (image.ld), relative to where the code runs.
 extern char const morgana_image_begin[], morgana_code_begin[], morgana_code_end[], morgana_sealed_begin[],
-    morgana_data_begin[], morgana_image_end[];
+    morgana_data_begin[], morgana_guarded_begin[], morgana_guarded_end[], morgana_image_end[];
 extern std::uint64_t morgana_relr_begin[], morgana_relr_end[];
 extern std::uint64_t morgana_rela_begin[], morgana_rela_end[];
 // entry.S
@@ -225,12 +225,24 @@ void relocate(std::uint64_t slide) {
 void map_image(page_tables& tables, std::uint64_t slide) {
   auto const begin = address_of(morgana_image_begin), code = address_of(morgana_code_begin),
              sealed = address_of(morgana_sealed_begin), data = address_of(morgana_data_begin),
+             guarded = address_of(morgana_guarded_begin), guarded_end = address_of(morgana_guarded_end),
              end = address_of(morgana_image_end);
   auto const done = tables.map(begin + slide, begin, code - begin, page_rights::read) &&
                     tables.map(code + slide, code, sealed - code, page_rights::read_execute) &&
                     tables.map(sealed + slide, sealed, data - sealed, page_rights::read) &&
-                    tables.map(data + slide, data, end - data, page_rights::read_write);
+                    tables.map(data + slide, data, guarded - data, page_rights::read_write) &&
+                    tables.map(guarded_end + slide, guarded_end, end - guarded_end, page_rights::read_write);
   if (!done) give_up("no memory for page tables");
+}
+
+/// Maps the image's pages for rings from `window` on, every second page.
+bool map_guarded(page_tables& tables, std::uint64_t window) {
+  description.guarded_pages = window;
+  for (auto page = address_of(morgana_guarded_begin); page < address_of(morgana_guarded_end); page += page_bytes) {
+    if (!tables.map(window, page, page_bytes, page_rights::read_write)) return false;
+    window += 2 * page_bytes;
+  }
+  return true;
 }
 
 /// Takes [begin, end) out of the memory for the heap.
@@ -268,9 +280,9 @@ extern "C" [[noreturn, gnu::used]] void morgana_boot(start_info const* from) {
   auto stack_bytes = page_down((memory_end - image_end) / 8);
   if (stack_bytes > stack_bytes_max) stack_bytes = stack_bytes_max;
   auto const tables_begin = image_end + stack_bytes + exception_stack_bytes;
-  // The highest; two and its tables for the image, stacks and devices; those of the heap, with two for the
+  // The highest; two and its tables for the image, stacks and devices, which may lie across a border of 2 MiB; those of the heap, with two for the
   // ends of each range.
-  auto const table_count = 1 + 2 + ((image_end - image_begin) / large_page_bytes + 2) + 5 + 1 +
+  auto const table_count = 1 + 2 + ((image_end - image_begin) / large_page_bytes + 2) + 6 + 1 +
                            ((highest >> 30) + 2) + 2 * (description.memory_count + 1);
   auto const tables_end = tables_begin + table_count * page_bytes;
   if (memory_end == 0 || tables_end >= memory_end) give_up("there is not enough memory for this image");
@@ -294,6 +306,7 @@ extern "C" [[noreturn, gnu::used]] void morgana_boot(start_info const* from) {
                          page_rights::read_write);
   if (description.is_xen) {
     map_rings(tables, where.window);
+    done = done && map_guarded(tables, where.window + 6 * page_bytes);
   } else {
     description.interrupt_controller = where.window;
     done = done && tables.map(where.window, interrupt_controller_place, page_bytes, page_rights::device);

@@ -1,6 +1,7 @@
 // What drivers need, made of hypercalls.
 #include "../common/driver_host.hpp"
 
+#include <bit>
 #include <new>
 
 #include "hypercall.hpp"
@@ -21,6 +22,11 @@ namespace {
 /// Xen puts the table's pages in place of these. As many as the grants that all drivers together may need.
 constexpr std::size_t grant_pages = 4;
 alignas(page_bytes) constinit grant_entry grant_pages_of_image[grant_pages * page_bytes / sizeof(grant_entry)] = {};
+
+/// For rings. Never used by this address: boot.cpp maps each between pages that are not mapped.
+constexpr std::size_t guarded_count = 8;
+[[gnu::section(".bss.guarded")]] alignas(page_bytes) constinit std::byte guarded_of_image[guarded_count * page_bytes] =
+    {};
 
 class guest_host final : public driver_host {
  public:
@@ -52,12 +58,35 @@ class guest_host final : public driver_host {
   }
   void send_event(event_port port) override { hypervisor::send_event(port); }
 
+  [[nodiscard]] std::span<std::byte> take_guarded() override {
+    if (guarded_free_ == 0) return {};
+    auto const which = static_cast<unsigned>(std::countr_zero(guarded_free_));
+    guarded_free_ &= guarded_free_ - 1;
+    return {reinterpret_cast<std::byte*>(machine.guarded_pages + which * 2 * page_bytes), page_bytes};
+  }
+  [[nodiscard]] bool give_guarded(std::byte const* page) override {
+    auto const which = guarded_place(reinterpret_cast<std::uint64_t>(page));
+    if (which >= guarded_count) return false;
+    guarded_free_ |= 1u << which;
+    return true;
+  }
+
   [[nodiscard]] std::uint32_t frame_of(void const* page) const override {
     auto const address = reinterpret_cast<std::uint64_t>(page);
+    if (auto const which = guarded_place(address); which < guarded_count) {
+      auto const first = reinterpret_cast<std::uint64_t>(guarded_of_image) - machine.slide;
+      return static_cast<std::uint32_t>(first / page_bytes + which);
+    }
     auto const in_image = address >= reinterpret_cast<std::uint64_t>(morgana_image_begin) &&
                           address < reinterpret_cast<std::uint64_t>(morgana_image_end);
     return static_cast<std::uint32_t>((address - (in_image ? machine.slide : machine.heap_offset)) / page_bytes);
   }
+
+ private:
+  [[nodiscard]] static std::uint64_t guarded_place(std::uint64_t address) {
+    return (address - machine.guarded_pages) / (2 * page_bytes);
+  }
+  std::uint32_t guarded_free_ = (1u << guarded_count) - 1;
 };
 
 alignas(guest_host) constinit std::byte memory[sizeof(guest_host)] = {};

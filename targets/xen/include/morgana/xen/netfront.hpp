@@ -66,6 +66,8 @@ class netfront {
   /// Waits until there may be room again after transmit() took less than it was offered. Errors: core_error::timed_out.
   [[nodiscard]] net::frame_room room(instant deadline);
   [[nodiscard]] net::frame_counters const& counters() const;
+  /// The page of the ring that frames come by, as the backend sees it; empty when not connected.
+  [[nodiscard]] std::span<std::byte const> receive_ring() const;
 
  private:
   explicit netfront(std::unique_ptr<netfront_state> state);
