@@ -237,11 +237,12 @@ void map_image(page_tables& tables, std::uint64_t slide) {
 
 /// Maps the image's pages for rings from `window` on, every second page.
 bool map_guarded(page_tables& tables, std::uint64_t window) {
-  description.guarded_pages = window;
+  description.guarded.begin = window;
   for (auto page = address_of(morgana_guarded_begin); page < address_of(morgana_guarded_end); page += page_bytes) {
     if (!tables.map(window, page, page_bytes, page_rights::read_write)) return false;
     window += 2 * page_bytes;
   }
+  description.guarded.end = window;
   return true;
 }
 

@@ -195,6 +195,9 @@ std::string_view text_of_page_fault(std::uint64_t code, std::uintptr_t address) 
   constexpr std::uint64_t was_mapped = 1, was_write = 2, was_execution = 16;
   if (address < page_bytes) return "access through a null pointer";
   if ((code & was_mapped) == 0) {
+    // Pages of rings lie between those that are not mapped.
+    if (address >= machine.guarded.begin - page_bytes && address < machine.guarded.end)
+      return "access past a page that another domain shares";
     return (code & was_execution) != 0 ? "execution where nothing is mapped"
                                        : "access where nothing is mapped";
   }

@@ -62,7 +62,7 @@ class guest_host final : public driver_host {
     if (guarded_free_ == 0) return {};
     auto const which = static_cast<unsigned>(std::countr_zero(guarded_free_));
     guarded_free_ &= guarded_free_ - 1;
-    return {reinterpret_cast<std::byte*>(machine.guarded_pages + which * 2 * page_bytes), page_bytes};
+    return {reinterpret_cast<std::byte*>(machine.guarded.begin + which * 2 * page_bytes), page_bytes};
   }
   [[nodiscard]] bool give_guarded(std::byte const* page) override {
     auto const which = guarded_place(reinterpret_cast<std::uint64_t>(page));
@@ -84,7 +84,7 @@ class guest_host final : public driver_host {
 
  private:
   [[nodiscard]] static std::uint64_t guarded_place(std::uint64_t address) {
-    return (address - machine.guarded_pages) / (2 * page_bytes);
+    return (address - machine.guarded.begin) / (2 * page_bytes);
   }
   std::uint32_t guarded_free_ = (1u << guarded_count) - 1;
 };

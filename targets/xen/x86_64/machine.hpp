@@ -30,7 +30,7 @@ struct machine_description {
   bool is_intel = false;
   std::uint64_t console_page = 0;  ///< Xen's console ring
   std::uint64_t store_page = 0;    ///< xenstore's rings
-  std::uint64_t guarded_pages = 0; ///< the first page for rings; every second is one
+  memory_range guarded;            ///< pages for rings, from the first on every second one
   std::uint32_t console_port = 0, store_port = 0;
   std::byte secret[32] = {};
   bool has_random_instruction = false;  ///< RDRAND

@@ -1,0 +1,135 @@
+"""Networks of a guest on real Xen: from Linux, over a tap of the test's own, through the bench's trunk and dom0's bridge and
+netback, to netfront and our own TCP/IP in the guest, and back."""
+import os
+import shutil
+import socket
+import subprocess
+import zlib
+
+import pytest
+from namespaces import OwnNamespace
+from support import ROOT, built
+from test_direct_network import BLOCK, HTDOCS, MEGABYTE, V4, V6, connect, fetch, linux_side, receive_all
+from test_xen_bench import FIRST_SECONDS, RUN_SECONDS, on_xen
+
+APPS = ROOT / "tests/e2e/apps"
+IS_LONG = bool(os.environ.get("MORGANA_TEST_LONG"))
+CONNECTIONS = 1000 if IS_LONG else 60
+TRANSFER_BYTES = (100 if IS_LONG else 4) * MEGABYTE
+long = pytest.mark.skipif(not IS_LONG, reason="takes minutes: scripts/test --long")
+
+
+def direct(source, folder):
+    """An application that asks for a network, on our own stack."""
+    copy = folder / f"{source.name}-xen"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("build"))
+    with (copy / "unikernel.toml").open("a") as description:
+        if "[devices.network]" not in (copy / "unikernel.toml").read_text():
+            description.write('\n[devices.network]\nuse = "direct"\n')
+        description.write('\n[target.xen-x86]\nmachine = "xen"\nmemory = "8 MiB"\n')
+    return built(copy, "xen-x86")
+
+
+@pytest.fixture(scope="module")
+def website(tmp_path_factory):
+    return direct(ROOT / "examples/static_website", tmp_path_factory.mktemp("xen"))
+
+
+@pytest.fixture(scope="module")
+def streams(tmp_path_factory):
+    return direct(APPS / "streams", tmp_path_factory.mktemp("xen"))
+
+
+@pytest.fixture(scope="module")
+def cycles(tmp_path_factory):
+    return on_xen(APPS / "xen_network", tmp_path_factory.mktemp("xen"))
+
+
+def served(app, ready, work, *driver):
+    """Runs `work(guest)` beside a guest on a tap that Linux has the other end of; the guest then ends in order."""
+
+    def inside():
+        linux_side()
+        with app.start(f"--network.ipv6={V6}/64", driver=("--network", "tap:guest0", *driver)) as guest:
+            guest.wait_for(ready, FIRST_SECONDS)
+            work(guest)
+            ended.append(guest.stop(RUN_SECONDS).expect(0))
+
+    ended = []
+    OwnNamespace(inside)
+    return ended[0]
+
+
+def test_the_website_is_served_to_curl_over_either_family_in_four_mib(website):
+    expected = (HTDOCS / "bench.html").read_bytes()
+
+    def work(_guest):
+        for host in (V4, f"[{V6}]"):
+            done = subprocess.run(["curl", "-sS", "--max-time", str(RUN_SECONDS), f"http://{host}:8080/bench.html"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            assert done.returncode == 0, done.stderr.decode()
+            assert done.stdout == expected
+        for _ in range(CONNECTIONS):
+            assert fetch(V4, "/bench.html") == expected
+
+    served(website, "listening on", work, "--memory=4MiB")
+
+
+def test_the_network_example_reads_one_piece_and_closes(tmp_path):
+    def work(guest):
+        with connect(V4, 8080) as peer:
+            peer.sendall(b"hello")
+            assert peer.recv(1) == b""
+        guest.wait_for("read 5 bytes: hello")
+
+    served(direct(ROOT / "examples/network", tmp_path), "listening on", work)
+
+
+def test_streams_arrive_whole_in_both_directions_over_either_family(streams):
+    expected = (BLOCK * (TRANSFER_BYTES // len(BLOCK) + 1))[:TRANSFER_BYTES]
+
+    def work(_guest):
+        for address in (V4, V6):
+            with connect(address, 19) as down:
+                down.sendall(b"%d\n" % TRANSFER_BYTES)
+                got = receive_all(down)
+                assert len(got) == TRANSFER_BYTES and zlib.crc32(got) == zlib.crc32(expected)
+            with connect(address, 20) as up:
+                up.sendall(expected)
+                up.shutdown(socket.SHUT_WR)
+                assert receive_all(up) == b"%d %x\n" % (TRANSFER_BYTES, zlib.crc32(expected))
+            with connect(address, 7) as one:
+                one.sendall(b"x" * 50_000)
+                one.shutdown(socket.SHUT_WR)
+                assert receive_all(one) == b"x" * 50_000
+
+    served(streams, "ready", work)
+
+
+@long
+def test_iperf3_of_linux_measures_our_server_both_ways(tmp_path):
+    def work(_guest):
+        for direction in ([], ["-R"], ["-P", "4"]):
+            done = subprocess.run(["iperf3", "-c", V4, "-n", "50M", *direction], stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, timeout=FIRST_SECONDS)
+            assert done.returncode == 0, done.stdout
+
+    served(direct(ROOT / "examples/iperf3", tmp_path), "listening on", work)
+
+
+def on_a_link(app, *arguments):
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, app.start(*arguments, driver=("--network", f"link=fd:{theirs.fileno()}"),
+                                 inherited=[theirs.fileno()]) as guest:
+        return guest.wait(FIRST_SECONDS)
+
+
+def test_24_disconnects_and_connects_leave_no_grant(cycles):
+    ended = on_a_link(cycles).expect(0)
+    assert ended.messages("cycles") == [f"after {round}: 0 grants are out, 0 are stuck" for round in range(25)]
+
+
+def test_a_read_past_a_grant_dies_with_the_right_report(cycles):
+    ended = on_a_link(cycles, "--read-past").expect(70)
+    assert "reason: fault\nmessage: access past a page that another domain shares\n" in ended.output
+    assert "read_past_on_purpose" in ended.output
