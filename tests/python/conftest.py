@@ -5,7 +5,6 @@ import weakref
 import pytest
 
 
-
 @pytest.fixture(autouse=True)
 def closed():
     """Simulations that a test left open end before the next begins: guests of all of them are one thread's."""

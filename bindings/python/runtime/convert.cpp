@@ -30,7 +30,8 @@ void raise(problem const& from) {
 
 std::optional<duration> timeout_of(std::optional<double> const& seconds) {
   if (!seconds) return std::nullopt;
-  if (std::isnan(*seconds) || *seconds < 0) throw py::value_error("a timeout is a number of seconds, 0 or more");
+  if (std::isnan(*seconds) || *seconds < 0)
+    throw py::value_error("a timeout is a number of seconds, 0 or more");
   constexpr double most = 1e9;
   return duration(static_cast<duration::rep>(std::llround(std::min(*seconds, most) * 1e9)));
 }
@@ -47,22 +48,24 @@ template <class Struct>
 using fields = std::map<std::string, field<Struct>>;
 
 template <class Struct, class Value>
-field<Struct> plain(Value Struct::* at) {
+field<Struct> plain(Value Struct::*at) {
   return {[at](Struct const& from) -> py::object { return py::cast(from.*at); },
           [at](Struct& into, py::handle value) { into.*at = value.cast<Value>(); }};
 }
 
 /// Nanoseconds.
 template <class Struct>
-field<Struct> nanoseconds(duration Struct::* at) {
+field<Struct> nanoseconds(duration Struct::*at) {
   return {[at](Struct const& from) -> py::object { return py::int_((from.*at).count()); },
           [at](Struct& into, py::handle value) { into.*at = duration(value.cast<std::int64_t>()); }};
 }
 
 /// Seconds.
 template <class Struct>
-field<Struct> seconds(duration Struct::* at) {
-  return {[at](Struct const& from) -> py::object { return py::float_(static_cast<double>((from.*at).count()) / 1e9); },
+field<Struct> seconds(duration Struct::*at) {
+  return {[at](Struct const& from) -> py::object {
+            return py::float_(static_cast<double>((from.*at).count()) / 1e9);
+          },
           [at](Struct& into, py::handle value) {
             auto const given = timeout_of(value.cast<double>());
             into.*at = *given;
@@ -71,8 +74,10 @@ field<Struct> seconds(duration Struct::* at) {
 
 /// An enum by its names, in order.
 template <class Struct, class Enum>
-field<Struct> named(Enum Struct::* at, std::vector<std::string> names) {
-  return {[at, names](Struct const& from) -> py::object { return py::str(names[static_cast<std::size_t>(from.*at)]); },
+field<Struct> named(Enum Struct::*at, std::vector<std::string> names) {
+  return {[at, names](Struct const& from) -> py::object {
+            return py::str(names[static_cast<std::size_t>(from.*at)]);
+          },
           [at, names](Struct& into, py::handle value) {
             auto const text = value.cast<std::string>();
             for (std::size_t i = 0; i < names.size(); ++i) {
@@ -95,7 +100,8 @@ void update_all(Struct& settings, py::dict const& from, fields<Struct> const& al
     try {
       found->second.set(settings, value);
     } catch (py::cast_error const&) {
-      throw py::value_error("setting \"" + name + "\": " + py::repr(value).cast<std::string>() + " is no value for it");
+      throw py::value_error("setting \"" + name + "\": " + py::repr(value).cast<std::string>() +
+                            " is no value for it");
     }
   }
 }
@@ -107,7 +113,8 @@ py::dict dict_of_all(Struct const& from, fields<Struct> const& all) {
   return made;
 }
 
-#define FIELD(name) {#name, plain(&self::name)}
+#define FIELD(name) \
+  { #name, plain(&self::name) }
 
 fields<sim::link_settings> const& link_fields() {
   using self = sim::link_settings;
@@ -202,8 +209,9 @@ py::dict dict_of(sim::link_counters const& from) {
 }
 
 py::dict dict_of(net::tcp::information const& from) {
-  constexpr char const* states[] = {"closed",     "listen",     "syn_sent", "syn_received", "established", "fin_wait_1",
-                                    "fin_wait_2", "close_wait", "closing",  "last_ack",     "time_wait"};
+  constexpr char const* states[] = {"closed",      "listen",     "syn_sent",   "syn_received",
+                                    "established", "fin_wait_1", "fin_wait_2", "close_wait",
+                                    "closing",     "last_ack",   "time_wait"};
   constexpr char const* phases[] = {"open", "disorder", "reduced", "recovery", "loss"};
   auto const seconds_of = [](duration length) { return static_cast<double>(length.count()) / 1e9; };
   py::dict made;
@@ -213,13 +221,17 @@ py::dict dict_of(net::tcp::information const& from) {
   made["round_trip_variation"] = seconds_of(from.round_trip_variation);
   made["minimum_round_trip"] = seconds_of(from.minimum_round_trip);
   made["retransmission_timeout"] = seconds_of(from.retransmission_timeout);
-  PUT(maximum_segment_size), PUT(congestion_window_bytes), PUT(slow_start_threshold_bytes), PUT(bytes_in_flight);
+  PUT(maximum_segment_size), PUT(congestion_window_bytes), PUT(slow_start_threshold_bytes),
+      PUT(bytes_in_flight);
   PUT(bytes_sent), PUT(bytes_received), PUT(bytes_acknowledged), PUT(segments_sent), PUT(segments_received);
   PUT(segments_retransmitted), PUT(has_timestamps), PUT(has_sack), PUT(has_ecn), PUT(send_window_scale);
-  PUT(receive_window_scale), PUT(send_unacknowledged), PUT(send_next), PUT(send_window_bytes), PUT(receive_next);
+  PUT(receive_window_scale), PUT(send_unacknowledged), PUT(send_next), PUT(send_window_bytes),
+      PUT(receive_next);
   PUT(unsent_bytes), PUT(segments_unacknowledged), PUT(segments_sacked), PUT(segments_lost);
-  PUT(segments_retransmitted_in_flight), PUT(reordering_segments), PUT(reorderings), PUT(received_segment_bytes);
-  PUT(advertised_segment_bytes), PUT(send_queue_bytes), PUT(receive_queue_bytes), PUT(retransmissions_in_a_row);
+  PUT(segments_retransmitted_in_flight), PUT(reordering_segments), PUT(reorderings),
+      PUT(received_segment_bytes);
+  PUT(advertised_segment_bytes), PUT(send_queue_bytes), PUT(receive_queue_bytes),
+      PUT(retransmissions_in_a_row);
   PUT(window_probes), PUT(peer_ended);
   return made;
 }
@@ -230,7 +242,8 @@ py::dict dict_of(net::core_counters const& from) {
   PUT(fragments_in), PUT(reassembled), PUT(reassembly_failed), PUT(fragments_out), PUT(icmp_errors_sent);
   PUT(icmp_errors_suppressed), PUT(icmp_errors_received), PUT(echo_replies), PUT(neighbor_queue_dropped);
   PUT(neighbors_evicted), PUT(neighbor_failures), PUT(no_route), PUT(datagrams_in), PUT(datagrams_out);
-  PUT(datagrams_dropped), PUT(port_unreachable), PUT(address_conflicts), PUT(no_buffers), PUT(reassembly_overlaps);
+  PUT(datagrams_dropped), PUT(port_unreachable), PUT(address_conflicts), PUT(no_buffers),
+      PUT(reassembly_overlaps);
   PUT(reassembly_evicted), PUT(reassembly_timeouts), PUT(reassembly_too_many), PUT(neighbors_refused);
   PUT(solicitations_suppressed), PUT(path_mtu_reduced), PUT(path_mtu_evicted), PUT(transmit_queue_full);
   PUT(redirects_ignored), PUT(looped), PUT(addresses_refused), PUT(routes_refused), PUT(groups_refused);
@@ -241,10 +254,12 @@ py::dict dict_of(net::core_counters const& from) {
 py::dict dict_of(net::tcp::engine_counters const& from) {
   py::dict made;
   PUT(segments_in), PUT(segments_out), PUT(segments_retransmitted), PUT(predicted_in), PUT(predicted_out);
-  PUT(wrong_checksums), PUT(malformed), PUT(resets_sent), PUT(resets_received), PUT(resets_refused), PUT(syn_dropped);
+  PUT(wrong_checksums), PUT(malformed), PUT(resets_sent), PUT(resets_received), PUT(resets_refused),
+      PUT(syn_dropped);
   PUT(syn_cookies_sent), PUT(syn_cookies_accepted), PUT(syn_cookies_refused), PUT(accept_queue_full);
   PUT(challenge_acks), PUT(challenge_acks_suppressed), PUT(paws_dropped), PUT(out_of_order_dropped);
-  PUT(connections_refused), PUT(time_wait_evicted), PUT(timeouts), PUT(sack_ranges_full), PUT(half_opens_expired);
+  PUT(connections_refused), PUT(time_wait_evicted), PUT(timeouts), PUT(sack_ranges_full),
+      PUT(half_opens_expired);
   PUT(mss_raised), PUT(windows_closed), PUT(send_buffers_full), PUT(buffers_exhausted), PUT(abandoned);
   return made;
 }
@@ -261,7 +276,8 @@ py::object object_of(given const& from) {
     }
     py::object operator()(std::vector<std::string> const& all) const { return py::cast(all); }
     py::object operator()(arrival const& one) const {
-      return py::make_tuple(one.at.time_since_epoch().count() - 1'000'000'000, py::bytes(one.bytes), one.port);
+      return py::make_tuple(one.at.time_since_epoch().count() - 1'000'000'000, py::bytes(one.bytes),
+                            one.port);
     }
   } constexpr convert;
   return std::visit(convert, from);
@@ -284,7 +300,8 @@ stack_description stack_of(std::string const& name, py::dict const& options) {
       if (option == "ipv4") {
         parse(to.ipv4, value.cast<std::string>(), "IPv4 address with its prefix, nor \"dhcp\", nor \"none\"");
       } else if (option == "ipv6") {
-        parse(to.ipv6, value.cast<std::string>(), "IPv6 address with its prefix (or some, with commas between)");
+        parse(to.ipv6, value.cast<std::string>(),
+              "IPv6 address with its prefix (or some, with commas between)");
       } else if (option == "gateway") {
         parse(to.gateway.emplace(), value.cast<std::string>(), "IPv4 address");
       } else if (option == "ipv6_gateway") {
@@ -313,7 +330,8 @@ stack_description stack_of(std::string const& name, py::dict const& options) {
         throw py::value_error("there is no option \"" + option + "\" of a host");
       }
     } catch (py::cast_error const&) {
-      throw py::value_error("option \"" + option + "\": " + py::repr(value).cast<std::string>() + " is no value for it");
+      throw py::value_error("option \"" + option + "\": " + py::repr(value).cast<std::string>() +
+                            " is no value for it");
     }
   }
   return made;

@@ -1,5 +1,5 @@
-// The extension module `_runtime`: stacks and simulated worlds, in this process. Private: the classes that people
-// use are written in Python, over this.
+// The extension module `_runtime`: stacks and simulated worlds, in this process. Private: the classes that
+// people use are written in Python, over this.
 #include <pybind11/functional.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -119,7 +119,8 @@ class world {
               onward = said.cast<std::vector<std::string>>();
             }
             for (auto const& one : onward) {
-              if (one.size() < 14 || one.size() > 65'553) throw py::value_error("a frame has 14 to 65553 bytes");
+              if (one.size() < 14 || one.size() > 65'553)
+                throw py::value_error("a frame has 14 to 65553 bytes");
             }
             return true;
           } catch (py::error_already_set& raised) {
@@ -149,11 +150,10 @@ std::string name_of(py::handle what) {
   return py::str(what).cast<std::string>();
 }
 
-guest_description guest_of(std::string name, std::string image, std::vector<std::string> arguments,
-                           std::uint64_t memory_bytes,
-                           std::vector<std::tuple<std::string, std::optional<py::bytes>, std::uint32_t>> const& networks,
-                           std::vector<std::tuple<std::string, py::bytes, std::uint32_t, bool>> const& disks,
-                           std::string replay) {
+guest_description guest_of(
+    std::string name, std::string image, std::vector<std::string> arguments, std::uint64_t memory_bytes,
+    std::vector<std::tuple<std::string, std::optional<py::bytes>, std::uint32_t>> const& networks,
+    std::vector<std::tuple<std::string, py::bytes, std::uint32_t, bool>> const& disks, std::string replay) {
   guest_description made;
   made.name = std::move(name);
   made.image = std::move(image);
@@ -188,11 +188,14 @@ box_description box_of(std::string const& kind, py::dict const& settings) {
     std::vector<char const*> settings;
   };
   static auto const& all = *new std::vector<known>{
-      {"option_stripper", "strip_option", {"kind"}},   {"mss_clamper", "clamp_mss", {"bytes"}},
-      {"ecn_bleacher", "clear_ecn", {}},               {"segment_splitter", "split", {"bytes"}},
+      {"option_stripper", "strip_option", {"kind"}},
+      {"mss_clamper", "clamp_mss", {"bytes"}},
+      {"ecn_bleacher", "clear_ecn", {}},
+      {"segment_splitter", "split", {"bytes"}},
       {"segment_coalescer", "coalesce", {"bytes", "hold_ns"}},
       {"reset_injector", "reset", {"millionths", "within_window"}},
-      {"port_translator", "translate_ports", {}},      {"syn_proxy", "syn_proxy", {}},
+      {"port_translator", "translate_ports", {}},
+      {"syn_proxy", "syn_proxy", {}},
   };
   for (auto const& one : all) {
     if (kind != one.name) continue;
@@ -215,7 +218,8 @@ box_description box_of(std::string const& kind, py::dict const& settings) {
   throw py::value_error("there is no middlebox \"" + kind + "\"; there are: " + names);
 }
 
-router_description router_of(std::string const& name, std::vector<py::dict> const& ports, std::vector<py::dict> const& routes,
+router_description router_of(std::string const& name, std::vector<py::dict> const& ports,
+                             std::vector<py::dict> const& routes,
                              std::optional<std::uint32_t> translates_at) {
   router_description made;
   made.name = name;
@@ -228,7 +232,8 @@ router_description router_of(std::string const& name, std::vector<py::dict> cons
     if (one.contains("mtu")) made.ports.back().mtu_bytes = one["mtu"].cast<std::uint32_t>();
   }
   for (auto const& one : routes) {
-    made.routes.push_back({text(one, "to"), one.contains("port") ? one["port"].cast<std::uint32_t>() : 0, text(one, "gateway")});
+    made.routes.push_back({text(one, "to"), one.contains("port") ? one["port"].cast<std::uint32_t>() : 0,
+                           text(one, "gateway")});
   }
   return made;
 }
@@ -243,24 +248,34 @@ void add_nodes(py::class_<world>& c) {
   c.def("add_stack", [](world& w, std::string const& name, py::dict const& options) {
     return unwrap(w->add_stack(stack_of(name, options)));
   });
-  c.def("add_guest",
-        [](world& w, std::string name, std::string image, std::vector<std::string> arguments, std::uint64_t memory,
-           std::vector<std::tuple<std::string, std::optional<py::bytes>, std::uint32_t>> const& networks,
-           std::vector<std::tuple<std::string, py::bytes, std::uint32_t, bool>> const& disks, std::string replay) {
-          return unwrap(w->add_guest(guest_of(std::move(name), std::move(image), std::move(arguments), memory, networks,
-                                              disks, std::move(replay))));
-        },
-        py::arg("name"), py::arg("image"), py::arg("arguments"), py::arg("memory_bytes"), py::arg("networks"),
-        py::arg("disks"), py::arg("replay"));
-  c.def("add_switch", [](world& w, std::string const& name, std::uint32_t) { return unwrap(w->add_hub(name)); },
-        py::arg("name"), py::arg("ports") = 0);
-  c.def("add_port", [](world& w, std::string const& name, std::string const& mac, std::vector<std::string> const& addresses,
-                       std::size_t ports) { return unwrap(w->add_raw(name, ports, mac, addresses)); },
-        py::arg("name"), py::arg("mac") = "", py::arg("addresses") = std::vector<std::string>(), py::arg("ports") = 1);
-  c.def("add_router", [](world& w, std::string const& name, std::vector<py::dict> const& ports, std::vector<py::dict> const& routes,
-                         std::optional<std::uint32_t> translates_at) {
-    return unwrap(w->add_router(router_of(name, ports, routes, translates_at)));
-  }, py::arg("name"), py::arg("ports"), py::arg("routes"), py::arg("translates_at") = std::nullopt);
+  c.def(
+      "add_guest",
+      [](world& w, std::string name, std::string image, std::vector<std::string> arguments,
+         std::uint64_t memory,
+         std::vector<std::tuple<std::string, std::optional<py::bytes>, std::uint32_t>> const& networks,
+         std::vector<std::tuple<std::string, py::bytes, std::uint32_t, bool>> const& disks,
+         std::string replay) {
+        return unwrap(w->add_guest(guest_of(std::move(name), std::move(image), std::move(arguments), memory,
+                                            networks, disks, std::move(replay))));
+      },
+      py::arg("name"), py::arg("image"), py::arg("arguments"), py::arg("memory_bytes"), py::arg("networks"),
+      py::arg("disks"), py::arg("replay"));
+  c.def(
+      "add_switch", [](world& w, std::string const& name, std::uint32_t) { return unwrap(w->add_hub(name)); },
+      py::arg("name"), py::arg("ports") = 0);
+  c.def(
+      "add_port",
+      [](world& w, std::string const& name, std::string const& mac, std::vector<std::string> const& addresses,
+         std::size_t ports) { return unwrap(w->add_raw(name, ports, mac, addresses)); },
+      py::arg("name"), py::arg("mac") = "", py::arg("addresses") = std::vector<std::string>(),
+      py::arg("ports") = 1);
+  c.def(
+      "add_router",
+      [](world& w, std::string const& name, std::vector<py::dict> const& ports,
+         std::vector<py::dict> const& routes, std::optional<std::uint32_t> translates_at) {
+        return unwrap(w->add_router(router_of(name, ports, routes, translates_at)));
+      },
+      py::arg("name"), py::arg("ports"), py::arg("routes"), py::arg("translates_at") = std::nullopt);
   c.def("add_box", [](world& w, std::string const& name, std::string const& kind, py::dict const& settings) {
     return unwrap(w->add_box(name, box_of(kind, settings)));
   });
@@ -271,18 +286,26 @@ void add_nodes(py::class_<world>& c) {
     update(both, settings);
     return unwrap(w->join(end_of(a), end_of(b), both, both));
   });
-  c.def("port_of", [](world& w, link_number link, node_number node) { return unwrap(w->port_of(link, node)); });
-  c.def("change_link", [](world& w, link_number link, py::dict const& settings, std::optional<std::size_t> side) {
-    if (side && *side > 1) throw py::value_error("a cable has the sides 0 and 1");
-    for (std::size_t i = 0; i < 2; ++i) {
-      if (side && *side != i) continue;
-      auto changed = unwrap(w->settings(link, i));
-      update(changed, settings);
-      unwrap(w->set(link, i, changed));
-    }
-  }, py::arg("link"), py::arg("settings"), py::arg("side") = std::nullopt);
-  c.def("link_settings", [](world& w, link_number link, std::size_t side) { return dict_of(unwrap(w->settings(link, side))); });
-  c.def("link_counters", [](world& w, link_number link, std::size_t side) { return dict_of(unwrap(w->counters(link, side))); });
+  c.def("port_of",
+        [](world& w, link_number link, node_number node) { return unwrap(w->port_of(link, node)); });
+  c.def(
+      "change_link",
+      [](world& w, link_number link, py::dict const& settings, std::optional<std::size_t> side) {
+        if (side && *side > 1) throw py::value_error("a cable has the sides 0 and 1");
+        for (std::size_t i = 0; i < 2; ++i) {
+          if (side && *side != i) continue;
+          auto changed = unwrap(w->settings(link, i));
+          update(changed, settings);
+          unwrap(w->set(link, i, changed));
+        }
+      },
+      py::arg("link"), py::arg("settings"), py::arg("side") = std::nullopt);
+  c.def("link_settings", [](world& w, link_number link, std::size_t side) {
+    return dict_of(unwrap(w->settings(link, side)));
+  });
+  c.def("link_counters", [](world& w, link_number link, std::size_t side) {
+    return dict_of(unwrap(w->counters(link, side)));
+  });
   c.def("keep_apart", [](world& w, node_number hub, std::uint32_t one, std::uint32_t other, bool apart) {
     unwrap(w->keep_apart(hub, one, other, apart));
   });
@@ -298,20 +321,28 @@ void add_nodes(py::class_<world>& c) {
 }
 
 void add_frames(py::class_<world>& c) {
-  c.def("send", [](world& w, node_number node, py::bytes const& frame, std::size_t port) {
-    unwrap(w->send_frame(node, port, std::string_view(frame)));
-  }, py::arg("node"), py::arg("frame"), py::arg("port") = 0);
-  c.def("inject", [](world& w, node_number node, py::bytes const& frame, std::size_t port) {
-    unwrap(w->inject(node, port, std::string_view(frame)));
-  }, py::arg("node"), py::arg("frame"), py::arg("port") = 0);
+  c.def(
+      "send",
+      [](world& w, node_number node, py::bytes const& frame, std::size_t port) {
+        unwrap(w->send_frame(node, port, std::string_view(frame)));
+      },
+      py::arg("node"), py::arg("frame"), py::arg("port") = 0);
+  c.def(
+      "inject",
+      [](world& w, node_number node, py::bytes const& frame, std::size_t port) {
+        unwrap(w->inject(node, port, std::string_view(frame)));
+      },
+      py::arg("node"), py::arg("frame"), py::arg("port") = 0);
   c.def("fetch", [](world& w, node_number node) { return unwrap(w->fetch_frame(node)); });
   c.def("take", [](world& w, node_number node) {
     py::list made;
-    for (auto const& one : unwrap(w->take_frames(node))) made.append(py::make_tuple(to_python(one.at), py::bytes(one.bytes)));
+    for (auto const& one : unwrap(w->take_frames(node)))
+      made.append(py::make_tuple(to_python(one.at), py::bytes(one.bytes)));
     return made;
   });
   c.def("begin_capture", [](world& w, std::size_t bytes_max) { return unwrap(w->begin_capture(bytes_max)); });
-  c.def("capture_node", [](world& w, std::uint32_t which, node_number node) { unwrap(w->capture_node(which, node)); });
+  c.def("capture_node",
+        [](world& w, std::uint32_t which, node_number node) { unwrap(w->capture_node(which, node)); });
   c.def("stop_capture", [](world& w, std::uint32_t which) { unwrap(w->stop_capture(which)); });
   c.def("pcapng", [](world& w, std::uint32_t which) { return py::bytes(unwrap(w->pcapng(which))); });
   c.def("captured", [](world& w, std::uint32_t which, std::size_t first) {
@@ -336,50 +367,57 @@ void add_hosts(py::class_<world>& c) {
   c.def("tcp_counters", [](world& w, node_number host) { return dict_of(unwrap(w->tcp_counters(host))); });
   c.def("connections", [](world& w, node_number host) { return unwrap(w->connections(host)); });
   c.def("log", [](world& w, node_number host) { return unwrap(w->log(host)); });
-  c.def("ping", [](world& w, node_number host, std::string const& to, std::size_t bytes, seconds const& timeout) {
-    return unwrap(w->ping(host, to, bytes, timeout_of(timeout)));
-  });
-  c.def("resolve", [](world& w, node_number host, std::string const& name, std::string const& servers, int family,
-                      seconds const& timeout) {
+  c.def("ping", [](world& w, node_number host, std::string const& to, std::size_t bytes,
+                   seconds const& timeout) { return unwrap(w->ping(host, to, bytes, timeout_of(timeout))); });
+  c.def("resolve", [](world& w, node_number host, std::string const& name, std::string const& servers,
+                      int family, seconds const& timeout) {
     if (family != 0 && family != 4 && family != 6) throw py::value_error("a family is 4, 6, or 0 for both");
-    auto const which = family == 4 ? net::address_family::v4 : family == 6 ? net::address_family::v6 : net::address_family::any;
+    auto const which = family == 4   ? net::address_family::v4
+                       : family == 6 ? net::address_family::v6
+                                     : net::address_family::any;
     return unwrap(w->resolve(host, name, servers, which, timeout_of(timeout)));
   });
-  c.def("serve_dhcp", [](world& w, node_number host, std::string const& subnet, std::string const& first, std::string const& last,
-                         double lease, std::vector<std::string> const& routers, std::vector<std::string> const& name_servers,
-                         std::uint16_t mtu) {
+  c.def("serve_dhcp", [](world& w, node_number host, std::string const& subnet, std::string const& first,
+                         std::string const& last, double lease, std::vector<std::string> const& routers,
+                         std::vector<std::string> const& name_servers, std::uint16_t mtu) {
     dhcp_description made{subnet, first, last, *timeout_of(lease), routers, name_servers, mtu};
     return unwrap(w->serve_dhcp(host, made));
   });
   c.def("dhcp_leases", [](world& w, node_number host, handle server) {
     py::list made;
-    for (auto const& one : unwrap(w->dhcp_leases(host, server))) made.append(py::make_tuple(one.address, one.mac, one.state));
+    for (auto const& one : unwrap(w->dhcp_leases(host, server)))
+      made.append(py::make_tuple(one.address, one.mac, one.state));
     return made;
   });
 
-  c.def("listen", [](world& w, node_number host, std::string const& address, std::uint16_t port, std::uint32_t backlog,
-                     py::dict const& settings) { return unwrap(w->listen(host, address, port, backlog, tcp_of(settings))); });
+  c.def("listen", [](world& w, node_number host, std::string const& address, std::uint16_t port,
+                     std::uint32_t backlog, py::dict const& settings) {
+    return unwrap(w->listen(host, address, port, backlog, tcp_of(settings)));
+  });
   c.def("accept", [](world& w, node_number host, handle listener, seconds const& timeout) {
     return unwrap(w->accept(host, listener, timeout_of(timeout)));
   });
-  c.def("connect", [](world& w, node_number host, std::string const& address, std::uint16_t port, py::dict const& settings,
-                      seconds const& timeout) {
+  c.def("connect", [](world& w, node_number host, std::string const& address, std::uint16_t port,
+                      py::dict const& settings, seconds const& timeout) {
     return unwrap(w->connect(host, {address, port}, tcp_of(settings), timeout_of(timeout)));
   });
-  c.def("read", [](world& w, node_number host, handle stream, std::uint64_t least, std::uint64_t most, bool counts,
-                   seconds const& timeout) {
+  c.def("read", [](world& w, node_number host, handle stream, std::uint64_t least, std::uint64_t most,
+                   bool counts, seconds const& timeout) {
     return unwrap(w->read(host, stream, least, most, counts, timeout_of(timeout)));
   });
-  c.def("write", [](world& w, node_number host, handle stream, py::bytes const& bytes, seconds const& timeout) {
-    return unwrap(w->write(host, stream, std::string(bytes), timeout_of(timeout)));
-  });
+  c.def("write",
+        [](world& w, node_number host, handle stream, py::bytes const& bytes, seconds const& timeout) {
+          return unwrap(w->write(host, stream, std::string(bytes), timeout_of(timeout)));
+        });
   c.def("pour", [](world& w, node_number host, handle stream, std::uint64_t count, seconds const& timeout) {
     return unwrap(w->pour(host, stream, count, timeout_of(timeout)));
   });
   c.def("shutdown", [](world& w, node_number host, handle stream) { unwrap(w->shutdown(host, stream)); });
   c.def("abort", [](world& w, node_number host, handle stream) { unwrap(w->abort(host, stream)); });
-  c.def("info", [](world& w, node_number host, handle stream) { return dict_of(unwrap(w->info(host, stream))); });
-  c.def("options", [](world& w, node_number host, handle stream) { return dict_of(unwrap(w->options(host, stream))); });
+  c.def("info",
+        [](world& w, node_number host, handle stream) { return dict_of(unwrap(w->info(host, stream))); });
+  c.def("options",
+        [](world& w, node_number host, handle stream) { return dict_of(unwrap(w->options(host, stream))); });
   c.def("set_options", [](world& w, node_number host, handle stream, py::dict const& settings) {
     auto changed = unwrap(w->options(host, stream));
     update(changed, settings);
@@ -391,8 +429,8 @@ void add_hosts(py::class_<world>& c) {
   c.def("receive", [](world& w, node_number host, handle socket, seconds const& timeout) {
     return unwrap(w->receive(host, socket, timeout_of(timeout)));
   });
-  c.def("send_datagram", [](world& w, node_number host, handle socket, py::bytes const& bytes, std::string const& address,
-                            std::uint16_t port, seconds const& timeout) {
+  c.def("send_datagram", [](world& w, node_number host, handle socket, py::bytes const& bytes,
+                            std::string const& address, std::uint16_t port, seconds const& timeout) {
     return unwrap(w->send(host, socket, std::string(bytes), {address, port}, timeout_of(timeout)));
   });
   c.def("local", [](world& w, node_number host, handle socket) {
@@ -407,7 +445,9 @@ void add_hosts(py::class_<world>& c) {
 }
 
 void add_guests(py::class_<world>& c) {
-  c.def("guest_console", [](world& w, node_number node, std::size_t offset) { return py::bytes(unwrap(w->console(node, offset))); });
+  c.def("guest_console", [](world& w, node_number node, std::size_t offset) {
+    return py::bytes(unwrap(w->console(node, offset)));
+  });
   c.def("guest_end", [](world& w, node_number node) -> py::object {
     auto const state = unwrap(w->guest(node));
     if (!state.has_ended) return py::none();
@@ -432,7 +472,12 @@ PYBIND11_MODULE(_runtime, m) {
   namespace py = pybind11;
   using namespace morgana::python;
   m.doc() = "Stacks and simulated worlds in this process. Private: use the classes of `morgana`.";
-  py::class_<world> c(m, "World");
+  py::class_<world> c(
+      m, "World",
+      "Nodes and links under numbers; times are nanoseconds since the world's begin, timeouts seconds or "
+      "None. What takes virtual time gives an operation: run() returns when one has an outcome, "
+      "take_finished() gives it. ValueError: a value that makes no sense; RuntimeError: a world that is "
+      "closed, runs, or belongs to another thread or process; OSError: what a connection meets.");
   c.def(py::init<std::uint64_t>(), py::arg("seed"));
   c.def_property_readonly("seed", [](world& w) { return w.seed(); });
   c.def_property_readonly("now", [](world& w) { return to_python(unwrap(w->now())); });

@@ -1,5 +1,5 @@
-// What hosts send and are given, kept in memory: as a pcapng file (draft-ietf-opsawg-pcapng) with an interface
-// for each host, and frame by frame. The same seed gives the same bytes.
+// What hosts send and are given, kept in memory: as a pcapng file (draft-ietf-opsawg-pcapng) with an
+// interface for each host, and frame by frame. The same seed gives the same bytes.
 //
 // Times in the file count from 2030-01-01 00:00:00 UTC, when simulated hosts boot.
 #pragma once
@@ -36,7 +36,9 @@ class capture final : public sim::observer {
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
   [[nodiscard]] std::string pcapng() const;
 
-  void on_sent(sim::port_id from, sim::frame const& sent, instant now) override { keep(from, sent, now, true); }
+  void on_sent(sim::port_id from, sim::frame const& sent, instant now) override {
+    keep(from, sent, now, true);
+  }
   void on_delivered(sim::port_id to, sim::frame const& arrived, instant now) override {
     keep(to, arrived, now, false);
   }

@@ -43,7 +43,8 @@ bool descriptor_node::read() {
 }
 
 void descriptor_node::receive(std::size_t, sim::frame& arrived, instant) {
-  auto const sent = ::send(descriptor_, arrived.bytes.data(), arrived.bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  auto const sent =
+      ::send(descriptor_, arrived.bytes.data(), arrived.bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   if (sent < 0) ++dropped_;
 }
 

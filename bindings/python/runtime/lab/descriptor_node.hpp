@@ -1,5 +1,5 @@
-// A port of a simulated world that is a socket of Ethernet frames, one a message (SOCK_SEQPACKET or SOCK_DGRAM): the
-// network interface of a real guest, where the machine protocol hands it over.
+// A port of a simulated world that is a socket of Ethernet frames, one a message (SOCK_SEQPACKET or
+// SOCK_DGRAM): the network interface of a real guest, where the machine protocol hands it over.
 #pragma once
 
 #include <cstddef>

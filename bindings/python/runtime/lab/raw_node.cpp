@@ -32,7 +32,8 @@ void raw_node::fetch(std::uint64_t operation) {
 }
 
 std::vector<arrival> raw_node::take() {
-  std::vector<arrival> all(std::make_move_iterator(arrived_.begin()), std::make_move_iterator(arrived_.end()));
+  std::vector<arrival> all(std::make_move_iterator(arrived_.begin()),
+                           std::make_move_iterator(arrived_.end()));
   arrived_.clear();
   return all;
 }

@@ -1,8 +1,8 @@
 // Ports whose frames Python makes and reads, one by one: a scripted peer, a middlebox of its own.
 //
-// Beside that it plays, when told to, hosts as far as neighbours notice: it answers ARP (RFC 826) and neighbour
-// solicitations (RFC 4861) for addresses it was given, so that a script need not, and does not show them. Like
-// routers and middleboxes of the simulator it uses none of the stack's code.
+// Beside that it plays, when told to, hosts as far as neighbours notice: it answers ARP (RFC 826) and
+// neighbour solicitations (RFC 4861) for addresses it was given, so that a script need not, and does not show
+// them. Like routers and middleboxes of the simulator it uses none of the stack's code.
 #pragma once
 
 #include <array>

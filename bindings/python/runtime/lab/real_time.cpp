@@ -74,7 +74,8 @@ void real_time::work() {
     (void)::ppoll(polled.data(), polled.size(), &length, nullptr);
     held.lock();
     std::uint64_t drained = 0;
-    if (polled[0].revents != 0) [[maybe_unused]] auto const got = ::read(wake_, &drained, sizeof drained);
+    if (polled[0].revents != 0) [[maybe_unused]]
+      auto const got = ::read(wake_, &drained, sizeof drained);
     for (std::size_t i = 1; i < polled.size(); ++i) {
       auto& one = sockets_[i - 1];
       if (polled[i].revents == 0 || world_.find(one.at) != one.node) continue;

@@ -1,5 +1,5 @@
-// Lets a world run by itself, in a thread, so that its time is the machine's: for networks of real guests, whose
-// frames come and go through sockets (descriptor_node.hpp).
+// Lets a world run by itself, in a thread, so that its time is the machine's: for networks of real guests,
+// whose frames come and go through sockets (descriptor_node.hpp).
 //
 // Who calls into the world meanwhile holds `turn`; what he did is seen at once when he calls changed().
 #pragma once

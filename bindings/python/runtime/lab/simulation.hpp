@@ -1,13 +1,13 @@
 // A simulated world as Python uses it: hosts, cables, switches, routers and middleboxes under numbers, and
-// operations that end in virtual time. Everything is checked here: whatever is passed, the answer is a value or
-// a problem in words.
+// operations that end in virtual time. Everything is checked here: whatever is passed, the answer is a value
+// or a problem in words.
 //
 //   simulation all(7);
 //   auto const one = all.add_stack({...});                  // a node
 //   auto const cable = all.join(*one, *two, {}, {});        // takes a free port of each
-//   auto const asked = all.connect(*one, {"10.0.0.2", 80}, {}, 5s);   // an operation: its outcome comes later
-//   all.run(all.now() + 1s, {});                            // stops when something has an outcome
-//   for (auto& one : all.take_finished()) ...
+//   auto const asked = all.connect(*one, {"10.0.0.2", 80}, {}, 5s);   // an operation: its outcome comes
+//   later all.run(all.now() + 1s, {});                            // stops when something has an outcome for
+//   (auto& one : all.take_finished()) ...
 //
 // It belongs to the thread and the process that made it; guests of all simulations belong to one thread.
 #pragma once
@@ -127,7 +127,8 @@ class simulation {
   simulation(simulation const&) = delete;
   simulation& operator=(simulation const&) = delete;
 
-  /// A problem when it was closed, runs, or belongs to another thread or process. Every other call asks it first.
+  /// A problem when it was closed, runs, or belongs to another thread or process. Every other call asks it
+  /// first.
   [[nodiscard]] answer<> usable() const;
   /// Ends everything; what was waited for is forgotten.
   answer<> close();
@@ -142,7 +143,8 @@ class simulation {
 
   [[nodiscard]] answer<node_number> add_stack(stack_description const& of);
   [[nodiscard]] answer<node_number> add_guest(guest_description of);
-  [[nodiscard]] answer<node_number> add_raw(std::string const& name, std::size_t ports, std::string const& mac,
+  [[nodiscard]] answer<node_number> add_raw(std::string const& name, std::size_t ports,
+                                            std::string const& mac,
                                             std::vector<std::string> const& addresses);
   [[nodiscard]] answer<node_number> add_hub(std::string const& name);
   [[nodiscard]] answer<node_number> add_router(router_description const& of);
@@ -223,8 +225,9 @@ class simulation {
   [[nodiscard]] answer<std::string> log(node_number host);
   [[nodiscard]] answer<operation> ping(node_number host, std::string const& to, std::size_t payload_bytes,
                                        std::optional<duration> timeout);
-  [[nodiscard]] answer<operation> resolve(node_number host, std::string const& name, std::string const& servers,
-                                          net::address_family family, std::optional<duration> timeout);
+  [[nodiscard]] answer<operation> resolve(node_number host, std::string const& name,
+                                          std::string const& servers, net::address_family family,
+                                          std::optional<duration> timeout);
   [[nodiscard]] answer<handle> serve_dhcp(node_number host, dhcp_description const& of);
   [[nodiscard]] answer<std::vector<dhcp_lease>> dhcp_leases(node_number host, handle which);
 
@@ -235,8 +238,8 @@ class simulation {
                                           std::optional<duration> timeout);
   /// Bytes: at least `least` of them unless the stream ends before, at most `most`. `counts`: how many, and
   /// they are gone.
-  [[nodiscard]] answer<operation> read(node_number host, handle stream, std::uint64_t least, std::uint64_t most,
-                                       bool counts, std::optional<duration> timeout);
+  [[nodiscard]] answer<operation> read(node_number host, handle stream, std::uint64_t least,
+                                       std::uint64_t most, bool counts, std::optional<duration> timeout);
   [[nodiscard]] answer<operation> write(node_number host, handle stream, std::string bytes,
                                         std::optional<duration> timeout);
   /// So many bytes, which Python need not make.

@@ -73,7 +73,8 @@ task<> connect_one(stack_host& on, net::endpoint to, net::tcp::settings with, ha
   into.given = socket_made{number};
 }
 
-task<> read_bytes(stream_pointer from, std::uint64_t least, std::uint64_t most, instant deadline, outcome& into) {
+task<> read_bytes(stream_pointer from, std::uint64_t least, std::uint64_t most, instant deadline,
+                  outcome& into) {
   std::string all;
   do {
     auto const seen = co_await from->peek(deadline);
@@ -150,8 +151,8 @@ task<> ping_one(stack& on, net::ip_address to, std::size_t payload_bytes, instan
   }
 }
 
-task<> resolve_name(net::dns_client<stack>& with, std::string name, net::address_family family, instant deadline,
-                    outcome& into) {
+task<> resolve_name(net::dns_client<stack>& with, std::string name, net::address_family family,
+                    instant deadline, outcome& into) {
   auto const found = co_await with.resolve(name, family, deadline);
   if (!found) {
     into.failed = problem_of(found.error());
@@ -166,7 +167,8 @@ template <class Map>
 auto find_in(Map const& all, handle which) -> answer<typename Map::mapped_type> {
   auto const found = all.find(which);
   if (found != all.end()) return found->second;
-  return std::unexpected(problem{problem::kind::connection, EBADF, "this socket is closed, or its host lost power"});
+  return std::unexpected(
+      problem{problem::kind::connection, EBADF, "this socket is closed, or its host lost power"});
 }
 
 }  // namespace
@@ -176,9 +178,9 @@ auto find_in(Map const& all, handle which) -> answer<typename Map::mapped_type> 
   auto const name##_found = self_->host(which);                          \
   if (!name##_found) return std::unexpected(name##_found.error());       \
   auto& name = **name##_found
-#define MORGANA_SOCKET(name, in, which)                                 \
-  auto const name##_found = find_in(in, which);                         \
-  if (!name##_found) return std::unexpected(name##_found.error());      \
+#define MORGANA_SOCKET(name, in, which)                            \
+  auto const name##_found = find_in(in, which);                    \
+  if (!name##_found) return std::unexpected(name##_found.error()); \
   auto const& name = *name##_found
 
 // ---- the host ------------------------------------------------------------------------------------------
@@ -188,7 +190,8 @@ answer<operation> simulation::configured(node_number which, std::optional<durati
   auto const found = self_->host(which, false);
   if (!found) return std::unexpected(found.error());
   auto const deadline = state::deadline(**found, timeout);
-  return self_->begin(which, **found, [&](outcome& into) { return wait_for_address(**found, into, deadline); });
+  return self_->begin(which, **found,
+                      [&](outcome& into) { return wait_for_address(**found, into, deadline); });
 }
 
 answer<std::vector<std::string>> simulation::addresses(node_number which) {
@@ -285,7 +288,8 @@ answer<handle> simulation::serve_dhcp(node_number which, dhcp_description const&
   }
   if (of.mtu_bytes != 0) made.mtu_bytes = of.mtu_bytes;
   for (auto const& one : host.network()->addresses()) {
-    if (one.address.address.is_v4() && subnet->contains(one.address.address)) made.address = one.address.address.v4();
+    if (one.address.address.is_v4() && subnet->contains(one.address.address))
+      made.address = one.address.address.v4();
   }
   if (made.address == net::ipv4_address()) return bad_value("the server has no address in " + of.subnet);
   if (auto const ok = made.check({}); !ok) return std::unexpected(problem_of(ok.error()));
@@ -305,7 +309,8 @@ answer<std::vector<dhcp_lease>> simulation::dhcp_leases(node_number which, handl
   std::vector<dhcp_lease> all;
   for (auto const& one : found->second->server->leases()) {
     constexpr char const* states[] = {"probing", "offered", "bound", "released", "declined"};
-    all.push_back({text_of(one.address), text_of(one.hardware), states[static_cast<std::size_t>(one.binding)]});
+    all.push_back(
+        {text_of(one.address), text_of(one.hardware), states[static_cast<std::size_t>(one.binding)]});
   }
   return all;
 }

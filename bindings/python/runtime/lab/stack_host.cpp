@@ -36,10 +36,7 @@ std::span<std::byte const, 32> platform::boot_secret() noexcept {
 namespace morgana::python {
 
 stack_host::stack_host(stack_settings settings, sim::random_source const& random, finished_list& finished)
-    : settings_(std::move(settings)),
-      finished_(&finished),
-      context_(executor_, *this),
-      device_([this] {
+    : settings_(std::move(settings)), finished_(&finished), context_(executor_, *this), device_([this] {
         net::device_capabilities made;
         made.address = settings_.mac;
         made.mtu_bytes = settings_.options.mtu == 0 ? 1500 : settings_.options.mtu;

@@ -1,6 +1,6 @@
 // A host of a simulated world that runs our stack with its coroutines (net::direct_stack) and whose
-// applications are written in Python: sockets are held here under numbers, what a Python coroutine waits for is
-// a task of this host's executor.
+// applications are written in Python: sockets are held here under numbers, what a Python coroutine waits for
+// is a task of this host's executor.
 //
 // A host that loses power is destroyed whole: whatever was waited for ends in an error that says so.
 #pragma once

@@ -48,6 +48,21 @@ struct member {
   std::size_t console_seen = 0;
 };
 
+/// All guests of a process belong to one thread (sim/guest.hpp): a simulation takes the right to have some,
+/// if no other thread has it.
+class guest_right {
+ public:
+  guest_right() = default;
+  guest_right(guest_right const&) = delete;
+  guest_right& operator=(guest_right const&) = delete;
+  ~guest_right();
+  [[nodiscard]] bool take();
+  [[nodiscard]] bool has() const { return has_; }
+
+ private:
+  bool has_ = false;
+};
+
 struct simulation::state final : sim::observer {
   explicit state(std::uint64_t seed) : world(seed) {}
 
@@ -73,6 +88,7 @@ struct simulation::state final : sim::observer {
 
   void on_ran(sim::node_id which, instant now) override;
 
+  guest_right guests;
   // Before the world: its nodes use them until the last.
   finished_list finished;
   std::vector<std::unique_ptr<capture>> captures;
@@ -90,10 +106,10 @@ struct simulation::state final : sim::observer {
   handle handles = 0;
   pthread_t owner = ::pthread_self();
   std::uint64_t fork = 0;
-  bool is_running = false, has_guests = false;
+  bool is_running = false;
   bool told = false, filter_failed = false;  ///< while it runs
-  std::atomic<std::thread::id> holder;         ///< in real time, who calls
-  std::unique_ptr<real_time> by_itself;        ///< last: its thread uses all of the above
+  std::atomic<std::thread::id> holder;       ///< in real time, who calls
+  std::unique_ptr<real_time> by_itself;      ///< last: its thread uses all of the above
 };
 
 }  // namespace morgana::python

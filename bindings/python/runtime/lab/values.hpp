@@ -1,6 +1,6 @@
 // Plain values between the simulated world and the module that shows it to Python: what an operation gave,
-// what went wrong. Nothing here has virtual functions, so that code with type information (pybind11's) and code
-// without it (the runtime's) may both include it.
+// what went wrong. Nothing here has virtual functions, so that code with type information (pybind11's) and
+// code without it (the runtime's) may both include it.
 #pragma once
 
 #include <cstdint>
