@@ -2,8 +2,8 @@
 // bench of real Xen.
 //
 // Besides its console a guest has a line to this program, which is the machine's second serial port
-// (targets/xen/x86_64/control.cpp) or what speaks with xl: "s" from here asks for an orderly end, "exit N" from
-// there says how it ended; "k" has Xen end it at once.
+// (targets/xen/x86_64/control.cpp) or what speaks with xl: "s" from here asks for an orderly end, "exit N"
+// from there says how it ended; "k" has Xen end it at once.
 #include <charconv>
 
 #include "morgana/plugin/process_runner.hpp"
@@ -64,7 +64,7 @@ std::expected<std::vector<std::string>, runner_error> python_command(std::string
 }
 
 /// What runs the guest.
-enum class place { emulator, bench, host };
+enum class place { emulator, bench, lone, host };
 
 /// This is a dom0 of Xen's, and its tools are there.
 bool is_xen_host() {
@@ -85,14 +85,15 @@ std::expected<place, runner_error> place_for(std::string_view machine, start_req
     if (is_xen_host()) return place::host;
     return machine == "xen" || wants_devices ? place::bench : place::emulator;
   }
-  if (machine != "microvm" && machine != "q35" && machine != "pc") {
+  if (machine == "xen-dom0" && !wants_devices) return place::lone;
+  if (machine != "xen-dom0" && machine != "microvm" && machine != "q35" && machine != "pc") {
     return std::unexpected(runner_error{
         "there is no machine `" + std::string(machine) + "`",
-        {R"(write machine = "auto", "xen", "xl", or one without Xen: "microvm", "q35", "pc")"}});
+        {R"(write machine = "auto", "xen", "xl", "xen-dom0", or one without Xen: "microvm", "q35", "pc")"}});
   }
   if (wants_devices) {
     return std::unexpected(
-        runner_error{"without Xen a guest of this target has no networks and disks",
+        runner_error{"without a dom0 of Xen's a guest of this target has no networks and disks",
                      {"run it on real Xen: [target.xen-x86] machine = \"xen\" in unikernel.toml"}});
   }
   return place::emulator;
@@ -103,10 +104,12 @@ std::expected<nlohmann::json, runner_error> bridges_of(start_request const& what
   auto out = nlohmann::json::array();
   for (auto const& network : what.networks) {
     if (network.tap.empty()) {
-      return std::unexpected(runner_error{"network `" + network.name + "`: on a Xen host it is a bridge of the host's",
-                                          {"write --network tap:BRIDGE, for example tap:xenbr0"}});
+      return std::unexpected(
+          runner_error{"network `" + network.name + "`: on a Xen host it is a bridge of the host's",
+                       {"write --network tap:BRIDGE, for example tap:xenbr0"}});
     }
-    out.push_back({{"name", network.name}, {"bridge", network.tap}, {"mac", network.mac}, {"mtu", network.mtu}});
+    out.push_back(
+        {{"name", network.name}, {"bridge", network.tap}, {"mac", network.mac}, {"mtu", network.mtu}});
   }
   return out;
 }
@@ -128,8 +131,9 @@ std::expected<nlohmann::json, runner_error> descriptors_of(start_request const& 
       mtu = opened->mtu;
       if (!opened->note.empty()) launch.notes.push_back(opened->note);
     } else if (network.vnet_header) {
-      return std::unexpected(runner_error{"network `" + network.name + "`: the bench of Xen carries frames without a "
-                                          "virtio-net header",
+      return std::unexpected(runner_error{"network `" + network.name +
+                                              "`: the bench of Xen carries frames without a "
+                                              "virtio-net header",
                                           {"write offloads=no"}});
     }
     launch.descriptors.push_back(descriptor);
@@ -156,7 +160,7 @@ class runner final : public process_runner {
   }
 
   [[nodiscard]] std::vector<std::string> capabilities() const override {
-    return {"console", "input",        "exit",         "signal",     "stop",       "kill",
+    return {"console", "input",        "exit",         "signal",     "stop",        "kill",
             "pause",   "crash-report", "memory-limit", "network.fd", "network.tap", "disk"};
   }
 
@@ -185,16 +189,20 @@ class runner final : public process_runner {
     auto const kib = (what.memory_bytes == 0 ? std::uint64_t{32} << 20 : what.memory_bytes) >> 10;
     process_launch out;
     if (*where != place::emulator) {
-      auto command = python_command(*where == place::host ? "xen_host.py" : "xen_bench.py");
+      auto command = python_command(*where == place::host   ? "xen_host.py"
+                                    : *where == place::lone ? "xen_lone.py"
+                                                            : "xen_bench.py");
       if (!command) return std::unexpected(command.error());
       auto networks = *where == place::host ? bridges_of(what) : descriptors_of(what, out);
       if (!networks) return std::unexpected(networks.error());
-      nlohmann::json const guest{{"name", what.name},         {"image", what.image},
-                                 {"memory_kib", kib},         {"command_line", command_line},
-                                 {"networks", std::move(*networks)}, {"disks", disks_of(what)}};
+      nlohmann::json const guest{{"name", what.name},
+                                 {"image", what.image},
+                                 {"memory_kib", kib},
+                                 {"command_line", command_line},
+                                 {"networks", std::move(*networks)},
+                                 {"disks", disks_of(what)}};
       out.command = std::move(*command);
-      out.command.insert(out.command.end(),
-                         {"--control", std::to_string(ends[1]), detail::json_text(guest)});
+      out.command.insert(out.command.end(), {"--control", std::to_string(ends[1]), detail::json_text(guest)});
       xen_runs_it_ = true;
     } else {
       out.command = {
@@ -223,7 +231,8 @@ class runner final : public process_runner {
 
   /// Xen is asked, so that the guest's end is that of a domain; a second time nobody is.
   void request_kill() override {
-    if (std::exchange(xen_runs_it_, false) && ::send(control_, "k", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1) return;
+    if (std::exchange(xen_runs_it_, false) && ::send(control_, "k", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
+      return;
     kill_guest(SIGKILL);
   }
 

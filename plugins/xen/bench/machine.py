@@ -26,6 +26,11 @@ PROCESSOR = "max,-smap,-rdtscp"
 RECEIVE_BYTES = 1 << 16
 
 
+def with_parent():
+    """For a child: it ends when its parent does (prctl's PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
 class Drive:
     """A file that is one of the machine's disks. Its device may differ between machines that resume from one state."""
 
@@ -67,7 +72,7 @@ class Machine:
         inherited = [end.fileno() for end in ends.values()] + [d.descriptor for d in drives if d.descriptor is not None]
         self.process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, pass_fds=inherited,
-                                        preexec_fn=lambda: ctypes.CDLL(None).prctl(1, signal.SIGKILL))
+                                        preexec_fn=with_parent)
         for end in ends.values():
             end.close()
         self.answers, self.said, self.log = b"", b"", b""

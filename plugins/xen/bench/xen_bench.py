@@ -42,14 +42,14 @@ LINUX = "console=hvc0 quiet mitigations=off init_on_alloc=0 audit=0 nowatchdog i
 
 
 def boot(folder):
-    """Boots dom0 and keeps the machine as the files memory and state."""
+    """Boots dom0 and keeps the machine as the files memory and state, and Xen for guests that are the only domain."""
     machine = Machine(folder, True, [], ["-kernel", "xen", "-append", XEN, "-initrd", f"vmlinux {LINUX},dom0.cpio"])
     try:
         machine.wait_for_line("@@READY", BOOT_SECONDS)
         machine.save()
     finally:
         machine.kill()
-    for done_with in ("xen", "vmlinux", "dom0.cpio"):
+    for done_with in ("vmlinux", "dom0.cpio"):
         (folder / done_with).unlink()
 
 

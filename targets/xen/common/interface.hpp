@@ -14,6 +14,7 @@ using event_port = std::uint32_t;
 /// xen.h: the numbers of hypercalls.
 enum class hypercall_number : std::uint32_t {
   memory = 12,
+  console = 18,
   grant_table = 20,
   vcpu = 24,
   schedule = 29,
@@ -27,7 +28,7 @@ struct bind_virtual_interrupt {
   std::uint32_t interrupt, vcpu;
   event_port port;  ///< filled in
 };
-inline constexpr std::uint32_t timer_interrupt = 0;  // VIRQ_TIMER, xen.h
+inline constexpr std::uint32_t timer_interrupt = 0, console_interrupt = 2;  // VIRQ_TIMER, VIRQ_CONSOLE, xen.h
 struct event_close {
   static constexpr std::uint32_t command = 3;
   event_port port;
@@ -58,6 +59,16 @@ struct add_to_physical_map {
   space from;
   std::uintptr_t index, frame;
 };
+
+/// memory.h: the memory of a guest whose loader gave no map of it.
+struct memory_map_query {
+  static constexpr std::uint32_t command = 9;
+  std::uint32_t entry_count;  ///< room, then what is there
+  void* entries;              ///< of 20 bytes: address, size, and 32 bits of kind, 1 for memory
+};
+
+/// xen.h: of the console, which belongs to the initial domain.
+enum class console_operation : std::uint32_t { write = 0, read = 1 };
 
 /// vcpu.h: in nanoseconds of Xen's time.
 struct single_shot_timer {

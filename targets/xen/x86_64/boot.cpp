@@ -67,6 +67,33 @@ constexpr std::uint64_t page_down(std::uint64_t value) {
   end_machine(70);
 }
 
+void use_memory(std::uint64_t address, std::uint64_t bytes) {
+  auto const end = address + bytes;
+  memory_range const usable{.begin = address < page_bytes ? page_bytes : page_up(address),
+                            .end = page_down(end < physical_max ? end : physical_max)};
+  if (usable.begin >= usable.end || description.memory_count == memory_ranges_max) return;
+  description.memory[description.memory_count++] = usable;
+  description.memory_bytes += usable.bytes();
+}
+
+/// As the first domain we are given the older start info, which has no map.
+void ask_for_memory_map() {
+  struct [[gnu::packed]] entry {
+    std::uint64_t address, bytes;
+    std::uint32_t type;
+  };
+  constexpr std::uint32_t entries_max = 128;
+  entry map[entries_max];
+  memory_map_query query{.entry_count = entries_max, .entries = map};
+  if (hypercall_with(description.is_intel, hypercall_number::memory, query) != 0 ||
+      query.entry_count > entries_max) {
+    give_up("Xen gives no memory map");
+  }
+  for (std::uint32_t i = 0; i < query.entry_count; ++i) {
+    if (map[i].type == memory_map_entry::ram) use_memory(map[i].address, map[i].bytes);
+  }
+}
+
 /// Copies what the loader left in memory that will be used for other things.
 void read_start_info(start_info const& from) {
   if (from.magic != start_info_magic) give_up("the loader did not enter as PVH does");
@@ -79,18 +106,17 @@ void read_start_info(start_info const& from) {
       command_line[i] = text[i];
     }
   }
+  description.is_initial_domain = description.is_xen && (from.flags & start_info::initial_domain) != 0;
+  if (from.version < 1 && description.is_xen) {
+    ask_for_memory_map();
+    return;
+  }
   if (from.version < 1 || from.memory_map == 0 || from.memory_map >= identity_bytes / 2) {
     give_up("the loader gave no memory map");
   }
   auto const* const map = reinterpret_cast<memory_map_entry const*>(from.memory_map);
   for (std::uint32_t i = 0; i < from.memory_map_entries; ++i) {
-    if (map[i].type != memory_map_entry::ram) continue;
-    auto const end = map[i].address + map[i].bytes;
-    memory_range const usable{.begin = map[i].address < page_bytes ? page_bytes : page_up(map[i].address),
-                              .end = page_down(end < physical_max ? end : physical_max)};
-    if (usable.begin >= usable.end || description.memory_count == memory_ranges_max) continue;
-    description.memory[description.memory_count++] = usable;
-    description.memory_bytes += usable.bytes();
+    if (map[i].type == memory_map_entry::ram) use_memory(map[i].address, map[i].bytes);
   }
 }
 
@@ -266,8 +292,8 @@ void take_out(std::uint64_t begin, std::uint64_t end) {
 
 extern "C" [[noreturn, gnu::used]] void morgana_boot(start_info const* from) {
   enable_features();
-  read_start_info(*from);
   look_for_xen();
+  read_start_info(*from);
 
   // Behind the image: stacks, then the tables.
   auto const image_begin = address_of(morgana_image_begin);

@@ -1,5 +1,7 @@
-// The console: under Xen the ring that xenconsoled reads, on a bare machine the first serial port.
+// The console: under Xen the ring that xenconsoled reads, or Xen's own for its first domain; on a bare
+// machine the first serial port.
 #include "../common/byte_ring.hpp"
+#include "hypercall.hpp"
 #include "hypervisor.hpp"
 #include "machine.hpp"
 #include "morgana/core/platform.hpp"
@@ -45,6 +47,20 @@ std::size_t write_to_ring(std::span<std::byte const> bytes) {
   return done;
 }
 
+/// Bytes that were moved.
+std::size_t ask_xen(console_operation what, void const* bytes, std::size_t size) {
+  auto const done = hypercall(machine.is_intel, hypercall_number::console, static_cast<std::uint64_t>(what),
+                              size, reinterpret_cast<std::uint64_t>(bytes));
+  if (done < 0) return 0;
+  return what == console_operation::write ? size : static_cast<std::size_t>(done);
+}
+
+std::size_t write_somewhere(std::span<std::byte const> bytes) {
+  if (!machine.is_xen) return write_to_port(bytes);
+  if (machine.is_initial_domain) return ask_xen(console_operation::write, bytes.data(), bytes.size());
+  return write_to_ring(bytes);
+}
+
 }  // namespace
 
 void start_console() {
@@ -52,6 +68,7 @@ void start_console() {
     port.start();
     return;
   }
+  if (machine.is_initial_domain) hypervisor::bind(console_interrupt);
   if (machine.console_page == 0) return;
   auto& page = *reinterpret_cast<console_page*>(machine.console_page);
   output = byte_ring(page.output, page.output_put, page.output_taken);
@@ -64,8 +81,7 @@ void start_console() {
 namespace morgana::platform {
 
 void console_write(std::span<std::byte const> bytes) noexcept {
-  auto const done = xen::machine.is_xen ? xen::write_to_ring(bytes) : xen::write_to_port(bytes);
-  xen::dropped_bytes += bytes.size() - done;
+  xen::dropped_bytes += bytes.size() - xen::write_somewhere(bytes);
 }
 
 std::uint64_t console_dropped_bytes() noexcept {
@@ -75,6 +91,7 @@ std::uint64_t console_dropped_bytes() noexcept {
 std::size_t console_read(std::span<std::byte> into) noexcept {
   using namespace xen;
   std::size_t size = 0;
+  if (machine.is_initial_domain) return ask_xen(console_operation::read, into.data(), into.size());
   if (machine.is_xen) {
     if (input.is_open()) size = input.read(into);
     if (size != 0) hypervisor::send_event(machine.console_port);

@@ -38,10 +38,16 @@ void control::say_exit(int status) {
 }
 
 [[noreturn]] void end_machine(int status) {
+  if (machine.is_initial_domain) {
+    // Its power-off would only halt Xen.
+    control::say_exit(status);
+    hypervisor::end(shutdown::reason::reboot);
+  }
   if (machine.is_xen) {
     xen_control::say_exit(status);
     auto const is_crash = status == exit_status::crashed || status == exit_status::out_of_memory;
-    auto const asked = xen_control::reboot_requested() ? shutdown::reason::reboot : shutdown::reason::power_off;
+    auto const asked =
+        xen_control::reboot_requested() ? shutdown::reason::reboot : shutdown::reason::power_off;
     hypervisor::end(is_crash ? shutdown::reason::crash : asked);
   }
   control::say_exit(status);
@@ -63,7 +69,8 @@ void control::say_exit(int status) {
 namespace morgana::platform {
 
 bool stop_requested() noexcept {
-  return xen::machine.is_xen ? xen::xen_control::stop_requested() : xen::control::stop_requested();
+  auto const has_tools = xen::machine.is_xen && !xen::machine.is_initial_domain;
+  return has_tools ? xen::xen_control::stop_requested() : xen::control::stop_requested();
 }
 
 void power_off(int status) noexcept {

@@ -19,8 +19,6 @@ extern "C" {
 namespace morgana::xen {
 namespace {
 
-constinit event_port timer_port = 0;
-
 shared_info& shared() {
   return *reinterpret_cast<shared_info*>(morgana_shared_page);
 }
@@ -49,10 +47,13 @@ void hypervisor::start() {
       .who = self, .which = hvm_parameter::name::callback, .value = callback_by_vector | event_vector};
   must(hypercall_number::hvm, callback, "Xen does not take an interrupt vector for events",
        hvm_parameter::set);
-  bind_virtual_interrupt timer{.interrupt = timer_interrupt, .vcpu = 0, .port = 0};
-  must(hypercall_number::event_channel, timer, "Xen does not give a timer");
-  timer_port = timer.port;
-  unmask(timer_port);
+  bind(timer_interrupt);
+}
+
+void hypervisor::bind(std::uint32_t virtual_interrupt) {
+  bind_virtual_interrupt argument{.interrupt = virtual_interrupt, .vcpu = 0, .port = 0};
+  must(hypercall_number::event_channel, argument, "Xen does not give a virtual interrupt");
+  unmask(argument.port);
 }
 
 void hypervisor::send_event(event_port port) {

@@ -12,6 +12,8 @@ namespace hypervisor {
 /// Maps the shared page, has events interrupt, binds the timer. platform::crash() when Xen refuses.
 void start();
 
+/// Has a virtual interrupt of Xen's wake the guest. platform::crash() when Xen refuses.
+void bind(std::uint32_t virtual_interrupt);
 void send_event(event_port port);
 /// Lets a port's events interrupt.
 void unmask(event_port port);

@@ -28,6 +28,7 @@ struct machine_description {
   std::uint64_t interrupt_controller = 0;  ///< the local APIC's registers; 0: there is none to use
   bool is_xen = false;
   bool is_intel = false;
+  bool is_initial_domain = false;  ///< of Xen's, with no tools beside it: ports and consoles of the machine are its own
   std::uint64_t console_page = 0;  ///< Xen's console ring
   std::uint64_t store_page = 0;    ///< xenstore's rings
   memory_range guarded;            ///< pages for rings, from the first on every second one

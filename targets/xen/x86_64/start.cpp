@@ -52,6 +52,7 @@ extern "C" [[noreturn, gnu::used, gnu::no_stack_protector]] void morgana_start()
   if (machine.is_xen) {
     hypervisor::start();
     xen_control::start();
+    if (machine.is_initial_domain) control::start();
   } else {
     start_interrupts();
     control::start();

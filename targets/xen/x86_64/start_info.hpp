@@ -8,6 +8,8 @@ namespace morgana::xen {
 inline constexpr std::uint32_t start_info_magic = 0x336ec578;
 
 struct start_info {
+  /// Of `flags` (xen.h, SIF_INITDOMAIN).
+  static constexpr std::uint32_t initial_domain = 2;
   std::uint32_t magic, version, flags, module_count;
   std::uint64_t modules, command_line, acpi_root;
   std::uint64_t memory_map;  ///< from version 1 on

@@ -1,5 +1,7 @@
 // Waiting: the processor halts until the timer, a serial port or an event of Xen's interrupts. Interrupts are
 // off everywhere else.
+#include <algorithm>
+
 #include "hypervisor.hpp"
 #include "machine.hpp"
 #include "morgana/core/platform.hpp"
@@ -29,8 +31,8 @@ void halt() {
                : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
 }
 
-/// First the events are taken, then what they are about is looked at: one that comes later interrupts. False when none
-/// had come.
+/// First the events are taken, then what they are about is looked at: one that comes later interrupts. False
+/// when none had come.
 bool deliver_events() {
   auto const came = hypervisor::take_events();
   xen_control::poll();
@@ -38,7 +40,15 @@ bool deliver_events() {
   return came;
 }
 
+/// Xen passes no interrupts of the port on that the runner asks for an end by.
+constexpr duration control_interval = std::chrono::milliseconds(50);
+
 void halt_under_xen(instant deadline) {
+  if (machine.is_initial_domain) {
+    control::poll();
+    if (control::stop_requested()) return;
+    deadline = std::min(deadline, platform::monotonic_now() + control_interval);
+  }
   // What came may have made a coroutine ready, which `deadline` knows nothing of.
   if (deliver_events() || xen_control::stop_requested() || deadline <= platform::monotonic_now()) return;
   hypervisor::set_timer(deadline == never ? 0 : xen_deadline(deadline.time_since_epoch().count()));
