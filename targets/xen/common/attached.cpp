@@ -1,8 +1,5 @@
 #include "attached.hpp"
 
-#include <algorithm>
-#include <charconv>
-
 namespace morgana::xen {
 
 std::optional<std::uint32_t> slot_of_disk(std::uint32_t number) {
@@ -15,16 +12,26 @@ std::optional<std::uint32_t> slot_of_disk(std::uint32_t number) {
   return (number - first) / 16;
 }
 
-std::optional<std::uint32_t> extra_device(std::span<manifest_entry const> manifest, attachment kind,
-                                          std::string_view directory) {
-  while (!directory.empty()) {
-    auto const name = directory.substr(0, std::min(directory.find('\0'), directory.size()));
-    directory.remove_prefix(std::min(name.size() + 1, directory.size()));
-    std::uint32_t number = 0;
-    auto const [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (error != std::errc() || end != name.data() + name.size()) continue;
-    auto const slot = kind == attachment::disk ? slot_of_disk(number) : std::optional(number);
-    if (!slot || name_of_slot(manifest, kind, *slot).empty()) return number;
+// Once a boot: every image of Xen's carries this, so it is short rather than fast.
+[[clang::minsize]] std::optional<std::uint32_t> extra_device(std::span<manifest_entry const> manifest,
+                                                             attachment kind, std::string_view directory) {
+  constexpr std::uint64_t number_max = UINT32_MAX;
+  std::uint64_t number = 0;
+  auto is_number = false;
+  for (std::size_t i = 0; i <= directory.size(); ++i) {
+    if (i < directory.size() && directory[i] != '\0') {
+      auto const digit = static_cast<unsigned>(directory[i] - '0');
+      is_number = (is_number || i == 0 || directory[i - 1] == '\0') && digit < 10 && number <= number_max / 10;
+      number = number * 10 + digit;
+      continue;
+    }
+    auto const name = static_cast<std::uint32_t>(number);
+    auto const was_number = is_number && number <= number_max;
+    number = 0;
+    is_number = false;
+    if (!was_number) continue;
+    auto const slot = kind == attachment::disk ? slot_of_disk(name) : std::optional(name);
+    if (!slot || name_of_slot(manifest, kind, *slot).empty()) return name;
   }
   return std::nullopt;
 }

@@ -64,7 +64,7 @@ std::int64_t read_clock_seconds() {
 constinit std::int64_t wall_at_boot_ns = 0;
 constinit bool wall_is_read = false;
 
-void read_wall_clock() {
+[[clang::minsize]] void read_wall_clock() {
   if (wall_is_read) return;
   wall_is_read = true;
   auto const seconds = read_clock_seconds();

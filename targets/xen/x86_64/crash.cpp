@@ -3,6 +3,8 @@
 // The image has no symbols: addresses are those it was linked for, which NAME.debug explains (morgana run
 // does it). The call chain comes from frame pointers. Libraries have none; there the stack is searched for
 // return addresses, and such lines are marked with '?'.
+//
+// In every image and run once at most: short rather than fast (minsize).
 #include <algorithm>
 #include <cstring>
 
@@ -77,7 +79,7 @@ bool follows_call(std::uintptr_t address) {
 
 class chain_printer {
  public:
-  void line(std::uintptr_t address, bool is_certain) {
+  [[clang::minsize]] void line(std::uintptr_t address, bool is_certain) {
     if (lines_++ >= chain_lines_max) return;
     fixed_text<32> out;
     out.put(is_certain ? "  +0x" : "? +0x");
@@ -98,7 +100,7 @@ std::uintptr_t word_at(std::uintptr_t address) {
   return word;
 }
 
-void print_chain(crash_place const& place) {
+[[clang::minsize]] void print_chain(crash_place const& place) {
   constexpr auto step = sizeof(std::uintptr_t);
   say("call chain, innermost first, by address in the image:\n");
   chain_printer out;
@@ -142,7 +144,7 @@ void print_chain(crash_place const& place) {
   if (out.is_empty()) say("  (none found)\n");
 }
 
-[[noreturn]] void report(platform::crash_reason reason, std::string_view message, crash_place const& place) {
+[[noreturn, clang::minsize]] void report(platform::crash_reason reason, std::string_view message, crash_place const& place) {
   if (crashing != 0) {
     say("\n(crashed again in this report)\n---- end of crash report ----\n");
     end_machine(crash_status);
@@ -208,7 +210,7 @@ std::string_view text_of_page_fault(std::uint64_t code, std::uintptr_t address) 
 
 }  // namespace
 
-extern "C" [[noreturn, gnu::used]] void morgana_exception(exception_frame const* frame, std::uintptr_t base) {
+extern "C" [[noreturn, gnu::used, clang::minsize]] void morgana_exception(exception_frame const* frame, std::uintptr_t base) {
   using platform::crash_reason;
   crash_place place{.program_counter = frame->program_counter, .frame = base, .stack = frame->stack};
   constexpr std::uint64_t divide = 0, breakpoint = 3, invalid_instruction = 6, double_fault = 8,

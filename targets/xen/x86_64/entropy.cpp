@@ -18,7 +18,7 @@ class instruction_source {
   using instruction = bool (*)(std::uint64_t& into);
   explicit constexpr instruction_source(instruction draw) : draw_(draw) {}
 
-  std::size_t sample(std::span<std::byte> into) {
+  [[clang::minsize, gnu::noinline]] std::size_t sample(std::span<std::byte> into) {
     std::size_t done = 0;
     while (done < into.size() && is_believed_) {
       std::uint64_t word = 0;

@@ -35,26 +35,30 @@ bool is_others(store_event const& event) {
   return event.what == store_event::kind::watch ? event.token != stop_token : event.request >= store::requests_begin;
 }
 
-template <class... Values>
-void complain(format_string<Values...> format, Values const&... values) {
+/// A line that begins with the unikernel's name. Short rather than fast, as what calls it.
+[[clang::minsize, gnu::noinline]] void complain(std::string_view what, std::uint32_t number, std::string_view more) {
   fixed_text<256> line;
-  line.append("{}: ", this_application.name);
-  line.append(format, values...);
+  line.put(this_application.name);
+  line.put(": ");
+  line.put(what);
+  if (!more.empty()) line.put_unsigned(number, 10);
+  line.put(more);
   line.put('\n');
   platform::console_write(std::as_bytes(std::span(line.view())));
 }
 
 /// A missing device ends the guest when it is connected to. One too many does no harm, but somebody meant something by it.
-void look_for_extra(attachment kind, std::string_view path, std::string_view directory) {
-  if (auto const number = extra_device(this_application.manifest, kind, directory)) {
-    complain("{}/{} is attached, but the image has no such device", path, *number);
-  }
+[[clang::minsize, gnu::noinline]] void look_for_extra(std::uint32_t asked, std::string_view directory) {
+  auto const is_network = asked == asked_networks;
+  auto const number = extra_device(this_application.manifest, is_network ? attachment::network : attachment::disk, directory);
+  if (!number) return;
+  complain(is_network ? "device/vif/" : "device/vbd/", *number, " is attached, but the image has no such device");
 }
 
-void take_shutdown(std::string_view how) {
+[[clang::minsize, gnu::noinline]] void take_shutdown(std::string_view how) {
   if (how == "suspend") {
     // Not answered: then Xen's tools give up, and say so too.
-    complain("suspend was asked for, which this guest cannot do");
+    complain("suspend was asked for, which this guest cannot do", 0, {});
     return;
   }
   // To an unknown request Xen's protocol wants no answer.
@@ -74,8 +78,7 @@ void handle(store_event const& event) {
   if (event.request == wrote_exit) exit_is_written = true;
   if (event.what != store_event::kind::reply) return;
   if (event.request == asked_shutdown) take_shutdown(event.text);
-  if (event.request == asked_networks) look_for_extra(attachment::network, networks_path, event.text);
-  if (event.request == asked_disks) look_for_extra(attachment::disk, disks_path, event.text);
+  if (event.request == asked_networks || event.request == asked_disks) look_for_extra(event.request, event.text);
 }
 
 class guest_link final : public store_link {
