@@ -98,6 +98,20 @@ void define_build_commands(CLI::App& app, command_line& line) {
     line.run = [&line](output& out) { return run_guest_command(out, line.run_guest); };
   });
 
+  sub = add(app, line, "debug", "Run the image under a debugger, which stops it at its start");
+  add_place(*sub, line.debug.run.place);
+  sub->add_option("--memory", line.debug.run.memory, "Memory limit, as 64MiB")->type_name("SIZE");
+  sub->add_option("--execute", line.debug.commands, "A command of the debugger's, to begin with; may be repeated")
+      ->type_name("COMMAND")
+      ->allow_extra_args(false);
+  sub->add_flag("--batch", line.debug.batch, "End after those commands");
+  sub->add_flag("--print", line.debug.print, "Only print the commands that do it by hand");
+  sub->footer("What follows `--` goes to the unikernel. Exit status: the debugger's; 125 when it could not be run.");
+  sub->callback([&line] {
+    line.debug.run.arguments = line.after_dashes;
+    line.run = [&line](output& out) { return debug_command(out, line.debug); };
+  });
+
   sub = add(app, line, "clean", "Remove the build folder");
   add_place(*sub, line.place);
   when_parsed(*sub, line, line.place, clean_command);

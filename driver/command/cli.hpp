@@ -24,6 +24,7 @@ struct command_line {
   configure_arguments configure;
   build_arguments build;
   run_arguments run_guest;
+  debug_arguments debug;
   describe_arguments describe;
   query_arguments query;
   why_arguments why;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "command/output.hpp"
+#include "morgana/driver/machine.hpp"
 #include "morgana/driver/workspace.hpp"
 
 namespace morgana::driver {
@@ -50,6 +51,17 @@ struct run_arguments {
   double timeout_s = 0;                    ///< 0: none
 };
 int run_guest_command(output& out, run_arguments const& with);
+/// The machine of a built image. Errors: `wrong-value` (what was typed), `unknown-device` (a name that the image has
+/// not).
+[[nodiscard]] outcome<machine_configuration> machine_for(workspace_state const& state, run_arguments const& with);
+
+struct debug_arguments {
+  run_arguments run;
+  std::vector<std::string> commands = {};  ///< the debugger's own, once the guest stands at its start
+  bool batch = false;                      ///< end after them
+  bool print = false;                      ///< only say what would be run
+};
+int debug_command(output& out, debug_arguments const& with);
 
 struct describe_arguments {
   place_arguments place;

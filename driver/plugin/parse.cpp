@@ -162,6 +162,11 @@ void read_rest(toml_table& root, target& into) {
     }
     into.launch_files.push_back(std::move(file));
   }
+  if (auto debug = root.table("debug")) {
+    into.debug.command = debug->plain_texts("command");
+    into.debug.by_hand = debug->plain_texts("by_hand");
+    into.debug.waits = debug->boolean("waits").value_or(false);
+  }
   if (auto required = root.table("requires")) {
     for (auto& tool : required->tables("tools")) {
       into.tools.push_back(

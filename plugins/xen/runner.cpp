@@ -171,6 +171,12 @@ class runner final : public process_runner {
     auto const where = place_for(machine, what);
     if (!where) return std::unexpected(where.error());
     if (machine == "auto") machine = "microvm";
+    auto const socket = what.settings.find("debug_socket");
+    auto const debugged = socket != what.settings.end();
+    if (debugged && *where != place::emulator) {
+      return std::unexpected(runner_error{"a guest on real Xen cannot be debugged",
+                                          {R"(without Xen it can: [target.xen-x86] machine = "microvm")"}});
+    }
     auto const program = program_path(emulator);
     if (!program && *where != place::host) {
       return std::unexpected(runner_error{std::string(emulator) + " is not there",
@@ -215,6 +221,11 @@ class runner final : public process_runner {
                                              "-device", "isa-serial,iobase=0x2f8,irq=3,chardev=control"});
       out.command.insert(out.command.end(), {"-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel",
                                              what.image, "-append", command_line});
+      if (debugged) {
+        out.command.insert(out.command.end(),
+                           {"-S", "-chardev", "socket,id=gdb,server=on,wait=off,path=" + option_value(socket->second),
+                            "-gdb", "chardev:gdb"});
+      }
     }
     out.environment = what.environment;
     for (auto const* const name : {"PATH", "HOME", "XDG_CACHE_HOME", "TMPDIR"}) {

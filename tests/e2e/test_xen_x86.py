@@ -92,6 +92,11 @@ def test_memory_from_two_mib_to_four_gib(machine, memory):
     assert "usage: hello" in ended.expect(2 * 63 + 1).output
 
 
+def test_one_mib_of_memory_is_enough_for_an_image_that_is_loaded_low():
+    image = image_of(built(ROOT / "examples/hello", TARGET, ("--low=true",)))
+    assert "usage: hello" in boot(image, memory="1", arguments="--help").expect(2 * 63 + 1).output
+
+
 def test_a_command_line_that_is_too_long_is_said():
     ended = boot(image_of(built(ROOT / "examples/hello", TARGET)), arguments="x" * 4096)
     assert "boot failed: the command line is longer than 4,095 bytes" in ended.expect(2 * 70 + 1).output

@@ -37,6 +37,11 @@
 //                                              # the runner attaches, each boot option, one of these:
 //               network = "...", disk = "..."  # {name}, {slot} (0, 1, ...), {letter} (a, b, ...)
 //               option = "..."                 # {name}, {default}, {help}
+//   [debug]     command = ["gdb", ...]         # words with {image} {debug} {name} {socket} in them; {commands} and
+//                                              # {arguments} alone are several words
+//               waits = true                   # the runner is to start the guest stopped, a debugger's server on
+//                                              # the socket that the setting `debug_socket` names
+//               by_hand = ["..."]              # what starts it so without the runner
 //   [requires]  tools = [ { command = "ninja", package = "ninja-build", why = "..." } ]
 //   [limits]    devices = 64
 //   [exit_codes] panic = 70                    # only what differs from docs/exit-codes.md
@@ -73,6 +78,12 @@ struct launch_file {
   std::optional<located_string> network = std::nullopt, disk = std::nullopt, option = std::nullopt;
 };
 
+/// How a debugger gets to a guest.
+struct debugger {
+  std::vector<std::string> command, by_hand;
+  bool waits = false;
+};
+
 struct target {
   std::string name, summary;
   int tier = 3;
@@ -95,6 +106,7 @@ struct target {
   std::vector<std::string> capabilities;
   std::map<std::string, std::string> artefacts;
   std::vector<launch_file> launch_files;
+  debugger debug;
   std::vector<required_tool> tools;
   std::map<std::string, std::uint64_t> limits;
   std::map<std::string, std::uint64_t> exit_codes;
