@@ -54,11 +54,7 @@ core::~core() = default;
 
 void core::input(std::span<segment> frames, instant now) {
   self_->now = now;
-  for (auto& frame : frames) {
-    ++self_->counters.frames_in;
-    self_->frame_input(frame);
-    frame.clear();
-  }
+  self_->input(frames);
 }
 
 std::size_t core::poll_transmit(std::span<segment> into, instant now) {
@@ -130,15 +126,15 @@ result<void> core::ping(ip_address const& to, std::uint16_t identifier, std::uin
 }
 
 std::optional<core::event> core::poll_event() {
+  if (self_->told_addresses) [[likely]] {
+    if (auto const one = self_->tcp_engine.poll_event()) {
+      return event{one->connection, one->listener, nullptr, nullptr, one->ready, std::nullopt, false};
+    }
+  }
   std::optional<event> told;
   if (!self_->told_addresses) [[unlikely]] {
     self_->told_addresses = true;
     told.emplace().addresses_changed = true;
-  } else if (auto const one = self_->tcp_engine.poll_event()) {
-    told.emplace();
-    told->connection = one->connection;
-    told->listener = one->listener;
-    told->ready = one->ready;
   } else if (auto* const port = self_->udp.poll_ready()) {
     told.emplace().port = port;
   } else if (auto* const raw = self_->raw.poll_ready()) {

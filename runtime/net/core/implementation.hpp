@@ -51,6 +51,7 @@ struct hop {
   std::array<std::byte, wire::ethernet_header::size_bytes + wire::ipv4_header::size_bytes> start;
   std::uint64_t start_sum = 0;           ///< of its IPv4 header's words
   bool has_start = false;
+  std::uint64_t way = 0;                 ///< tells this filling of this entry from all others; its index is in it
 };
 
 /// What goes into an IP header that we write.
@@ -110,6 +111,7 @@ struct core::implementation final : tcp::routing,
   std::uint64_t generation = 1;
   static constexpr unsigned hop_bits = 5;
   std::array<host::hop, 1u << hop_bits> hops{};
+  std::uint64_t ways = 0;                            ///< how often one of them was filled
   host::packet_pool pool;                            ///< of all below that queues
   host::packet_queue output;                         ///< whole frames
   host::packet_queue loopback;                       ///< IP packets from us to us
@@ -135,6 +137,7 @@ struct core::implementation final : tcp::routing,
     tcp::addressing between;
     std::uint64_t generation = 0;
     std::uint64_t v4_pair = 0;           ///< as it lies in a packet; 0: none to expect
+    std::uint64_t link = UINT64_MAX;     ///< the first bytes of a frame to us from one station
     [[nodiscard]] bool is(ip_address const& source, ip_address const& destination) const {
       return between.source == source && between.destination == destination;
     }
@@ -153,11 +156,11 @@ struct core::implementation final : tcp::routing,
   [[nodiscard]] std::optional<path> way_of(host::hop const& one) const;
 
   // ---- in (input.cpp, ipv6_input.cpp)
+  void input(std::span<segment> frames);
   void frame_input(segment& frame);
-  /// What nearly every frame is: IPv4 without options, whole, between the pair of addresses that came last. False,
-  /// and nothing done, for all others.
-  [[nodiscard]] bool expected_input(segment& frame);
   void unexpected_input(segment& frame);
+  /// An IPv4 packet behind the Ethernet header, its addresses those of `accepted`, and not of TCP.
+  void expected_datagram(segment& frame);
   void arp_input(std::span<std::byte const> bytes);
   void ipv4_input(segment& packet, bool link_group, bool looped);
   void ipv6_input(segment& packet, bool link_group, bool looped);
@@ -260,7 +263,7 @@ struct core::implementation final : tcp::routing,
   [[nodiscard]] std::size_t poll_transmit(std::span<segment> into);
   /// Finishes a segment of TCP's: whether it is a frame to send now; else it was moved from.
   [[nodiscard]] bool finish_tcp(segment& packet, tcp::addressing const& between);
-  [[nodiscard]] bool finish_tcp_slowly(segment& packet, tcp::addressing const& between, host::hop& to);
+  [[nodiscard]] bool finish_tcp_slowly(segment& packet, tcp::addressing const& between);
 
   // ---- events of the parts
   void solicit(ip_address const& target, std::optional<mac_address> const& unicast, instant at) override;

@@ -1,6 +1,7 @@
 // Frames in: Ethernet, ARP, IPv4, and to whom a packet for us goes.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 #include "implementation.hpp"
@@ -16,6 +17,10 @@ constexpr std::size_t link_and_ipv4_bytes_max =
     wire::ethernet_header::size_bytes + wire::ethernet_header::vlan_bytes + wire::ipv4_header::header_bytes_max;
 
 ipv4_address constexpr all_systems{{224, 0, 0, 1}};
+
+/// Of the first bytes of a frame: whom it is to, and whether a group sent it.
+constexpr std::uint64_t link_mask = std::bit_cast<std::uint64_t>(
+    std::array<std::uint8_t, 8>{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0x00});
 
 constexpr std::uint8_t code_protocol_unreachable = 2;
 constexpr std::uint8_t code_unknown_next_header = 1;
@@ -46,55 +51,68 @@ void add_to_checksum(wire::checksum& sum, segment const& packet, std::size_t off
 
 // ---- Ethernet ----------------------------------------------------------------------------------------
 
-bool core::implementation::expected_input(segment& frame) {
+/// What nearly every frame is goes straight on: IPv4 without options, whole, between the pair of addresses that came
+/// last. All others take the ordinary way.
+[[gnu::always_inline]] inline void core::implementation::frame_input(segment& frame) {
   auto const bytes = frame.front_piece();
+  auto const size = frame.size();
   constexpr auto link = wire::ethernet_header::size_bytes;
   constexpr auto both = link + wire::ipv4_header::size_bytes;
-  if (bytes.size() < both || accepted.generation != generation || accepted.v4_pair == 0) [[unlikely]] return false;
-  // Type IPv4, version 4, five words of header; neither a fragment nor from a group.
-  if ((wire::load32(bytes, 12) & 0xffff'ff00u) != 0x0800'4500u || configuration.vlan) [[unlikely]] return false;
-  if ((wire::load16(bytes, link + 6) & 0x3fffu) != 0 || (wire::load8(bytes, 6) & 1) != 0) [[unlikely]] return false;
-  auto const total = wire::load16(bytes, link + 2);
-  auto const protocol = static_cast<wire::protocol>(wire::load8(bytes, link + 9));
-  std::uint64_t pair;
+  if (bytes.size() < both || accepted.generation != generation) [[unlikely]]
+    return unexpected_input(frame);
+  std::uint64_t front, pair;
+  std::memcpy(&front, bytes.data(), sizeof front);
   std::memcpy(&pair, bytes.data() + link + 12, sizeof pair);
-  if (pair != accepted.v4_pair || total < wire::ipv4_header::size_bytes || link + total > frame.size() ||
-      std::memcmp(bytes.data(), configuration.device.address.bytes.data(), 6) != 0 ||
+  auto const total = std::size_t{wire::load16(bytes, link + 2)};
+  // To us and not from a group; type IPv4, version 4, five words of header; no fragment, and nothing behind it.
+  if ((front & link_mask) != accepted.link || pair != accepted.v4_pair ||
+      (wire::load32(bytes, 12) & 0xffff'ff00u) != 0x0800'4500u || (wire::load16(bytes, link + 6) & 0x3fffu) != 0 ||
+      link + total != size ||
       wire::fold_checksum(wire::sum_words<wire::ipv4_header::size_bytes>(bytes.data() + link)) != 0xffff) [[unlikely]]
-    return false;
+    return unexpected_input(frame);
   accepted.between.traffic_class = wire::load8(bytes, link + 1);
-  if (protocol == wire::protocol::tcp) {
-    frame.drop_front(both);
-    if (auto const rest = total - wire::ipv4_header::size_bytes; frame.size() != rest) frame.drop_back(frame.size() - rest);
-    if (frame.checksum == checksum_state::partial) frame.checksum = checksum_state::valid;
-    tcp_engine.input(accepted.between, std::move(frame), now);
-    return true;
-  }
-  if (protocol != wire::protocol::udp) return false;
+  if (static_cast<wire::protocol>(wire::load8(bytes, link + 9)) != wire::protocol::tcp) [[unlikely]]
+    return expected_datagram(frame);
+  frame.drop_front(both);
+  if (frame.checksum == checksum_state::partial) frame.checksum = checksum_state::valid;
+  tcp_engine.input(accepted.between, std::move(frame), now);
+}
+
+[[gnu::noinline]] void core::implementation::expected_datagram(segment& frame) {
+  auto const bytes = frame.front_piece();
+  constexpr auto link = wire::ethernet_header::size_bytes;
+  if (static_cast<wire::protocol>(wire::load8(bytes, link + 9)) != wire::protocol::udp) return unexpected_input(frame);
   auto const hop_limit = wire::load8(bytes, link + 8);
   frame.drop_front(link);
-  if (frame.size() != total) frame.drop_back(frame.size() - total);
-  udp_input({frame, accepted.between.source, accepted.between.destination, protocol, wire::ipv4_header::size_bytes,
-             accepted.between.traffic_class, hop_limit, false, false});
-  return true;
+  udp_input({frame, accepted.between.source, accepted.between.destination, wire::protocol::udp,
+             wire::ipv4_header::size_bytes, accepted.between.traffic_class, hop_limit, false, false});
+}
+
+void core::implementation::input(std::span<segment> frames) {
+  counters.frames_in += frames.size();
+  tcp_engine.begin_run();
+  for (auto& frame : frames) {
+    frame_input(frame);
+    frame.clear();
+  }
+  tcp_engine.end_run();
 }
 
 void core::implementation::accept(ip_address const& source, ip_address const& destination) {
   accepted.between = {source, destination, 0};
   accepted.generation = generation;
   accepted.v4_pair = 0;
+  accepted.link = ~link_mask;  // which no frame has
   // Raw sockets see what the short cut would pass by them.
-  if (source.is_v6() || source.is_unspecified() || !raw.empty()) return;
+  if (source.is_v6() || source.is_unspecified() || !raw.empty() || configuration.vlan) return;
   auto const bytes = std::array{source.v4(), destination.v4()};
   std::memcpy(&accepted.v4_pair, &bytes, sizeof bytes);
-}
-
-void core::implementation::frame_input(segment& frame) {
-  if (expected_input(frame)) [[likely]] return;
-  unexpected_input(frame);
+  accepted.link = 0;
+  std::memcpy(&accepted.link, configuration.device.address.bytes.data(), 6);
 }
 
 [[gnu::noinline]] void core::implementation::unexpected_input(segment& frame) {
+  tcp_engine.break_run();
   std::array<std::byte, link_and_ipv4_bytes_max> scratch;
   auto const bytes = host::leading(frame, scratch.size(), scratch);
   auto const header = wire::ethernet_header::parse(bytes);

@@ -28,6 +28,7 @@ std::uint32_t core::implementation::link_mtu(bool is_v6) const {
 
 void core::implementation::fill(host::hop& one, ip_address const& destination) {
   one = {};
+  one.way = ++ways << hop_bits | static_cast<std::uint64_t>(&one - hops.data());
   one.destination = destination;
   one.generation = generation;
   one.next = destination;
@@ -333,16 +334,23 @@ void core::implementation::send_on_link(host::queued_packet* node, host::hop& to
 }
 
 bool core::implementation::finish_tcp(segment& packet, tcp::addressing const& between) {
+  if (between.way != nullptr) {
+    auto const& known = hops[*between.way % hops.size()];
+    if (known.way == *between.way && known.generation == generation && now < known.good_until) [[likely]] {
+      push_start(packet, known, wire::protocol::tcp, between.traffic_class);
+      return true;
+    }
+  }
+  return finish_tcp_slowly(packet, between);
+}
+
+[[gnu::noinline]] bool core::implementation::finish_tcp_slowly(segment& packet, tcp::addressing const& between) {
   auto& to = path_for(between.destination);
   if (now < to.good_until && to.has_start && to.source == between.source) {
+    if (between.way != nullptr) *between.way = to.way;
     push_start(packet, to, wire::protocol::tcp, between.traffic_class);
     return true;
   }
-  return finish_tcp_slowly(packet, between, to);
-}
-
-[[gnu::noinline]] bool core::implementation::finish_tcp_slowly(segment& packet, tcp::addressing const& between,
-                                                               host::hop& to) {
   if (to.kind == host::hop::kind::none) {
     ++counters.no_route;
     packet.clear();

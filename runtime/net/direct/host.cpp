@@ -22,9 +22,12 @@ keyed_secrets secrets_for(mac_address const& interface, std::string_view address
   return keys;
 }
 
-/// Without its addresses, which begin() adds: adding says whether they were good.
-core_configuration without_addresses(core_configuration one) {
+/// Without its addresses, which begin() adds: adding says whether they were good. What arrived takes no more memory
+/// than what is sent may.
+core_configuration fitted(core_configuration one, std::uint32_t buffers_mib) {
   one.addresses.clear();
+  constexpr std::uint32_t most_mib = UINT32_MAX >> 20;
+  one.limits.unread_bytes = std::min(one.limits.unread_bytes, std::min(buffers_mib, most_mib) << 20);
   return one;
 }
 
@@ -44,7 +47,7 @@ direct_host::direct_host(morgana::context& in, direct_stack_options const& optio
       options_(options),
       interface_(configuration.device.address),
       buffers_(buffer_bytes, std::size_t{options.buffers_mib} << 20),
-      core_(without_addresses(configuration),
+      core_(fitted(configuration, options.buffers_mib),
             secrets_for(configuration.device.address, options.address_secret), buffers_, in.now()),
       ping_identifier_(static_cast<std::uint16_t>(
           random_stream(secrets_for(configuration.device.address, {}).jitter).next())) {}

@@ -56,6 +56,7 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
     schedule(c);
     return true;
   }
+  c.disturb();
   bool const window_changed = a.window(c.terms.send_scale) != c.send_window;
   bool const was_outstanding = !c.flight.empty();
   acknowledged got;

@@ -2,6 +2,7 @@
 // each range that it received out of order.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -23,10 +24,19 @@ struct chunk {
   [[nodiscard]] std::size_t room() const { return memory.size() - begin - size; }
 };
 
-/// Where the chains of one engine come from.
+/// Where the chains of one engine come from, what it sends and what it received each.
 struct chunk_source {
   buffer_pool& buffers;
+  std::size_t pieces_max = SIZE_MAX;
   slab<chunk> nodes{64};
+
+  /// Each counts as a page, whatever device it came from.
+  static constexpr std::size_t piece_bytes = 4096;
+  [[nodiscard]] bool is_full() const { return nodes.used() >= pieces_max; }
+  [[nodiscard]] bool is_crowded() const { return nodes.used() > pieces_max / 2; }
+  [[nodiscard]] std::size_t bytes_left() const {
+    return (pieces_max - std::min(pieces_max, nodes.used())) * piece_bytes;
+  }
 };
 
 class chunk_list {
@@ -43,14 +53,30 @@ class chunk_list {
 
   /// Copies into room at the end and into fresh buffers; says how much, less than all when the pool is empty.
   [[nodiscard]] std::size_t append(std::span<std::byte const> bytes);
-  void append(slice part) {
-    if (part.size() == 0) return;
+  void append(slice part) { append_from(part); }
+  /// The same, moved from where it is; left there when the source is full. What follows on the last piece in its buffer
+  /// becomes one with it.
+  [[gnu::always_inline]] void append_from(slice& part) {
+    auto const size = static_cast<std::uint32_t>(part.size());
+    if (size == 0) return;
+    if (last_ != nullptr && last_->room() == 0 && last_->memory.join(part)) {
+      last_->size += size;
+      size_ += size;
+      return;
+    }
+    if (is_refused()) [[unlikely]]
+      return;
+    size_ += size;
     auto* const added = from_->nodes.take();
-    added->size = static_cast<std::uint32_t>(part.size());
+    added->size = size;
     added->memory = std::move(part);
     (last_ == nullptr ? first_ : last_->next) = added;
     last_ = added;
-    size_ += added->size;
+    ++count_;
+  }
+  /// Whether a further buffer of that size, with `bytes` in it, leaves this holding four times its bytes at most.
+  [[nodiscard]] bool may_hold(std::size_t bytes) const {
+    return (std::size_t{count_} + 1) * from_->buffers.buffer_bytes() <= 4 * (size_ + bytes);
   }
   /// In front of all: for a range that grows to the left.
   void prepend(slice part);
@@ -62,10 +88,21 @@ class chunk_list {
   [[nodiscard]] std::size_t take_out(std::span<std::byte> into);
 
  private:
+  /// Nobody is left with nothing: a few pieces of each are taken whatever there is.
+  static constexpr std::uint32_t pieces_always = 2;
+  [[nodiscard]] bool is_refused() const { return from_->is_full() && count_ >= pieces_always; }
+  void drop_first() {
+    auto* const gone = first_;
+    first_ = gone->next;
+    if (first_ == nullptr) last_ = nullptr;
+    --count_;
+    from_->nodes.give(gone);
+  }
   chunk_source* from_;
   chunk* first_ = nullptr;
   chunk* last_ = nullptr;
-  std::size_t size_ = 0;
+  std::uint32_t size_ = 0;
+  std::uint32_t count_ = 0;  ///< of pieces, each of which keeps a buffer from its pool
 };
 
 }  // namespace morgana::net::tcp

@@ -1,5 +1,6 @@
 // How connections end: failures, orderly closes, TIME-WAIT, and giving memory back.
 #include "machine.hpp"
+#include "output.hpp"
 
 namespace morgana::net::tcp {
 
@@ -27,6 +28,8 @@ void machine::send_reset(tcb& c, instant now) {
 
 /// Out of all tables; the handle stays until its user gives it up.
 void machine::close(tcb& c) {
+  c.disturb();
+  break_run();
   bool const was_open = c.in_table;
   if (was_open) {
     flows.erase(c);

@@ -1,6 +1,8 @@
 // The engine's public face.
 #include "morgana/net/tcp/engine.hpp"
 
+#include <algorithm>
+
 #include "machine.hpp"
 
 namespace morgana::net::tcp {
@@ -19,6 +21,9 @@ machine::machine(network_limits const& bounds, keyed_secrets const& secrets, buf
     : limits(bounds),
       below(ip),
       chunks{buffers},
+      arrived{buffers, bounds.unread_bytes / chunk_source::piece_bytes},
+      receive_buffer_first(first_receive_buffer(bounds)),
+      receive_buffer_most(std::min(bounds.receive_buffer_bytes, bounds.unread_bytes / 4)),
       flows(secrets.flows),
       numbers(secrets),
       jitter(secrets.jitter) {}
@@ -37,6 +42,15 @@ engine::~engine() = default;
 
 void engine::input(addressing const& between, segment&& packet, instant now) {
   self_->input(between, std::move(packet), now);
+}
+void engine::begin_run() {
+  self_->begin_run();
+}
+void engine::break_run() {
+  self_->break_run();
+}
+void engine::end_run() {
+  self_->end_run();
 }
 bool engine::poll_transmit(addressing& between, segment& packet, instant now) {
   return self_->poll_transmit(between, packet, now);
@@ -126,7 +140,9 @@ std::optional<engine::event> engine::poll_event() {
   auto* const one = self_->events.front();
   if (one == nullptr) return std::nullopt;
   static_cast<hook<event_tag>&>(*one).unlink();
-  return event{one->owner, one->listening, std::exchange(one->ready, std::uint8_t{0})};
+  auto const ready = std::exchange(one->ready, std::uint8_t{0});
+  if (one->what == event_source::kind::listener) return event{nullptr, static_cast<port*>(one), ready};
+  return event{static_cast<tcb*>(one), nullptr, ready};
 }
 
 engine_counters const& engine::counters() const {

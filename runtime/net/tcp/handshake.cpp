@@ -30,7 +30,9 @@ agreed read_terms(wire::tcp_header const& h, port const& where, std::uint16_t se
 }
 
 std::uint32_t first_window(port const& where, network_limits const& limits) {
-  return std::min({where.chosen.receive_buffer_bytes, limits.receive_buffer_bytes, 65'535u});
+  auto const chosen = where.chosen.receive_buffer_bytes;
+  auto const wanted = chosen == receive_buffer_bytes_default ? machine::first_receive_buffer(limits) : chosen;
+  return std::min({wanted, limits.receive_buffer_bytes, 65'535u});
 }
 
 }  // namespace

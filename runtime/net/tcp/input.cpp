@@ -227,6 +227,7 @@ bool machine::pass_own_fin(tcb& c, instant now) {
 
 void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now) {
   auto const& h = a.header;
+  c.disturb();
   ++c.segments_received;
   if (c.current == state::syn_sent) return input_syn_sent(c, a, packet, now);
   if (h.has(wire::tcp_rst)) {
@@ -332,6 +333,7 @@ void machine::received(tcb& c, receive_queue::outcome what, std::uint32_t size, 
 }
 
 bool machine::input_fin(tcb& c, instant now) {
+  c.disturb();
   c.receive.pass_fin();
   c.receive_edge = std::max(c.receive_edge, c.receive_next());
   c.fin_received = true;

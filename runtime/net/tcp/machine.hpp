@@ -47,11 +47,23 @@ class machine {
   void input(addressing const& between, segment&& packet, instant now);  // prediction.cpp
   void input_unpredicted(addressing const& between, segment& packet, instant now);
   void input_connection(tcb& c, arrival& a, segment& packet, instant now);
-  /// prediction.cpp: false, and nothing done, when it is not the segment that was expected.
+  /// prediction.cpp: the segments from here on come between the same addresses and at the same time, until the run ends.
+  void begin_run() { in_run = true; }
+  void break_run() { run.to = nullptr; }
+  void end_run() {
+    in_run = false;
+    run.to = nullptr;
+  }
+  /// False, and nothing done, when it does not go on where the last one ended.
+  [[nodiscard]] bool input_following(std::span<std::byte const> bytes, segment& packet, instant now);
+  void input_in_run(addressing const& between, segment& packet, instant now);
+  void input_single(addressing const& between, segment& packet, instant now);
+  /// False, and nothing done, when it is not the segment that was expected.
   [[nodiscard]] bool input_predicted(addressing const& between, std::span<std::byte const> bytes,
                                      segment& packet, instant now);
-  [[nodiscard]] bool acknowledge_calm(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window,
-                                      instant now);
+  void acknowledge_calm(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window, instant now);
+  /// Asks all that tcb::calm stands for; whether it is now all of `wanted`.
+  [[nodiscard]] static bool becomes_calm(tcb& c, std::uint8_t wanted);
   [[nodiscard]] bool acknowledge_ordinarily(tcb& c, addressing const& between,
                                             std::span<std::byte const> bytes, std::uint32_t size,
                                             instant now);
@@ -59,7 +71,7 @@ class machine {
   /// The same for acknowledgments of segments that were not expected, in any state.
   [[nodiscard]] bool acknowledge_predicted(tcb& c, wire::sequence at, wire::sequence ack,
                                            std::uint32_t window, instant now);
-  /// The same for what goes out: a whole segment or the last one, or an acknowledgment.
+  /// predicted_output.cpp: the same for what goes out: a whole segment or the last one, or an acknowledgment.
   [[nodiscard]] bool build_predicted(tcb& c, addressing& between, segment& packet, instant now);
   void input_syn_sent(tcb& c, arrival& a, segment& packet, instant now);
   bool acceptable(tcb& c, arrival& a, segment& packet, instant now);
@@ -68,7 +80,7 @@ class machine {
   void input_data(tcb& c, arrival const& a, segment& packet, instant now);
   /// Data came, `added` bytes of it in order: when to acknowledge it, and who wants to know.
   void received(tcb& c, receive_queue::outcome what, std::uint32_t size, std::uint32_t added, instant now);
-  static void received_in_order(tcb& c, std::uint32_t size, instant now) {
+  [[gnu::always_inline]] static void received_in_order(tcb& c, std::uint32_t size, instant now) {
     auto const full = size <= c.segment_bytes() ? 1u : (size + c.segment_bytes() - 1) / c.segment_bytes();
     c.segments_unacknowledged = static_cast<std::uint8_t>(std::min(255u, c.segments_unacknowledged + full));
     if (c.quick_acks != 0) {
@@ -115,16 +127,19 @@ class machine {
   void on_retransmission_timeout(tcb& c, instant now);
   void congestion_mark(tcb& c, instant now);
 
+  /// Where a default receive buffer begins: in a small guest many connections together must not be promised more than
+  /// there is.
+  [[nodiscard]] static std::uint32_t first_receive_buffer(network_limits const& all) {
+    return std::min(receive_buffer_bytes_default, all.unread_bytes / 64);
+  }
+
   // timers.cpp
   [[nodiscard]] static bool is_blocked_here(tcb const& c);
   void arm(tcb& c, instant now);
+  void arm_calm(tcb& c, instant now);
   void arm_loss_timer(tcb& c, instant now);
-  /// The same after an acknowledgment, which is often that of all there was.
-  void rearm_loss_timer(tcb& c, instant now) {
-    if (!c.flight.empty() || c.send.end() > c.send_next || c.fin_queued) return arm_loss_timer(c, now);
-    c.timer = timer_kind::none;
-    c.timer_at = never;
-  }
+  [[nodiscard]] static instant loss_probe_time(tcb const& c, sent const& front, std::uint32_t in_flight,
+                                              instant now);
   void wake(tcb& c, instant now);
   void on_deadline(instant now);
   [[nodiscard]] instant next_deadline() const;
@@ -203,9 +218,17 @@ class machine {
   // ending.cpp
   void notify(event_source& source, std::uint8_t bits) {
     // A connection nobody has accepted, or that its user left, has nobody to tell.
-    if (source.owner != nullptr && (source.owner->parent != nullptr || source.owner->released)) return;
+    if (source.what == event_source::kind::connection) {
+      auto const& owner = static_cast<tcb const&>(source);
+      if (owner.parent != nullptr || owner.released) return;
+    }
     source.ready |= bits;
     if (!static_cast<hook<event_tag>&>(source).linked()) events.push_back(source);
+  }
+  /// The same for a connection whose user has it.
+  void tell(tcb& c, std::uint8_t bits) {
+    c.ready |= bits;
+    if (!static_cast<hook<event_tag>&>(c).linked()) events.push_back(c);
   }
   void fail(tcb& c, net_error why);
   void close(tcb& c);
@@ -225,7 +248,10 @@ class machine {
 
   network_limits limits;
   routing& below;
-  chunk_source chunks;
+  chunk_source chunks;   ///< of what is sent
+  chunk_source arrived;  ///< of what was received
+  std::uint32_t receive_buffer_first;  ///< first_receive_buffer()
+  std::uint32_t receive_buffer_most;   ///< of a connection: no single one takes more than a quarter of all
   slab<sent> records{64};
   slab<tcb> blocks{16};
   flow_table flows;
@@ -253,6 +279,12 @@ class machine {
   instant cookies_until = instant::min();  ///< an acknowledgment may belong to one sent lately
   std::uint32_t challenges_left = 0;
   random_stream jitter;
+  /// Of a run, the connection whose data came last, and what its next segment is to repeat.
+  struct {
+    tcb* to = nullptr;
+    std::uint32_t ports, acknowledgment, flags_and_window;
+  } run{};
+  bool in_run = false;
   bool predicts = true;  ///< false: everything goes the ordinary way, for the test that compares the two
 };
 

@@ -37,6 +37,7 @@ bool machine::build_mtu_probe(tcb& c, std::uint32_t pending, addressing& between
   c.segment_bytes_now = ordinary;
   c.mtu_probe_end = c.send_next;
   c.mtu_probe_out = sent == bytes;
+  c.disturb();
   c.small_until = c.send_una;
   return sent != 0;
 }

@@ -5,6 +5,7 @@
 #include "machine.hpp"
 #include "morgana/net/wire/bytes.hpp"
 #include "morgana/net/wire/checksum.hpp"
+#include "output.hpp"
 
 namespace morgana::net::tcp {
 
@@ -57,6 +58,7 @@ std::uint16_t machine::advertised_segment_bytes(tcb const& c) const {
 }
 
 void machine::refresh_path(tcb& c) {
+  c.disturb();
   auto const header = c.key.local.is_v4() ? 40u : 60u;
   if (auto const path = below.find(c.key.peer)) {
     c.mtu_bytes = path->mtu_bytes;
@@ -67,18 +69,6 @@ void machine::refresh_path(tcb& c) {
   auto const whole =
       std::min<std::uint32_t>(advertised_segment_bytes(c.chosen, room), c.terms.peer_segment_bytes);
   c.segment_bytes_now = whole - (c.terms.timestamps ? timestamps_bytes : 0u);
-}
-
-std::uint16_t machine::window_to_advertise(tcb& c) {
-  auto const next = c.receive_next();
-  auto const fresh = next + c.receive_space();
-  // SWS avoidance (RFC 9293 3.8.6.2.2): the edge moves by a full segment or half of the buffer, never back.
-  auto const step = std::min(c.segment_bytes(), std::max(c.receive_buffer() / 2, 1u));
-  if (fresh - c.receive_edge >= static_cast<std::int32_t>(step)) c.receive_edge = fresh;
-  auto const window = static_cast<std::uint32_t>(std::max(c.receive_edge - next, 0));
-  if (window == 0) ++counters.windows_closed;
-  auto const scale = c.terms.receive_scale;
-  return static_cast<std::uint16_t>(std::min((window + (1u << scale) - 1u) >> scale, 65'535u));
 }
 
 void machine::window_may_open(tcb& c) {
@@ -122,6 +112,7 @@ void machine::finish(tcb& c, wire::tcp_header& h, addressing& between, segment& 
       static_cast<std::uint8_t>(between.traffic_class | c.chosen.differentiated_services << 2);
   between.source = c.key.local;
   between.destination = c.key.peer;
+  between.way = &c.way;
   if (h.options.timestamps && h.options.sack_count == 0 && !h.has(wire::tcp_syn)) {
     h.emit_with_timestamps(packet.push_header(wire::tcp_header::size_bytes + timestamps_bytes));
   } else {
@@ -130,18 +121,6 @@ void machine::finish(tcb& c, wire::tcp_header& h, addressing& between, segment& 
   put_checksum(packet, between, c.partial_checksum);
   ++counters.segments_out;
   ++c.segments_sent;
-}
-
-/// Whether a PSH is due: the data of the user's last write ends here (RFC 9293 3.9.1.2 lets earlier ones
-/// merge), or so much went without one that the peer's user may want to hear of it.
-bool machine::ends_a_write(tcb& c, sequence from, sequence end) {
-  bool const ends = from < c.push_point && end >= c.push_point;
-  if (!ends &&
-      static_cast<std::uint32_t>(end - c.pushed_to) <= c.send_window_largest / 2 + c.segment_bytes()) {
-    return false;
-  }
-  c.pushed_to = end;
-  return true;
 }
 
 std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, sent const* again,
@@ -237,6 +216,7 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
   packet.clear();
   between.traffic_class = 0;
   if (c.want_syn) {
+    c.disturb();
     c.want_syn = false;
     if (c.synchronized() || c.current == state::closed) return false;
     wire::tcp_header h;
@@ -264,6 +244,7 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
     }
   }
   if (c.want_loss_probe) {
+    c.disturb();
     c.want_loss_probe = false;
     auto* const last = c.flight.back();
     if (last != nullptr && c.phase == recovery_phase::open) {
@@ -307,6 +288,7 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
 }
 
 bool machine::build_retransmission(tcb& c, sent& which, addressing& between, segment& packet, instant now) {
+  c.disturb();
   bool const is_first = &which == c.flight.front();
   if (is_first && c.timer != timer_kind::retransmission) c.timer = timer_kind::none;
   auto const covered = build_data(c, which.begin, which.size(), &which, between, packet, now);
@@ -395,29 +377,6 @@ void machine::build_syn(tcb& c, wire::tcp_header& h, instant now) {
   }
 }
 
-/// Only a window that is used is known to be too small (RFC 7661): what was the most in flight, of a round?
-void machine::validate_window(tcb& c) {
-  auto const outstanding = c.outstanding();
-  if (outstanding == 0) return;
-  bool const sent_data = c.sent_data;
-  c.sent_data = false;
-  bool const limited = c.window_blocked || c.in_flight() >= c.control.window;
-  if (!sent_data && !limited) return;  // what only waits for acknowledgments says nothing of the window
-  if (c.send_una >= c.flight_round_end || limited || (!c.window_limited && outstanding > c.flight_largest)) {
-    c.window_limited = limited;
-    c.flight_largest = outstanding;
-    c.flight_round_end = c.send_next;
-  }
-}
-
-/// Nothing is out, and nothing waits: validate_window() and arm() would find nothing to do.
-bool machine::has_nothing_to_await(tcb const& c) {
-  if (c.send_una != c.send_next || c.send_next != c.send.end() || !c.synchronized()) return false;
-  bool const has_flag = c.fin_queued || c.chosen.keepalive || c.probe_moves || c.pacing_waits;
-  return !has_flag && c.timer == timer_kind::none && c.acknowledge_at == never && c.timer_at == never &&
-         c.keepalive_at == never && c.end_at == never && c.stalled_since == never;
-}
-
 [[gnu::noinline]] bool machine::transmit_reply(addressing& between, segment& packet) {
   auto const& one = *replies.front();
   packet.clear();
@@ -427,40 +386,6 @@ bool machine::has_nothing_to_await(tcb const& c) {
   ++counters.segments_out;
   replies.pop();
   return true;
-}
-
-/// It has nothing more to say now.
-[[gnu::always_inline]] inline void machine::leave_output(tcb& c, instant now) {
-  turn = 0;
-  static_cast<hook<output_tag>&>(c).unlink();
-  if (c.flight.empty() && has_nothing_to_await(c)) return;
-  validate_window(c);
-  arm(c, now);
-}
-
-bool machine::transmit(addressing& between, segment& packet, instant now) {
-  if (replies.front() != nullptr) [[unlikely]]
-    return transmit_reply(between, packet);
-  while (auto* const c = output.front()) {
-    if (!c->acknowledge_now && c->send_next == c->send.end() && c->has_said_all()) {
-      // It is here because something arrived. What build() would note on its way:
-      c->pacing_waits = c->chosen.pacing && now < c->paced_until;
-      c->window_blocked = false;
-    } else if ((predicts && build_predicted(*c, between, packet, now)) || build(*c, between, packet, now)) {
-      if (c->has_said_all()) {
-        c->window_blocked = false;
-        leave_output(*c, now);
-      } else if (++turn >= segments_per_turn) {
-        // Others have their turn.
-        turn = 0;
-        static_cast<hook<output_tag>&>(*c).unlink();
-        output.push_back(*c);
-      }
-      return true;
-    }
-    leave_output(*c, now);
-  }
-  return false;
 }
 
 }  // namespace morgana::net::tcp

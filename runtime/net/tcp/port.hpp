@@ -11,7 +11,7 @@ namespace morgana::net::tcp {
 class port final : public listener, public event_source {
  public:
   port(machine& host, listen_options const& where, settings const& with)
-      : event_source(nullptr, this), host(&host), where(where), chosen(with) {}
+      : event_source(event_source::kind::listener), host(&host), where(where), chosen(with) {}
 
   [[nodiscard]] endpoint local() const override { return {where.address, where.port}; }
   [[nodiscard]] connection* accept() override;

@@ -1,8 +1,9 @@
 // Header prediction: the segment that an established connection expects next (V. Jacobson, "4BSD TCP header
 // prediction", 1990) is recognised by its header alone and needs none of the questions of RFC 9293 3.10.7;
-// what the connection sends next is predicted likewise. Both do exactly what input.cpp, acknowledgment.cpp,
-// recovery.cpp and output.cpp would do; whatever is not certain goes there.
-// tests/unit/runtime/net/tcp_prediction.cpp compares the two.
+// what the connection sends next is predicted likewise (predicted_output.cpp). Both do exactly what
+// input.cpp, acknowledgment.cpp, recovery.cpp and output.cpp would do; whatever is not certain goes there.
+// What is out of the ordinary with a connection is asked once (becomes_calm) and not again until the ordinary
+// way touches it. tests/unit/runtime/net/tcp_prediction.cpp compares the two.
 #include <algorithm>
 
 #include "machine.hpp"
@@ -17,26 +18,7 @@ namespace {
 
 constexpr std::size_t predicted_bytes = 32;  // nop, nop, timestamps behind the fixed header
 constexpr std::uint32_t first_option_word = 0x0101'080a;
-
-/// Nothing is going on: no loss, no gap, no congestion to report.
-[[gnu::always_inline]] inline bool is_calm(tcb const& c) {
-  if (!c.synchronized() || c.phase != recovery_phase::open) [[unlikely]]
-    return false;
-  if (!c.terms.timestamps || c.terms.ecn) [[unlikely]]
-    return false;
-  if (!c.has_recent_timestamp || c.fin_beyond_gap || c.loss_probe_out) [[unlikely]]
-    return false;
-  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0 || c.receive.has_gaps()) [[unlikely]]
-    return false;
-  return true;
-}
-
-/// The user has asked for nothing that changes when or how data goes.
-[[gnu::always_inline]] inline bool is_ordinary(settings const& chosen) {
-  if (!chosen.no_delay || chosen.hold_partial || chosen.pacing || chosen.probe_mtu_from != 0) [[unlikely]]
-    return false;
-  return true;
-}
+constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
 
 /// The sum over all of a segment whose header is in one piece: that of its addresses is known.
 [[gnu::always_inline]] inline bool is_intact(tcb const& c, std::span<std::byte const> front,
@@ -52,48 +34,68 @@ constexpr std::uint32_t first_option_word = 0x0101'080a;
     // The front is the header that lies before the slices, or the first of them.
     auto const* part = packet.slices().data();
     auto const* const end = part + packet.slices().size();
-    for (part += packet.header_size() == 0 ? 1 : 0; part != end; ++part) sum.add(part->bytes());
+    part += packet.header_size() == 0 ? 1 : 0;
+    if (part + 1 == end && front.size() == predicted_bytes) {
+      sum.add_sum(wire::sum_words(part->bytes()));
+    } else {
+      for (; part != end; ++part) sum.add(part->bytes());
+    }
   }
   return sum.finish() == 0;
 }
 
-/// A header while it is written: each word goes into the sum as it goes into memory.
-class summed_header {
- public:
-  explicit summed_header(std::span<std::byte> bytes, std::uint64_t sum) : bytes_(bytes), sum_(sum) {}
-  void put32(std::size_t offset, std::uint32_t value) {
-    auto const word = std::endian::native == std::endian::little ? std::byteswap(value) : value;
-    std::memcpy(bytes_.data() + offset, &word, sizeof word);
-    sum_ += word;
-  }
-  [[nodiscard]] std::uint64_t sum() const { return sum_; }
-
- private:
-  std::span<std::byte> bytes_;
-  std::uint64_t sum_;
-};
-
 }  // namespace
 
+/// Asks all the questions; what it finds stays so until the ordinary way touches the connection
+/// (tcb::disturb).
+[[gnu::noinline]] bool machine::becomes_calm(tcb& c, std::uint8_t wanted) {
+  auto const& chosen = c.chosen;
+  c.calm = 0;
+  bool const quiet = c.synchronized() && c.phase == recovery_phase::open && c.terms.timestamps &&
+                     !c.terms.ecn && !c.loss_probe_out &&
+                     (c.flight.lost_bytes() | c.flight.sacked_records()) == 0;
+  if (!quiet) return false;
+  if (c.has_recent_timestamp && !c.fin_beyond_gap && !c.receive.has_gaps() && c.send_window != 0 &&
+      (c.probes | c.duplicate_acks | c.backoff) == 0) {
+    c.calm |= calm::hears;
+    if (c.may_receive_data() && !c.fin_received && !c.released && c.parent == nullptr)
+      c.calm |= calm::receives;
+    // RACK has nothing to find then: what is still out was sent later than what arrived.
+    auto const* const first = c.flight.front();
+    bool const is_newest =
+        first == nullptr ||
+        (c.flight.is_in_order() &&
+         !(first->at < c.rack_sent_at || (first->at == c.rack_sent_at && first->begin < c.rack_end)));
+    if (c.terms.sack && !c.undo_possible && !c.mtu_probe_out && is_newest) c.calm |= calm::is_acknowledged;
+  }
+  bool const asks_nothing =
+      chosen.no_delay && !chosen.hold_partial && !chosen.pacing && chosen.probe_mtu_from == 0;
+  if (asks_nothing && !c.want_syn && !c.want_loss_probe && !c.want_window_probe && !c.more_follows &&
+      !c.super_segments && !c.receive.has_sack() && (c.terms.sack || c.duplicate_acks == 0)) {
+    c.calm |= calm::speaks;
+    if (c.terms.sack && chosen.loss_probe && c.backoff == 0 && c.trip.smoothed != 0s && !c.pacing_waits &&
+        !chosen.keepalive && c.keepalive_at == never && c.end_at == never && chosen.user_timeout == 0s &&
+        !c.released) {
+      c.calm |= calm::waits;
+    }
+  }
+  return (c.calm & wanted) == wanted;
+}
+
 /// New data of a calm connection is acknowledged, all of it sent once: a round trip, room in both windows,
-/// the loss timer anew. RACK has nothing to find: what is still out was sent later than what arrived.
-[[gnu::always_inline]] inline bool machine::acknowledge_calm(tcb& c, sequence at, sequence ack,
+/// the loss timer anew.
+[[gnu::always_inline]] inline void machine::acknowledge_calm(tcb& c, sequence at, sequence ack,
                                                              std::uint32_t window, instant now) {
-  if (!c.terms.sack || c.undo_possible || c.mtu_probe_out || !c.flight.is_in_order()) [[unlikely]]
-    return false;
-  auto const& first = *c.flight.front();
-  if (first.at < c.rack_sent_at || (first.at == c.rack_sent_at && first.begin < c.rack_end)) [[unlikely]]
-    return false;
   auto const bytes = static_cast<std::uint32_t>(ack - c.send_una);
   c.bytes_acknowledged += bytes;
   c.send_una = ack;
   made_progress(c, now);
   auto const last = c.flight.acknowledge_in_order(ack);
   c.send.acknowledge_to(std::min(ack, c.send.end()));
-  c.backoff = c.probes = c.duplicate_acks = 0;
   c.more_follows = false;
-  c.stalled_since = c.send.size() != 0 || c.outstanding() != 0 ? now : never;
-  if (c.writer_waits && c.send.size() * 3 <= std::uint64_t{c.send_buffer()} * 2) {
+  bool const waits = c.send.size() != 0 || c.outstanding() != 0;
+  c.stalled_since = waits ? now : never;
+  if (c.writer_waits && c.send.size() * 3 <= std::uint64_t{c.send_buffer()} * 2) [[unlikely]] {
     c.writer_waits = false;
     notify(c, ready_to_write);
   }
@@ -114,8 +116,9 @@ class summed_header {
   if (c.window_limited || (c.control.in_slow_start() && c.control.window < 2 * c.flight_largest)) {
     c.control.acknowledged(c.chosen.control, bytes, c.segment_bytes(), c.trip.minimum, now);
   }
-  rearm_loss_timer(c, now);
-  return true;
+  if (waits || c.fin_queued) return arm_loss_timer(c, now);
+  c.timer = timer_kind::none;
+  c.timer_at = never;
 }
 
 /// The segment was expected, what it acknowledges needs the long way. False: it ends here.
@@ -162,13 +165,12 @@ class summed_header {
       acknowledged > c.send_next || stamp < sequence{c.recent_timestamp}) [[unlikely]]
     return false;
   // One that neither brings nor acknowledges anything is a duplicate acknowledgment, or a probe; a window
-  // that was closed or closes now is not calm.
+  // that closes now is not calm. Data may come where none can be any more, or that nobody will read.
   bool const brings = size != 0 || has_fin;
-  if (window == 0 || c.send_window == 0 || (!brings && acknowledged == c.send_una) || !is_calm(c))
-      [[unlikely]]
+  std::uint8_t const needed = brings ? calm::hears | calm::receives : calm::hears;
+  if (window == 0 || (!brings && acknowledged == c.send_una)) [[unlikely]]
     return false;
-  // Data or an end where none can be any more, or that nobody will read.
-  if (brings && (!c.may_receive_data() || c.fin_received || c.released)) [[unlikely]]
+  if ((c.calm & needed) != needed && !becomes_calm(c, needed)) [[unlikely]]
     return false;
   if (packet.checksum == checksum_state::unchecked && !is_intact(c, bytes, packet)) [[unlikely]]
     return false;
@@ -181,7 +183,6 @@ class summed_header {
   }
   c.last_received_at = now;
   if (acknowledged == c.send_una) {
-    c.probes = 0;
     // An acknowledgment from beyond it may have come before it: then that one knew the window better.
     if (at >= c.window_sequence || acknowledged > c.window_acknowledgment) {
       c.window_sequence = at;
@@ -189,8 +190,9 @@ class summed_header {
       c.send_window = window;
       c.send_window_largest = std::max(c.send_window_largest, window);
     }
-    if (c.flight.empty()) c.duplicate_acks = 0;
-  } else if (!acknowledge_calm(c, at, acknowledged, window, now)) [[unlikely]] {
+  } else if ((c.calm & calm::is_acknowledged) != 0 || becomes_calm(c, calm::is_acknowledged)) [[likely]] {
+    acknowledge_calm(c, at, acknowledged, window, now);
+  } else {
     if (!acknowledge_ordinarily(c, between, bytes, size, now)) return true;
   }
   if (c.fin_queued && !pass_own_fin(c, now)) [[unlikely]]
@@ -208,7 +210,10 @@ class summed_header {
       c.bytes_received += added;
       received_in_order(c, size, now);
       made_progress(c, now);
-      notify(c, ready_to_read);
+      tell(c, ready_to_read);
+      if (in_run && !has_fin && (c.calm & needed) == needed) {
+        run = {&c, wire::load32(bytes, 0), acknowledged.value, flags_and_window & ~run_ignores};
+      }
     } else {
       received(c, what, size, 0, now);
     }
@@ -223,6 +228,7 @@ class summed_header {
 
 /// The peer's FIN, behind what came with it.
 [[gnu::noinline]] void machine::end_expected(tcb& c, sequence at, instant now) {
+  c.disturb();
   c.fin_beyond_gap = true;
   c.fin_at = at;
   if (at != c.receive_next()) {
@@ -234,109 +240,71 @@ class summed_header {
 }
 
 bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint32_t window, instant now) {
-  if (c.phase != recovery_phase::open || c.loss_probe_out) [[unlikely]]
+  if (c.phase != recovery_phase::open || c.loss_probe_out || !c.terms.sack || c.undo_possible ||
+      c.mtu_probe_out) [[unlikely]]
     return false;
-  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0) [[unlikely]]
+  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0 || !c.flight.is_in_order()) [[unlikely]]
     return false;
-  return acknowledge_calm(c, at, ack, window, now);
+  auto const& first = *c.flight.front();
+  if (first.at < c.rack_sent_at || (first.at == c.rack_sent_at && first.begin < c.rack_end)) [[unlikely]]
+    return false;
+  c.backoff = c.probes = c.duplicate_acks = 0;
+  acknowledge_calm(c, at, ack, window, now);
+  return true;
 }
 
-void machine::input(addressing const& between, segment&& packet, instant now) {
+/// The segment behind one that was expected, in the same run: all that was asked for that one holds, and what
+/// it began, an event and a place in the output pass, is there.
+[[gnu::always_inline]] inline bool machine::input_following(std::span<std::byte const> bytes, segment& packet,
+                                                            instant now) {
+  if (run.to == nullptr || bytes.size() < predicted_bytes) return false;
+  auto& c = *run.to;
+  sequence const at{wire::load32(bytes, 4)};
+  sequence const stamp{wire::load32(bytes, 24)};
+  auto const size = static_cast<std::uint32_t>(packet.size() - predicted_bytes);
+  if (wire::load32(bytes, 0) != run.ports || wire::load32(bytes, 8) != run.acknowledgment ||
+      (wire::load32(bytes, 12) & ~run_ignores) != run.flags_and_window ||
+      wire::load32(bytes, 20) != first_option_word || at != c.receive_next() ||
+      stamp < sequence{c.recent_timestamp} || size == 0 ||
+      static_cast<std::int32_t>(size) > c.receive_edge - at || packet.gso_size != 0)
+    return false;
+  if (packet.checksum == checksum_state::unchecked && !is_intact(c, bytes, packet)) [[unlikely]]
+    return false;
   ++counters.segments_in;
+  ++counters.predicted_in;
+  ++c.segments_received;
+  if (at <= c.acknowledged_to) {
+    c.recent_timestamp = stamp.value;
+    c.recent_timestamp_at = now;
+  }
+  c.window_sequence = at;
+  packet.drop_front(predicted_bytes);
+  if (size > c.received_segment_bytes)
+    c.received_segment_bytes = static_cast<std::uint16_t>(std::min(size, 65'535u));
+  auto const before = c.receive_next();
+  if (auto const what = c.receive.append(packet); what != receive_queue::outcome::in_order) [[unlikely]] {
+    received(c, what, size, 0, now);
+    return true;
+  }
+  c.bytes_received += static_cast<std::uint32_t>(c.receive_next() - before);
+  received_in_order(c, size, now);
+  return true;
+}
+
+[[gnu::noinline]] void machine::input_single(addressing const& between, segment& packet, instant now) {
+  ++counters.segments_in;
+  break_run();
   if (predicts && input_predicted(between, packet.front_piece(), packet, now)) [[likely]]
     return;
   input_unpredicted(between, packet, now);
 }
 
-bool machine::build_predicted(tcb& c, addressing& between, segment& packet, instant now) {
-  if (!c.synchronized() || c.phase != recovery_phase::open || !c.terms.timestamps || c.terms.ecn) [[unlikely]]
-    return false;
-  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0 || !is_ordinary(c.chosen)) [[unlikely]]
-    return false;
-  if (c.want_syn || c.want_loss_probe || c.want_window_probe || c.more_follows || c.super_segments)
-      [[unlikely]]
-    return false;
-  if (c.receive.has_sack() || (!c.terms.sack && c.duplicate_acks != 0)) [[unlikely]]
-    return false;
-  auto const from = c.send_next;
-  bool const has_fin = c.fin_queued && !c.fin_sent();
-  auto const pending = c.fin_queued && !has_fin ? 0u : static_cast<std::uint32_t>(c.send.end() - from);
-  auto const in_flight = c.outstanding();
-  auto const whole = c.segment_bytes();
-  auto const count = std::min(pending, whole);
-  auto const fin = has_fin && count == pending ? 1u : 0u;
-  auto const covered = count + fin;
-  if (covered == 0) {
-    if (!c.acknowledge_now) return false;
-  } else {
-    bool const was_idle = in_flight == 0 && now - c.last_sent_at > c.trip.timeout();
-    auto const window_room = (c.send_una + c.send_window) - from;
-    if (was_idle || c.control.window < in_flight + covered ||
-        window_room < static_cast<std::int32_t>(covered)) [[unlikely]]
-      return false;
-  }
-  packet.clear();
-  if (count != 0 && c.send.collect(from, count, packet) != count) [[unlikely]]
-    return false;
-  c.window_blocked = c.pacing_waits = false;
-  std::uint8_t flags = wire::tcp_ack;
-  if (covered != 0) {
-    auto const end = from + covered;
-    bool const ends_write = count != 0 && ends_a_write(c, from, from + count);
-    if (ends_write) flags |= wire::tcp_psh;
-    if (fin != 0) flags |= wire::tcp_fin;
-    if (c.stalled_since == never) c.stalled_since = now;
-    if (c.flight.empty()) c.control.resume(now - c.last_sent_at, now);
-    c.flight.add(from, end, now, ends_write);
-    c.send_next = end;
-    c.sent_data = true;
-    c.bytes_sent += count;
-    if (count != 0 && count != whole) c.small_until = from + count;
-    c.last_sent_at = now;
-  }
-  between.source = c.key.local;
-  between.destination = c.key.peer;
-  between.traffic_class = static_cast<std::uint8_t>(c.chosen.differentiated_services << 2);
-  auto const bytes = packet.push_header(predicted_bytes);
-  summed_header header(bytes,
-                       c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(packet.size())));
-  auto const next = c.receive_next();
-  header.put32(0, std::uint32_t{c.key.local_port} << 16 | c.key.peer_port);
-  header.put32(4, from.value);
-  header.put32(8, next.value);
-  header.put32(12, 0x8000'0000u | std::uint32_t{flags} << 16 | window_to_advertise(c));
-  header.put32(20, first_option_word);
-  header.put32(24, timestamp(c.timestamp_offset, now));
-  header.put32(28, c.recent_timestamp);
-  c.acknowledged_to = next;
-  c.acknowledge_now = false;
-  c.acknowledge_at = never;
-  c.segments_unacknowledged = 0;
-  if (c.partial_checksum) {
-    wire::checksum sum;
-    sum.add_sum(c.addresses_sum);
-    sum.add16(static_cast<std::uint16_t>(packet.size()));
-    packet.checksum = checksum_state::partial;
-    packet.checksum_start = 0;
-    packet.checksum_offset = 16;
-    wire::store32(bytes, 16, std::uint32_t{sum.partial()} << 16);
-  } else {
-    wire::checksum sum;
-    sum.add_sum(header.sum());
-    for (auto const& part : packet.slices()) sum.add(part.bytes());
-    packet.checksum = checksum_state::valid;
-    wire::store32(bytes, 16, std::uint32_t{sum.finish()} << 16);
-  }
-  ++counters.segments_out;
-  ++counters.predicted_out;
-  ++c.segments_sent;
-  if (covered == 0) return true;
-  if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe) {
-    arm_loss_timer(c, now);
-  } else if (c.timer == timer_kind::loss_probe) {
-    c.probe_moves = true;  // with the last segment of this pass, by arm()
-  }
-  return true;
+[[gnu::noinline]] void machine::input_in_run(addressing const& between, segment& packet, instant now) {
+  if (!input_following(packet.front_piece(), packet, now)) input_single(between, packet, now);
+}
+
+void machine::input(addressing const& between, segment&& packet, instant now) {
+  return run.to == nullptr ? input_single(between, packet, now) : input_in_run(between, packet, now);
 }
 
 }  // namespace morgana::net::tcp

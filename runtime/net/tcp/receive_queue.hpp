@@ -22,8 +22,8 @@ class receive_queue {
   [[nodiscard]] wire::sequence next() const { return next_; }
   [[nodiscard]] chunk_list& ready() { return ready_; }
   [[nodiscard]] chunk_list const& ready() const { return ready_; }
-  [[nodiscard]] bool has_gaps() const { return !ranges_.empty(); }
-  [[nodiscard]] std::size_t out_of_order_bytes() const { return waiting_; }
+  [[nodiscard]] bool has_gaps() const { return beyond_ != nullptr && !beyond_->ranges.empty(); }
+  [[nodiscard]] std::size_t out_of_order_bytes() const { return beyond_ == nullptr ? 0 : beyond_->waiting; }
 
   enum class outcome : std::uint8_t {
     in_order,      ///< next() moved
@@ -35,19 +35,19 @@ class receive_queue {
   /// The payload of `packet` begins at sequence number `at`; it lies within the window. Slices are moved.
   outcome insert(wire::sequence at, segment& packet, std::uint32_t ranges_max);
   /// The same for what begins at next() while there are no gaps: all in order, or dropped. Slices are moved.
-  outcome append(segment& packet) {
+  [[gnu::always_inline]] outcome append(segment& packet) {
     auto const before = ready_.size();
-    if (packet.header_size() != 0) {
+    if (packet.header_size() != 0) [[unlikely]] {
       if (ready_.append(packet.header()) != packet.header_size()) return appended(before);
     }
     for (auto& one : packet.owned_slices()) {
-      // With nothing to stand behind, the copy would take a buffer, too.
-      if (is_small(one.size()) && !ready_.empty()) {
-        auto const copied = ready_.append(one.bytes());
-        if (copied == one.size()) continue;
-        one.drop_front(copied);
+      if (is_small(one.size()) && !ready_.empty() && !ready_.may_hold(one.size())) [[unlikely]] {
+        append_copy(one);
+      } else {
+        ready_.append_from(one);
       }
-      ready_.append(std::move(one));
+      if (one.size() != 0) [[unlikely]]
+        break;
     }
     return appended(before);
   }
@@ -58,15 +58,20 @@ class receive_queue {
   /// 4).
   [[nodiscard]] std::uint8_t sack_blocks(std::span<wire::sack_block> into) const;
   void report_duplicate(wire::sequence left, wire::sequence right) {
-    duplicate_ = wire::sack_block{left, right};
+    beyond().duplicate = wire::sack_block{left, right};
   }
-  [[nodiscard]] bool has_sack() const { return duplicate_.has_value() || !ranges_.empty(); }
-  void reported() { duplicate_.reset(); }
+  [[nodiscard]] bool has_sack() const {
+    return beyond_ != nullptr && (beyond_->duplicate.has_value() || !beyond_->ranges.empty());
+  }
+  void reported() {
+    if (beyond_ != nullptr) beyond_->duplicate.reset();
+  }
   void clear();
 
  private:
   /// It would keep a whole buffer from its pool: better copied behind what is there.
   [[nodiscard]] bool is_small(std::size_t bytes) const { return bytes * 4 < from_->buffers.buffer_bytes(); }
+  void append_copy(slice& part);
   outcome appended(std::size_t before) {
     next_ += static_cast<std::uint32_t>(ready_.size() - before);
     return ready_.size() == before ? outcome::dropped : outcome::in_order;
@@ -81,13 +86,22 @@ class receive_queue {
                         std::uint32_t ranges_max);
   void take_ranges();
 
+  /// What only a connection with a gap or a duplicate has; it keeps it from then on.
+  struct out_of_order {
+    std::size_t waiting = 0;
+    std::uint32_t clock = 0;
+    std::vector<range> ranges;  ///< by begin; no two touch
+    std::optional<wire::sack_block> duplicate;
+  };
+  [[nodiscard]] out_of_order& beyond() {
+    if (beyond_ == nullptr) beyond_ = std::make_unique<out_of_order>();
+    return *beyond_;
+  }
+
   chunk_source* from_;
   chunk_list ready_;
+  std::unique_ptr<out_of_order> beyond_;
   wire::sequence next_;
-  std::size_t waiting_ = 0;
-  std::uint32_t clock_ = 0;
-  std::vector<range> ranges_;  ///< by begin; no two touch. Empty, and without memory, nearly always
-  std::optional<wire::sack_block> duplicate_;
 };
 
 }  // namespace morgana::net::tcp

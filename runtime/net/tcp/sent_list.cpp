@@ -107,6 +107,7 @@ void sent_list::sack(sequence left, sequence right, std::uint32_t segment_bytes,
       ++sacked_ranges_;
       split(*one, one->begin + kept);
     }
+    separate_times();
     delivered(*one, outcome);
     if (one->is_lost) lost_bytes_ -= one->size();
     if (lost_hint_ == one) lost_hint_ = records_.next(*one);
@@ -122,6 +123,7 @@ void sent_list::sack(sequence left, sequence right, std::uint32_t segment_bytes,
 
 void sent_list::mark_lost(sent& one) {
   if (one.is_lost || one.is_sacked) return;
+  separate_times();
   one.is_lost = true;
   lost_bytes_ += one.size();
   static_cast<hook<by_time>&>(one).unlink();
@@ -144,6 +146,7 @@ void sent_list::mark_all_lost(bool forget_sacks) {
 }
 
 void sent_list::retransmitted(sent& one, instant now) {
+  separate_times();
   if (one.is_lost) lost_bytes_ -= one.size();
   if (lost_hint_ == &one) lost_hint_ = records_.next(one);
   one.is_lost = false;

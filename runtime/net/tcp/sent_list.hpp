@@ -55,19 +55,23 @@ class sent_list {
   [[nodiscard]] bool empty() const { return records_.empty(); }
   [[nodiscard]] sent* front() const { return records_.front(); }
   [[nodiscard]] sent* back() const { return records_.back(); }
-  [[nodiscard]] sent* oldest() const { return times_.front(); }
+  [[nodiscard]] sent* oldest() const { return is_timed_ ? times_.front() : records_.front(); }
   [[nodiscard]] sent* next(sent const& one) const { return records_.next(one); }
-  [[nodiscard]] sent* next_sent(sent const& one) const { return times_.next(one); }
+  [[nodiscard]] sent* next_sent(sent const& one) const { return is_timed_ ? times_.next(one) : records_.next(one); }
 
   void add(wire::sequence begin, wire::sequence end, instant now, bool has_push = false) {
-    if (records_.empty()) highest_sacked_ = retransmitted_to_ = begin;
+    if (records_.empty()) {
+      highest_sacked_ = retransmitted_to_ = begin;
+      is_timed_ = false;
+    }
     auto* const one = from_->take();
     one->begin = begin;
     one->end = end;
     one->at = now;
     one->has_push = has_push;
     records_.push_back(*one);
-    times_.push_back(*one);
+    if (is_timed_) [[unlikely]]
+      times_.push_back(*one);
   }
   void acknowledge_to(wire::sequence where, acknowledged& outcome);
   /// Nothing that is out was sent twice, so the records are in the order of their times. May say no although
@@ -118,6 +122,12 @@ class sent_list {
 
  private:
   void uncount(sent const& one);
+  /// From here on times_ has an order of its own.
+  void separate_times() {
+    if (is_timed_) return;
+    is_timed_ = true;
+    for (auto* one = records_.front(); one != nullptr; one = records_.next(*one)) times_.push_back(*one);
+  }
   void delivered(sent& one, acknowledged& outcome);
   void remove(sent& one) {
     if (lost_hint_ == &one) lost_hint_ = records_.next(one);
@@ -128,12 +138,13 @@ class sent_list {
 
   slab<sent>* from_;
   list<sent, by_sequence> records_;
-  list<sent, by_time> times_;  ///< those neither sacked nor lost
+  list<sent, by_time> times_;  ///< those neither sacked nor lost; not kept while these are all, in their order
   sent* lost_hint_ = nullptr;  ///< no lost one lies before it
   std::uint32_t sacked_bytes_ = 0;
   std::uint32_t lost_bytes_ = 0;     ///< marked, and not sent again since
   std::uint32_t sacked_ranges_ = 0;  ///< cut out of records, of the limit
   std::uint32_t sacked_records_ = 0;
+  bool is_timed_ = false;
   wire::sequence highest_sacked_;
   wire::sequence retransmitted_to_;  ///< from here on nothing was
 };

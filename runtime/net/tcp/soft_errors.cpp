@@ -27,6 +27,7 @@ void machine::set_mtu(tcb& c, std::uint32_t mtu_bytes, instant now) {
   auto const least = c.key.local.is_v4() ? std::uint32_t{limits.path_mtu_v4_min} : 1'280u;
   auto const mtu = std::max(mtu_bytes, least);
   if (mtu >= c.mtu_bytes || !c.synchronized()) return;
+  c.disturb();
   auto const header = c.key.local.is_v4() ? 40u : 60u;
   c.mtu_bytes = mtu;
   auto const whole = std::min<std::uint32_t>(mtu - header, c.terms.peer_segment_bytes);

@@ -10,12 +10,12 @@ namespace morgana::net::tcp {
 
 tcb::tcb(machine& m, flow_key const& which, settings const& with)
     : flow(which, flow_kind::connection),
-      event_source(this, nullptr),
+      event_source(event_source::kind::connection),
       host(&m),
       chosen(with),
       send(m.chunks),
       flight(m.records),
-      receive(m.chunks) {}
+      receive(m.arrived) {}
 
 std::uint32_t tcb::in_flight() const {
   auto out = outstanding();
@@ -27,14 +27,15 @@ std::uint32_t tcb::in_flight() const {
 
 std::uint32_t tcb::receive_buffer() const {
   auto const wanted = chosen.receive_buffer_bytes == receive_buffer_bytes_default
-                          ? std::max(chosen.receive_buffer_bytes, receive_buffer_grown)
+                          ? std::max(host->receive_buffer_first, receive_buffer_grown)
                           : chosen.receive_buffer_bytes;
-  return std::min(wanted, host->limits.receive_buffer_bytes);
+  return std::min(wanted, host->receive_buffer_most);
 }
 
-/// Twice the congestion window, so that the next round trip's data is there before this one's is acknowledged.
+/// Twice the congestion window, so that the next round trip's data is there before this one's is acknowledged; but not
+/// while others may need the buffers more.
 std::uint32_t tcb::send_buffer() const {
-  auto const wanted = chosen.send_buffer_bytes == send_buffer_bytes_default
+  auto const wanted = chosen.send_buffer_bytes == send_buffer_bytes_default && !host->chunks.buffers.is_scarce()
                           ? std::max(chosen.send_buffer_bytes, 2 * std::min(control.window, congestion::unlimited))
                           : chosen.send_buffer_bytes;
   return std::min(wanted, host->limits.send_buffer_bytes);
@@ -46,13 +47,24 @@ void tcb::tune_receive_buffer(instant now) {
   auto const read = std::exchange(read_bytes, 0u);
   bool const is_whole = tune_at != instant::min();
   tune_at = after(now, std::max<duration>(trip.smoothed, 1ms));
+  if (host->arrived.is_crowded()) {
+    receive_buffer_grown = 0;
+    return;
+  }
   if (!is_whole || 2 * std::uint64_t{read} <= receive_buffer()) return;
   receive_buffer_grown = 2 * std::min(read, host->limits.receive_buffer_bytes / 2);
 }
 
 std::uint32_t tcb::receive_space() const {
   auto const buffer = receive_buffer();
-  return buffer - std::min(buffer, static_cast<std::uint32_t>(receive.ready().size()));
+  auto const space = buffer - std::min(buffer, static_cast<std::uint32_t>(receive.ready().size()));
+  if (!host->arrived.is_crowded()) [[likely]]
+    return space;
+  // A share of what is left; and who holds nothing may always have two segments.
+  constexpr std::uint32_t share = 64;
+  auto const least = receive.ready().empty() ? 2 * segment_bytes() : 0u;
+  auto const left = static_cast<std::uint32_t>(std::min<std::size_t>(host->arrived.bytes_left() / share, UINT32_MAX));
+  return std::min(space, std::max(left, least));
 }
 
 information tcb::info() const {
@@ -100,6 +112,7 @@ information tcb::info() const {
 
 settings& tcb::options() {
   // What is changed now is looked at in the next output pass: a keepalive or a timeout may begin.
+  disturb();
   if (in_table) host->schedule(*this);
   return chosen;
 }
@@ -182,7 +195,10 @@ result<bool> tcb::write(std::span<slice> owned, instant now) {
 
 void tcb::user_sent(instant now, more what) {
   more_follows = what == more::follows;
-  if (!more_follows) push_point = send.end();
+  if (more_follows) [[unlikely]]
+    disturb();
+  else
+    push_point = send.end();
   if (!may_send_data()) return;  // it goes when the handshake is done
   if (stalled_since == never) stalled_since = now;
   host->schedule(*this);
@@ -220,6 +236,7 @@ void tcb::was_read(std::size_t bytes, instant now) {
 
 void tcb::shutdown(instant now) {
   if (fin_queued || current == tcp::state::closed) return;
+  disturb();
   if (current == tcp::state::syn_sent && send.size() == 0) {
     // Nothing was said yet: there is nothing to end in order (RFC 9293 3.10.4).
     failed = net_error::not_connected;
@@ -244,6 +261,7 @@ void tcb::release(instant now) {
   static_cast<hook<event_tag>&>(*this).unlink();
   if (!receive.ready().empty() && in_table) abort(now);
   released = true;
+  disturb();
   receive.clear();
   if (!in_table) return host->destroy(*this);
   if (!fin_queued)

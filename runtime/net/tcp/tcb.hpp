@@ -28,9 +28,9 @@ struct member_tag;
 
 /// Something the user waits for; queued for poll_event while `ready` has bits.
 struct event_source : hook<event_tag> {
-  event_source(tcb* owner, port* listening) : owner(owner), listening(listening) {}
-  tcb* owner;  ///< or
-  port* listening;
+  enum class kind : std::uint8_t { connection, listener };
+  explicit event_source(event_source::kind what) : what(what) {}
+  event_source::kind what;
   std::uint8_t ready = 0;
 };
 
@@ -47,6 +47,15 @@ struct agreed {
 /// `reduced`: the window shrinks after a congestion mark, as in fast recovery, but nothing was lost.
 enum class recovery_phase : std::uint8_t { open, fast_recovery, timeout, mtu, reduced };
 enum class timer_kind : std::uint8_t { none, retransmission, loss_probe, reordering, window_probe };
+
+/// What is known of a connection, and stays so until something takes the ordinary way (prediction.cpp).
+namespace calm {
+inline constexpr std::uint8_t hears = 0x01;            ///< no loss, no gap, no congestion to report
+inline constexpr std::uint8_t receives = 0x02;         ///< data may come, and its user has the connection
+inline constexpr std::uint8_t is_acknowledged = 0x04;  ///< what is out was sent once, and later than all that arrived
+inline constexpr std::uint8_t speaks = 0x08;           ///< nothing changes when or how data goes
+inline constexpr std::uint8_t waits = 0x10;            ///< only for losses, and to acknowledge
+}  // namespace calm
 
 class tcb final : public connection,
                   public flow,
@@ -73,6 +82,8 @@ class tcb final : public connection,
   void abort(instant now) override;
   void release(instant now) override;
 
+  /// Something is not as it was: whoever relies on `calm` has to ask again.
+  void disturb() { calm = 0; }
   void user_sent(instant now, more what = more::none);
   void describe_flight(information& all) const;
   void shutdown_released(instant now);
@@ -113,6 +124,7 @@ class tcb final : public connection,
   agreed terms;
   port* parent = nullptr;  ///< the listener, until accepted
   std::uint64_t addresses_sum = 0;  ///< the words of a segment's pseudo-header, but for its length
+  std::uint64_t way = 0;            ///< what addressing::way points to
 
   // Send sequence space, RFC 9293 3.3.1.
   wire::sequence send_una, send_next, send_initial;
@@ -187,8 +199,8 @@ class tcb final : public connection,
 
   // Wishes of the output pass.
   bool want_syn : 1 = false;
-  bool acknowledge_now : 1 = false;
-  bool probe_moves : 1 = false;    ///< new data went out: the loss probe's time begins anew
+  bool acknowledge_now = false;
+  bool probe_moves = false;    ///< new data went out: the loss probe's time begins anew
   bool want_loss_probe : 1 = false;
   bool want_window_probe : 1 = false;
   // Flags
@@ -202,17 +214,18 @@ class tcb final : public connection,
   bool ecn_must_echo : 1 = false;
   bool ecn_reduced : 1 = false;  ///< CWR goes with the next new data
   bool ecn_offered : 1 = false;
-  bool window_limited : 1 = false;  ///< the congestion window was what held output back, in this round
-  bool window_blocked : 1 = false;  ///< the same, the last time there was a look
-  bool sent_data : 1 = false;       ///< new data, since the last look
+  bool window_limited = false;  ///< the congestion window was what held output back, in this round
+  bool window_blocked = false;  ///< the same, the last time there was a look
+  bool sent_data = false;       ///< new data, since the last look
   bool undo_possible : 1 = false;
   bool has_recent_timestamp : 1 = false;
   bool writer_waits : 1 = false;    ///< a write did not take all it was given
   bool super_segments : 1 = false;  ///< routing::path::segmentation and checksum
   bool partial_checksum : 1 = false;
-  bool pacing_waits : 1 = false;
+  bool pacing_waits = false;
   bool mtu_probe_out : 1 = false;
-  bool more_follows : 1 = false;  ///< the user said so with its last write
+  bool more_follows = false;  ///< the user said so with its last write
+  std::uint8_t calm = 0;        ///< of calm::hears and the others, those known to be so
   std::uint8_t quick_acks = 0;  ///< this many more are sent without delay
   std::uint8_t segments_unacknowledged = 0;
 

@@ -3,11 +3,11 @@
 #include <utility>
 
 #include "machine.hpp"
+#include "output.hpp"
 
 namespace morgana::net::tcp {
 
 namespace {
-constexpr duration delayed_acknowledgment_max = 200ms;  // what a peer may hold back (RFC 8985, 7.2)
 constexpr duration fin_wait_2_max = 60s;
 constexpr duration device_retry = 500ms;
 /// Between looks at a pool that was empty: it tells nobody when a buffer comes back.
@@ -34,15 +34,12 @@ void machine::arm_loss_timer(tcb& c, instant now) {
   }
   if (!c.synchronized() || c.current == state::time_wait) return;
   if (auto const* front = c.flight.front()) {
-    auto const timeout = c.backoff == 0 ? c.trip.timeout() : backed_off(c.trip.timeout(), c.backoff);
     if (c.phase == recovery_phase::open && c.terms.sack && c.chosen.loss_probe && !c.loss_probe_out &&
         c.backoff == 0 && c.flight.sacked_bytes() == 0 && c.trip.smoothed != 0s) {
-      auto wait = 2 * c.trip.smoothed;
-      if (c.in_flight() <= c.segment_bytes()) wait += delayed_acknowledgment_max;
       c.timer = timer_kind::loss_probe;
-      // Not later than the timeout of what was sent first, so that new data cannot put it off for ever.
-      c.timer_at = now + std::max<duration>(std::min<duration>(wait, front->at + timeout - now), 2ms);
+      c.timer_at = loss_probe_time(c, *front, c.in_flight(), now);
     } else {
+      auto const timeout = c.backoff == 0 ? c.trip.timeout() : backed_off(c.trip.timeout(), c.backoff);
       c.timer = timer_kind::retransmission;
       c.timer_at = now + timeout;
     }
@@ -88,6 +85,7 @@ void machine::start_keepalive(tcb& c, instant) {
 
 /// One of its timers may have come; those that have not stay.
 void machine::wake(tcb& c, instant now) {
+  c.disturb();
   if (c.end_at <= now) return close(c);
   if (c.stalled_since != never && stall_limit(c) != 0s && now - c.stalled_since >= stall_limit(c) &&
       (!is_blocked_here(c) || c.timer_at <= now)) {

@@ -27,6 +27,8 @@ class buffer_pool {
   [[nodiscard]] std::size_t buffer_bytes() const { return buffer_bytes_; }
   /// Whether take() would give one.
   [[nodiscard]] bool has_room() const { return used_ < limit_buffers_; }
+  /// Whether more than half of them are in use: who has some should not take more than it needs.
+  [[nodiscard]] bool is_scarce() const { return used_ > limit_buffers_ / 2; }
   [[nodiscard]] std::size_t used_buffers() const { return used_; }
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
 

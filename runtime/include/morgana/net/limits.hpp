@@ -17,6 +17,9 @@ struct network_limits {
   std::uint32_t time_wait = 65'536;               ///< the oldest goes (RFC 9293 3.6.1 allows early reuse, RFC 6191)
   std::uint32_t receive_buffer_bytes = 8u << 20;  ///< per connection; the window closes
   std::uint32_t send_buffer_bytes = 16u << 20;    ///< per connection; the writer waits
+  /// Of all connections: what arrived and was not read, each piece counted as a page. From half of it on windows stop
+  /// growing and promise no more than a share of what is left; at it, two segments of each are kept.
+  std::uint32_t unread_bytes = 64u << 20;
   std::uint32_t out_of_order_ranges = 64;         ///< per connection; a new far range is dropped
   std::uint32_t sack_ranges = 128;                ///< the sender's scoreboard; further blocks are not recorded
   std::uint16_t mss_bytes_min = 88;               ///< a peer's smaller MSS counts as this

@@ -90,6 +90,16 @@ class slice {
     size_ -= gone;
   }
   void drop_back(std::size_t bytes) { size_ -= static_cast<std::uint32_t>(std::min<std::size_t>(bytes, size_)); }
+  /// Takes `next` in when it begins where this ends, in the same buffer; false, and nothing done, when it does not.
+  [[nodiscard]] bool join(slice& next) {
+    if (owner_ != next.owner_ || owner_ == nullptr || offset_ + size_ != next.offset_) return false;
+    size_ += next.size_;
+    // This one keeps the buffer.
+    --owner_->users_;
+    next.owner_ = nullptr;
+    next.size_ = 0;
+    return true;
+  }
   /// Lets go of the buffer: it is empty then.
   void reset() {
     if (auto* const owner = std::exchange(owner_, nullptr); owner != nullptr && --owner->users_ == 0) owner->unused();

@@ -84,3 +84,83 @@ TEST_CASE("A user who reads slowly does not make the window grow") {
   }
   CHECK(to->info().receive_queue_bytes <= tcp::receive_buffer_bytes_default);
 }
+
+TEST_CASE("Windows leave a small guest memory for all, however much one peer sends") {
+  network_limits limits;
+  limits.unread_bytes = 1u << 20;
+  host left(1, v4(1)), right(2, v4(2), limits);
+  network net(3, left, right, {.delay = 5ms});
+  net.segments_max = 10'000'000;
+  auto* const listening = right.engine.listen({.address = v4(2), .port = 80}).value();
+  struct pair {
+    tcp::connection* from;
+    tcp::connection* to;
+  };
+  auto const open = [&](std::uint16_t port) {
+    pair made{left.engine.connect({v4(1), port}, {v4(2), 80}, {}, net.now).value(), nullptr};
+    net.run_for(100ms);
+    made.to = listening->accept();
+    REQUIRE(made.to != nullptr);
+    return made;
+  };
+  std::vector<std::byte> chunk(64 * 1024);
+  auto const say = [&](pair const& one) {
+    while (one.from->write(chunk, net.now).value() == chunk.size()) {
+    }
+  };
+  std::vector<pair> silent;
+  for (std::uint16_t i = 0; i < 16; ++i) silent.push_back(open(static_cast<std::uint16_t>(5'000 + i)));
+  // A page each: what the engine may hold, and two segments of everybody.
+  auto const most = limits.unread_bytes / 4'096 + 2 * silent.size();
+  for (int i = 0; i < 100; ++i) {
+    for (auto const& one : silent) say(one);
+    net.run_for(50ms);
+    REQUIRE(right.pool.used_buffers() <= most);
+  }
+  CHECK(right.engine.counters().windows_held_back != 0);
+  // Nobody reads, and still there is room for who does.
+  auto const late = open(6'000);
+  std::size_t got = 0;
+  for (int i = 0; i < 200; ++i) {
+    say(late);
+    net.run_for(20ms);
+    while (auto const count = late.to->read(chunk, net.now).value()) got += *count;
+  }
+  CHECK(got > 300'000);
+  // Once somebody reads again, all is as it was.
+  std::size_t read = 0;
+  for (int i = 0; i < 1'000; ++i) {
+    for (auto const& one : silent) {
+      say(one);
+      while (auto const count = one.to->read(chunk, net.now).value()) read += *count;
+    }
+    net.run_for(10ms);
+  }
+  CHECK(read > 4'000'000);
+}
+
+TEST_CASE("A buffer to send from does not grow while buffers are scarce") {
+  host left(1, v4(1), {}, instant(), 2048, 8u << 20), right(2, v4(2));
+  network net(3, left, right, {.delay = 25ms});
+  net.segments_max = 10'000'000;
+  auto* const listening = right.engine.listen({.address = v4(2), .port = 80}).value();
+  auto* const from = left.engine.connect({v4(1), 5'000}, {v4(2), 80}, {}, net.now).value();
+  net.run_for(200ms);
+  auto* const to = listening->accept();
+  REQUIRE(to != nullptr);
+  std::vector<slice> taken;
+  while (!left.pool.is_scarce()) taken.push_back(left.pool.take_slice(2048));
+  std::vector<std::byte> chunk(64 * 1024);
+  std::uint32_t queued = 0;
+  for (int i = 0; i < 100; ++i) {
+    while (from->write(chunk, net.now).value() == chunk.size()) {
+    }
+    queued = std::max(queued, from->info().send_queue_bytes);
+    net.run_for(50ms);
+    while (to->read(chunk, net.now).value()) {
+    }
+  }
+  CHECK(queued <= tcp::send_buffer_bytes_default);
+  CHECK(from->info().congestion_window_bytes > tcp::send_buffer_bytes_default / 2);
+  taken.clear();
+}

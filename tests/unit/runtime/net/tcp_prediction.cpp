@@ -235,10 +235,17 @@ class script {
   /// What is under way to that side arrives, or the first of it.
   void carry(unsigned side) {
     auto const count = choice_.chance(500'000) ? queues_[side].size() : std::size_t{1};
+    bool const together = choice_.chance(500'000);
+    if (together) {
+      for (unsigned world : {0u, 2u}) halves_[side + world]->engine.begin_run();
+    }
     for (std::size_t i = 0; i < count && !queues_[side].empty(); ++i) {
       auto const one = std::move(queues_[side].front());
       queues_[side].pop_front();
       for (unsigned world : {0u, 2u}) give(*halves_[side + world], one);
+    }
+    if (together) {
+      for (unsigned world : {0u, 2u}) halves_[side + world]->engine.end_run();
     }
     events(side);
     send(side);

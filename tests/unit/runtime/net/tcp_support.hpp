@@ -84,8 +84,8 @@ struct host {
   tcp::engine engine;
   std::map<void*, std::uint8_t> ready;  ///< what events said since it was cleared
   host(std::uint64_t seed, ip_address const& address, network_limits const& limits = {},
-       instant now = instant(), std::size_t buffer_bytes = 2048)
-      : pool(buffer_bytes, 64u << 20), route(address), engine(limits, secrets(seed), pool, route, now) {}
+       instant now = instant(), std::size_t buffer_bytes = 2048, std::size_t pool_bytes = 64u << 20)
+      : pool(buffer_bytes, pool_bytes), route(address), engine(limits, secrets(seed), pool, route, now) {}
   void take_events() {
     while (auto event = engine.poll_event()) {
       if (event->connection != nullptr) ready[event->connection] |= event->ready;

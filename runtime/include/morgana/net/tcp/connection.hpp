@@ -127,6 +127,7 @@ class connection {
   [[nodiscard]] virtual endpoint peer() const = 0;
   [[nodiscard]] virtual tcp::state state() const = 0;
   [[nodiscard]] virtual information info() const = 0;
+  /// To be asked for at each change: what is changed through an older reference may be noticed late.
   [[nodiscard]] virtual settings& options() = 0;
 
   /// Why it ended, once it did: net_error::reset, refused, timed_out, unreachable.

@@ -51,6 +51,9 @@ class routing {
 struct addressing {
   ip_address source, destination;
   std::uint8_t traffic_class = 0;             ///< of the IP header, with its ECN bits
+  /// Out only: where the layer below may note by which way the connection's last segment went, so that it need not look
+  /// for the next one's. Zero at first; null when nobody keeps it.
+  std::uint64_t* way = nullptr;
 };
 
 struct engine_counters {
@@ -63,6 +66,7 @@ struct engine_counters {
   std::uint64_t sack_ranges_full = 0;           ///< acknowledgments with a block that was not recorded
   std::uint64_t half_opens_expired = 0, mss_raised = 0;
   std::uint64_t windows_closed = 0;             ///< a window of zero was told a peer
+  std::uint64_t windows_held_back = 0;          ///< a window was told while half of the memory for what arrives was taken
   std::uint64_t send_buffers_full = 0;          ///< writes that were not taken whole
   std::uint64_t buffers_exhausted = 0;          ///< writes of nothing because the pool had none
   std::uint64_t abandoned = 0;                  ///< connections without a user whose peer took nothing
@@ -78,6 +82,11 @@ class engine {
   // ---- packets -----------------------------------------------------------------------------------------
   /// `packet` begins at the TCP header; its checksum is verified unless its state says valid.
   void input(addressing const& between, segment&& packet, instant now);
+  /// Between these, input() gets what came together: between the same addresses, at the same time, and nothing else is
+  /// asked of the engine. break_run(): other addresses follow.
+  void begin_run();
+  void break_run();
+  void end_run();
   /// Builds the next segment that wants to go, TCP header first, checksum done or partial; false when none.
   [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now);
   /// Nothing can leave now, and poll_transmit is not called until something can: what waits gets its timers.

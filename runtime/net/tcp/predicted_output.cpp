@@ -1,0 +1,198 @@
+// The output pass, and the short way of what goes out: a whole segment, the last one or an acknowledgment of
+// a connection with which nothing is going on. It does what output.cpp and timers.cpp would do
+// (prediction.cpp).
+#include <algorithm>
+
+#include "machine.hpp"
+#include "morgana/net/wire/bytes.hpp"
+#include "morgana/net/wire/checksum.hpp"
+#include "output.hpp"
+
+namespace morgana::net::tcp {
+
+using wire::sequence;
+
+namespace {
+
+constexpr std::size_t predicted_bytes = 32;  // nop, nop, timestamps behind the fixed header
+constexpr std::uint32_t first_option_word = 0x0101'080a;
+
+/// A header while it is written: each word goes into the sum as it goes into memory.
+class summed_header {
+ public:
+  explicit summed_header(std::byte* bytes, std::uint64_t sum) : bytes_(bytes), sum_(sum) {}
+  void put32(std::size_t offset, std::uint32_t value) {
+    auto const word = std::endian::native == std::endian::little ? std::byteswap(value) : value;
+    std::memcpy(bytes_ + offset, &word, sizeof word);
+    sum_ += word;
+  }
+  /// The finished checksum, as it lies in memory, and the two zero bytes behind it.
+  void put_checksum(std::size_t offset, std::uint16_t checksum) {
+    std::uint16_t const both[2]{checksum, 0};
+    std::memcpy(bytes_ + offset, both, sizeof both);
+  }
+  [[nodiscard]] std::uint64_t sum() const { return sum_; }
+
+ private:
+  std::byte* bytes_;
+  std::uint64_t sum_;
+};
+
+}  // namespace
+
+[[gnu::always_inline]] inline bool machine::build_predicted(tcb& c, addressing& between, segment& packet,
+                                                            instant now) {
+  if ((c.calm & calm::speaks) == 0 && !becomes_calm(c, calm::speaks)) [[unlikely]]
+    return false;
+  auto const from = c.send_next;
+  auto pending = static_cast<std::uint32_t>(c.send.end() - from);
+  bool has_fin = false;
+  if (c.fin_queued) [[unlikely]] {
+    has_fin = !c.fin_sent();
+    if (!has_fin) pending = 0;
+  }
+  auto const whole = c.segment_bytes();
+  auto const count = std::min(pending, whole);
+  auto const fin = has_fin && count == pending ? 1u : 0u;
+  auto const covered = count + fin;
+  if (covered == 0) {
+    if (!c.acknowledge_now) return false;
+  } else {
+    auto const in_flight = c.outstanding();
+    // No timeout is shorter than the least.
+    bool const was_idle =
+        in_flight == 0 && now - c.last_sent_at > timeout_min && now - c.last_sent_at > c.trip.timeout();
+    auto const window_room = (c.send_una + c.send_window) - from;
+    if (was_idle || c.control.window < in_flight + covered ||
+        window_room < static_cast<std::int32_t>(covered)) [[unlikely]]
+      return false;
+  }
+  packet.clear();
+  if (count != 0 && c.send.collect(from, count, packet) != count) [[unlikely]]
+    return false;
+  c.window_blocked = c.pacing_waits = false;
+  std::uint32_t flags = wire::tcp_ack;
+  if (covered != 0) {
+    auto const end = from + covered;
+    bool const ends_write = count != 0 && ends_a_write(c, from, from + count);
+    if (ends_write) flags |= wire::tcp_psh;
+    if (fin != 0) flags |= wire::tcp_fin;
+    if (c.stalled_since == never) c.stalled_since = now;
+    if (c.flight.empty()) c.control.resume(now - c.last_sent_at, now);
+    c.flight.add(from, end, now, ends_write);
+    c.send_next = end;
+    c.sent_data = true;
+    c.bytes_sent += count;
+    if (count != 0 && count != whole) c.small_until = from + count;
+    c.last_sent_at = now;
+    if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe) {
+      // Of a calm connection arm() sets it at the end of this pass.
+      if ((c.calm & calm::waits) == 0) {
+        arm_loss_timer(c, now);
+      } else {
+        c.timer = timer_kind::loss_probe;
+        c.probe_moves = true;
+      }
+    } else if (c.timer == timer_kind::loss_probe) {
+      c.probe_moves = true;  // with the last segment of this pass, by arm()
+    }
+  }
+  between.source = c.key.local;
+  between.destination = c.key.peer;
+  between.traffic_class = static_cast<std::uint8_t>(c.chosen.differentiated_services << 2);
+  between.way = &c.way;
+  auto const bytes = packet.push_header(predicted_bytes);
+  auto const size = static_cast<std::uint32_t>(predicted_bytes + count);
+  summed_header header(bytes.data(), c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(size)));
+  auto const next = c.receive_next();
+  header.put32(0, std::uint32_t{c.key.local_port} << 16 | c.key.peer_port);
+  header.put32(4, from.value);
+  header.put32(8, next.value);
+  header.put32(12, 0x8000'0000u | flags << 16 | window_to_advertise(c));
+  header.put32(20, first_option_word);
+  header.put32(24, timestamp(c.timestamp_offset, now));
+  header.put32(28, c.recent_timestamp);
+  c.acknowledged_to = next;
+  c.acknowledge_now = false;
+  c.acknowledge_at = never;
+  c.segments_unacknowledged = 0;
+  if (c.partial_checksum) {
+    wire::checksum sum;
+    sum.add_sum(c.addresses_sum);
+    sum.add16(static_cast<std::uint16_t>(size));
+    packet.checksum = checksum_state::partial;
+    packet.checksum_start = 0;
+    packet.checksum_offset = 16;
+    wire::store32(bytes, 16, std::uint32_t{sum.partial()} << 16);
+  } else {
+    auto all = header.sum();
+    auto const parts = packet.slices();
+    if (parts.size() == 1) {
+      all += wire::sum_words(parts[0].bytes());
+    } else if (!parts.empty()) {
+      wire::checksum sum;
+      for (auto const& part : parts) sum.add(part.bytes());
+      all += wire::network_order(sum.partial());
+    }
+    packet.checksum = checksum_state::valid;
+    header.put_checksum(16, static_cast<std::uint16_t>(~wire::fold_checksum(all)));
+  }
+  ++counters.segments_out;
+  ++counters.predicted_out;
+  ++c.segments_sent;
+  return true;
+}
+
+/// The same as arm() at the end of a pass that was predicted: only loss and a delayed acknowledgment are
+/// waited for.
+[[gnu::always_inline]] inline void machine::arm_calm(tcb& c, instant now) {
+  if (c.probe_moves) {
+    c.probe_moves = false;
+    if (c.timer == timer_kind::loss_probe) {
+      auto const* const front = c.flight.front();
+      if (front == nullptr) [[unlikely]]
+        return arm_loss_timer(c, now), arm(c, now);
+      c.timer_at = loss_probe_time(c, *front, c.outstanding(), now);
+    }
+  } else if (c.timer != timer_kind::loss_probe && c.timer != timer_kind::retransmission) {
+    return arm(c, now);
+  }
+  auto const first = std::min(c.timer_at, c.acknowledge_at);
+  if (first != never) wakes.at_latest(c, first);
+}
+
+/// It has nothing more to say now.
+[[gnu::always_inline]] inline void machine::leave_output(tcb& c, instant now) {
+  turn = 0;
+  static_cast<hook<output_tag>&>(c).unlink();
+  if (c.flight.empty() && has_nothing_to_await(c)) return;
+  validate_window(c);
+  (c.calm & calm::waits) != 0 ? arm_calm(c, now) : arm(c, now);
+}
+
+bool machine::transmit(addressing& between, segment& packet, instant now) {
+  if (replies.front() != nullptr) [[unlikely]]
+    return transmit_reply(between, packet);
+  while (auto* const c = output.front()) {
+    if (!c->acknowledge_now && c->send_next == c->send.end() && c->has_said_all()) {
+      // It is here because something arrived. What build() would note on its way:
+      c->pacing_waits = c->chosen.pacing && now < c->paced_until;
+      c->window_blocked = false;
+    } else if ((predicts && build_predicted(*c, between, packet, now)) || build(*c, between, packet, now)) {
+      if (c->has_said_all()) {
+        c->window_blocked = false;
+        leave_output(*c, now);
+      } else if (++turn >= segments_per_turn) {
+        // Others have their turn.
+        turn = 0;
+        static_cast<hook<output_tag>&>(*c).unlink();
+        output.push_back(*c);
+      }
+      return true;
+    }
+    leave_output(*c, now);
+  }
+  return false;
+}
+
+}  // namespace morgana::net::tcp
