@@ -5,70 +5,12 @@
 #include <algorithm>
 
 #include "command/commands.hpp"
+#include "morgana/driver/answers.hpp"
 
 namespace morgana::driver {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::ordered_json;
-
-std::string default_of(option_field const& field) {
-  return field.default_value.empty() ? field.default_source : field.default_value;
-}
-
-ordered_json options_json(option_table const& table) {
-  auto out = ordered_json::array();
-  for (auto const& group : table.groups) {
-    for (auto const& option : group.options) {
-      ordered_json one{{"name", option.name},
-                       {"stage", option.fixed ? "configure" : "boot"},
-                       {"type", option.field.declared_type},
-                       {"default", default_of(option.field)},
-                       {"help", option.field.documentation}};
-      if (option.fixed) one["value"] = option.fixed->value;
-      out.push_back(std::move(one));
-    }
-  }
-  return out;
-}
-
-ordered_json graph_json(device_graph const& graph) {
-  auto out = ordered_json::array();
-  for (auto const& node : graph.nodes) {
-    auto needs = ordered_json::object();
-    for (auto const& need : node.needs) needs[need.name] = graph.nodes[need.node].name;
-    out.push_back({{"name", node.name},
-                   {"concept", node.implementation.provides.value},
-                   {"implementation", node.implementation.name.value},
-                   {"type", node.type},
-                   {"config", node.config},
-                   {"needs", needs},
-                   {"path", node.path},
-                   {"parameters", node.parameters}});
-  }
-  return out;
-}
-
-ordered_json describe_json(configuration const& what) {
-  auto packages = ordered_json::array();
-  for (auto const& package : what.packages) {
-    packages.push_back({{"name", package.what.name.value},
-                        {"version", package.what.version},
-                        {"licence", package.what.licence},
-                        {"origin", package.origin}});
-  }
-  return {{"kind", "description"},
-          {"name", what.app.name.value},
-          {"target", what.on.name},
-          {"folder", what.app.folder.string()},
-          {"entry", what.app.entry.value},
-          {"start", what.needs.qualified_start},
-          {"settings", what.settings.values},
-          {"options", options_json(what.options)},
-          {"devices", graph_json(what.graph)},
-          {"packages", packages},
-          {"build_folder", what.build_folder.string()}};
-}
 
 /// A node and what it needs, as a tree; a node that was shown is not opened again.
 void tree(std::string& out, device_graph const& graph, std::size_t index, std::string_view as,
@@ -111,7 +53,7 @@ std::string describe_text(configuration const& what) {
   for (auto const& group : what.options.groups) {
     for (auto const& option : group.options) {
       any = true;
-      auto const value = option.fixed ? option.fixed->value : default_of(option.field);
+      auto const value = option.fixed ? option.fixed->value : default_text(option.field);
       out += fmt::format("  {:<20} {:<18} {:<10} {}\n", "--" + option.name,
                          value.empty() ? "(no default)" : value, option.fixed ? "configure" : "boot",
                          option.field.documentation);

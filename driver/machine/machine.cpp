@@ -100,6 +100,7 @@ class runner_machine final : public machine {
 
   int descriptor() const override { return poll_.get(); }
   std::vector<std::string> const& capabilities() const override { return capabilities_; }
+  int runner() const override { return runner_.pid; }
 
   outcome<void> input(std::string_view bytes) override {
     if (auto lacking = require("input")) return fail(std::move(*lacking));

@@ -10,11 +10,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// share/morgana beside the folder of `file`, or beside the one above (PREFIX/libexec/morgana/tool).
+/// share/morgana beside the folder of `file`, or beside one above it: PREFIX/libexec/morgana/tool,
+/// PREFIX/lib/python3.11/site-packages/morgana/module.so.
 fs::path beside(fs::path const& file) {
   std::error_code error;
   auto folder = file.parent_path();
-  for (int up = 0; up < 3 && folder.has_relative_path(); ++up) {
+  for (int up = 0; up < 5 && folder.has_relative_path(); ++up) {
     folder = folder.parent_path();
     if (auto const found = folder / "share/morgana"; fs::is_directory(found, error)) return found;
   }

@@ -349,6 +349,9 @@ outcome<configuration> configure(configure_request const& request) {
                           .flags = parse_flags(out),
                           .cache = cache.root / "requirements"};
   std::error_code error;
+  // Inside another program (Python) the reader is found by our data, as runners are.
+  auto reader = (data_folder() / "../../libexec/morgana/morgana-requirements").lexically_normal();
+  if (fs::exists(reader, error)) input.reader = std::move(reader);
   if (!fs::is_regular_file(input.entry, error)) {
     return fail(
         {.code = "missing-file",

@@ -99,6 +99,10 @@ class machine {
   [[nodiscard]] virtual int descriptor() const = 0;
 
   [[nodiscard]] virtual std::vector<std::string> const& capabilities() const = 0;
+
+  /// The runner's process: it and its children are what the guest costs this host (/proc/ID).
+  [[nodiscard]] virtual int runner() const = 0;
+
   /// The commands below wait at most `command_timeout` for the runner to take them and do nothing once the
   /// guest has ended. Errors: `not-supported` (a capability the runner did not say it has), `runner-silent`
   /// (it did not take the command; the machine is over).
