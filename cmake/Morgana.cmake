@@ -84,6 +84,11 @@ function(morgana_test name)
   set_tests_properties(${name} PROPERTIES TIMEOUT 300)
 endfunction()
 
+if(EXISTS /usr/bin/python3)
+  # Debian's, for whose packages the tests are written; -DPython3_EXECUTABLE=... names another.
+  set(Python3_EXECUTABLE /usr/bin/python3 CACHE FILEPATH "The Python that the package is built for")
+endif()
+
 # An extension module of the Python package, build/python/morgana/NAME: `host` for what holds driver code
 # (libstdc++), `guest` for what holds runtime code: libc++ in it, static and hidden, so that both kinds live in
 # one process without meeting. pybind11 needs exceptions and type information, which the runtime is compiled

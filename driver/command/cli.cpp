@@ -112,6 +112,21 @@ void define_build_commands(CLI::App& app, command_line& line) {
     line.run = [&line](output& out) { return debug_command(out, line.debug); };
   });
 
+  sub = add(app, line, "test", "Run the application's tests/ with pytest");
+  add_place(*sub, line.place, false);
+  sub->add_option("-t,--target", line.test.targets, "On which target; may be repeated")
+      ->type_name("NAME")
+      ->allow_extra_args(false);
+  sub->footer(
+      "What follows `--` goes to pytest: morgana test -- -k greets -n 2\n"
+      "Exit status: pytest's: 0 all passed, 1 some failed, 2 interrupted, 3 and 4 pytest itself failed, 5 no test;\n"
+      "1 also when a diagnostic was printed.");
+  sub->callback([&line] {
+    line.test.path = line.place.path;
+    line.test.arguments = line.after_dashes;
+    line.run = [&line](output& out) { return test_command(out, line.test); };
+  });
+
   sub = add(app, line, "clean", "Remove the build folder");
   add_place(*sub, line.place);
   when_parsed(*sub, line, line.place, clean_command);

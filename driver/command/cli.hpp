@@ -25,6 +25,7 @@ struct command_line {
   build_arguments build;
   run_arguments run_guest;
   debug_arguments debug;
+  test_arguments test;
   describe_arguments describe;
   query_arguments query;
   why_arguments why;

@@ -63,6 +63,13 @@ struct debug_arguments {
 };
 int debug_command(output& out, debug_arguments const& with);
 
+struct test_arguments {
+  std::string path = ".";
+  std::vector<std::string> targets = {};    ///< empty: the application's own
+  std::vector<std::string> arguments = {};  ///< after `--`, to pytest
+};
+int test_command(output& out, test_arguments const& with);
+
 struct describe_arguments {
   place_arguments place;
   bool json = false;

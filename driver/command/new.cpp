@@ -1,6 +1,7 @@
 // `morgana new`: an application that builds at once, and says where to go on.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 
 #include "command/commands.hpp"
@@ -41,7 +42,16 @@ inline morgana::task<> start(morgana::console auto& console, morgana::option_set
 }
 )";
 
-constexpr std::string_view ignore_text = "/build/\n";
+constexpr std::string_view test_text =
+    R"(# `morgana test` runs these on the default target; `morgana test -t unix -t sim` on both. docs/python.md has more.
+
+
+def test_it_greets(vm):
+    vm.expect("Hello, world!", timeout=10)
+    assert vm.wait(timeout=10) == 0
+)";
+
+constexpr std::string_view ignore_text = "/build/\n/.morgana-failures/\n__pycache__/\n.pytest_cache/\n";
 
 bool is_name(std::string_view name) {
   if (name.empty() || name.size() > 63 || name.front() < 'a' || name.front() > 'z') return false;
@@ -62,10 +72,14 @@ int new_command(output& out, new_arguments const& with) {
          .help = {"use a-z, 0-9 and `-`, begin with a letter, and write at most 63 characters"}});
   }
   std::error_code error;
+  auto test_name = with.name;
+  std::ranges::replace(test_name, '-', '_');
+  auto const test_file = fmt::format("tests/test_{}.py", test_name);
   std::array const files{
       std::pair<std::string_view, std::string>{"unikernel.toml",
                                                fmt::format(fmt::runtime(description_text), with.name)},
       std::pair<std::string_view, std::string>{"unikernel.hpp", std::string(entry_text)},
+      std::pair<std::string_view, std::string>{test_file, std::string(test_text)},
       std::pair<std::string_view, std::string>{".gitignore", std::string(ignore_text)},
   };
   for (auto const& [name, text] : files) {

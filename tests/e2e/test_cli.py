@@ -69,7 +69,7 @@ def last_object(ended):
 def test_a_new_application_builds_and_runs_at_once(tmp_path):
     said = morgana("new", "hello", cwd=tmp_path).expect().output
     assert "next: morgana run hello" in said
-    assert (tmp_path / "hello/.gitignore").read_text() == "/build/\n"
+    assert (tmp_path / "hello/.gitignore").read_text().startswith("/build/\n")
     ended = morgana("run", "hello", cwd=tmp_path).expect()
     assert "configured hello for unix, which was not done yet" in ended.output
     assert ended.output.endswith("Hello, world!\n")
@@ -268,7 +268,7 @@ def test_wrong_usage_is_2_and_says_how_to_get_help(arguments):
 def test_every_command_has_help_and_a_completion(tmp_path):
     top = morgana("--help").expect().output
     commands = re.findall(r"^  ([a-z]+) {2,}", top, re.MULTILINE)
-    assert {"new", "configure", "build", "run", "clean", "describe", "why", "size", "query", "update", "targets",
+    assert {"new", "configure", "build", "run", "test", "clean", "describe", "why", "size", "query", "update", "targets",
             "devices", "plugin", "doctor", "completion"} == set(commands)
     for shell in ("bash", "zsh", "fish"):
         script = morgana("completion", shell).expect().output
