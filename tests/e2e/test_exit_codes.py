@@ -13,8 +13,8 @@ APPS = ROOT / "tests/e2e/apps"
 REPORT = re.compile(r"^---- morgana crash report ----\n(.*?)^---- end of crash report ----$", re.MULTILINE | re.DOTALL)
 
 
-def endings(*arguments, driver=()):
-    return built(APPS / "endings").run(*arguments, driver=driver)
+def endings(*arguments, **how):
+    return built(APPS / "endings").run(*arguments, **how)
 
 
 def children(pid):
@@ -22,11 +22,10 @@ def children(pid):
             for child in (task / "children").read_text().split()]
 
 
-def guest_of(process):
-    """The guest's process: the driver's child is the runner, whose child is the guest."""
-    [runner] = children(process._process.pid)
-    [guest] = children(runner)
-    return guest
+def process_of(guest):
+    """The guest's process: the runner's child."""
+    [process] = children(guest.runner)
+    return process
 
 
 # ---- what start() returned ----------------------------------------------------------------------------
@@ -91,7 +90,7 @@ def test_a_device_that_does_not_go_down_is_72_and_named():
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_cancels_start_then_takes_devices_down_in_reverse_and_is_0(number):
-    with built(APPS / "endings").start("--how=wait") as guest:
+    with built(APPS / "endings").command("--how=wait") as guest:
         guest.wait_for("first: info: started")
         os.kill(guest._process.pid, number)
         ended = guest.wait().expect(0)
@@ -99,7 +98,7 @@ def test_a_stop_cancels_start_then_takes_devices_down_in_reverse_and_is_0(number
 
 
 def test_a_second_stop_kills_and_is_137():
-    with built(APPS / "endings").start("--how=wait", "--shutdown-grace=1h") as guest:
+    with built(APPS / "endings").command("--how=wait", "--shutdown-grace=1h") as guest:
         guest.wait_for("first: info: started")
         os.kill(guest._process.pid, signal.SIGTERM)
         # The guest does not say that it was asked; a pending signal of the same number would be one with it.
@@ -122,7 +121,7 @@ def wait_for_signal_taken(pid, number, seconds=RUN_SECONDS):
 def test_a_signal_from_outside_is_128_and_its_number(number):
     with built(APPS / "endings").start("--how=wait") as guest:
         guest.wait_for("first: info: started")
-        os.kill(guest_of(guest), number)
+        os.kill(process_of(guest), number)
         guest.wait().expect(128 + number)
 
 
@@ -149,7 +148,7 @@ def test_a_crash_is_70_with_a_report_that_names_functions_and_their_places(how, 
 
 
 def test_the_memory_limit_is_71_and_says_the_limit():
-    ended = endings("--how=memory", driver=("--memory", "32MiB")).expect(71)
+    ended = endings("--how=memory", memory="32 MiB").expect(71)
     report = REPORT.search(ended.output)
     assert report and "reason: out of memory\n" in report[1] and str(32 << 20) in report[1]
 

@@ -1,0 +1,331 @@
+"""The Python package: driver, machines and networks of real guests, used well and wrongly. Simulations have tests/python."""
+import gc
+import os
+import pathlib
+import signal
+import socket
+import threading
+import time
+
+import pytest
+from support import MORGANA, ROOT, RUN_SECONDS, Process, built
+
+import morgana
+
+APPS = ROOT / "tests/e2e/apps"
+DIRECT = ["--network.use=direct"]
+
+
+def endings():
+    return built(APPS / "endings").image
+
+
+# ---- the driver -----------------------------------------------------------------------------------------
+
+def test_a_configuration_is_told_as_objects_and_nothing_is_written(tmp_path):
+    app = morgana.App(ROOT / "examples/static_website", output=tmp_path / "build")
+    made = app.configure("unix", {"port": 8081}, choices={"network": "direct"})
+    assert (made.name, made.target) == ("static-website", "unix")
+    network = next(device for device in made.graph if device.name == "network")
+    assert network.concept == "net::stack" and network.implementation == "direct" and network.path == ("start", "network")
+    assert network.needs == {"device": "network_device"}
+    port = next(option for option in made.options if option.name == "port")
+    assert (port.stage, port.value, port.help) == ("configure", "8081", "Port to listen on; 0: any free one.")
+    assert "morgana-http" in {package.name for package in made.packages}
+    assert "[target.unix]" in made.lock and "virtual-time" not in made.capabilities
+    assert any("main.gen.cpp" in line for line in app.dry_run("unix"))
+    assert not (tmp_path / "build").exists()
+
+
+def test_mistakes_are_exceptions_with_their_places(tmp_path):
+    with pytest.raises(morgana.ConfigureError) as caught:
+        morgana.App(tmp_path).configure()
+    assert caught.value.code == "no-description" and "morgana new" in caught.value.diagnostics[0].help[0]
+    (tmp_path / "unikernel.toml").write_text('name = "odd"\nnmae = "odd"\n')
+    with pytest.raises(morgana.ConfigureError) as caught:
+        morgana.App(tmp_path).configure("unix")
+    [one] = caught.value.diagnostics
+    assert (one.code, one.line, one.column) == ("unknown-name", 2, 1) and one.file.endswith("unikernel.toml")
+    with pytest.raises(morgana.ConfigureError, match="there is no target `unxi`"):
+        morgana.App(ROOT / "examples/hello").configure("unxi")
+
+
+def test_the_compilers_words_are_in_a_build_error(tmp_path):
+    (tmp_path / "unikernel.toml").write_text('name = "odd"\n')
+    (tmp_path / "unikernel.hpp").write_text('#include "morgana/app.hpp"\n'
+                                            'inline morgana::task<> start(morgana::console auto& console) {\n'
+                                            '  console.write(nonsense); co_return;\n}\n')
+    with pytest.raises(morgana.BuildError, match="nonsense"):
+        morgana.App(tmp_path).build("unix")
+
+
+def test_an_image_knows_its_bytes_and_reasons():
+    image = built(ROOT / "examples/hello").image
+    assert image.size == image.path.stat().st_size == sum(piece.size for piece in image.pieces)
+    assert ".text" in image.sections
+    assert "the target unix always has it" in image.why("morgana-core")
+    with pytest.raises(morgana.BuildError) as caught:
+        image.why("morgana-cor")
+    assert caught.value.code == "unknown-name"
+
+
+def test_steps_are_reported_and_what_the_callback_raises_comes_out(tmp_path):
+    app = morgana.App(ROOT / "examples/hello", output=tmp_path)
+    steps = []
+    app.configure("unix", progress=lambda *step: steps.append(step))
+    assert "reading the entry point" in [what for what, _, _ in steps]
+
+    def refuse(*step):
+        raise KeyError(step)
+    with pytest.raises(KeyError):
+        app.configure("unix", progress=refuse)
+
+
+# ---- machines -------------------------------------------------------------------------------------------
+
+def test_a_machine_has_console_log_metrics_and_status():
+    with morgana.run(endings(), arguments=["--how=wait"]) as vm:
+        vm.expect("first: info: started")
+        assert vm.is_running and vm.status is None and vm.address == "127.0.0.1"
+        assert [record.message for record in vm.log if record.source == "first"][:2] == ["connected", "started"]
+        assert vm.metrics.cpu_seconds >= 0 and vm.metrics.memory_bytes > 100_000
+        vm.pause()
+        vm.resume()
+    assert (vm.status, vm.reason, vm.crash) == (0, "finished", None)
+    assert vm.log[-1].message == "disconnected"
+
+
+def test_a_crash_has_its_report_and_places():
+    with morgana.run(endings(), arguments=["--how=fault"]) as vm:
+        assert vm.wait() == 70
+    assert vm.reason == "crashed" and vm.crash.report.startswith("reason: fault")
+    assert "crash_on_purpose" in vm.crash.frames and "unikernel.hpp" in vm.crash.frames
+
+
+def test_a_wait_in_vain_ends_with_the_consoles_tail():
+    with morgana.run(endings(), arguments=["--how=wait"]) as vm:
+        vm.expect("started")
+        with pytest.raises(morgana.Timeout, match="'nothing' did not come from endings within 100ms.*\n.*connected"):
+            vm.expect("nothing", timeout="100ms")
+        with pytest.raises(morgana.Timeout, match="still runs after 0.1 s"):
+            vm.wait(timeout=0.1)
+        vm.kill()
+        assert (vm.status, vm.reason) == (137, "killed")
+        with pytest.raises(morgana.Timeout, match="before endings ended"):
+            vm.expect("nothing", timeout=RUN_SECONDS)
+
+
+def test_what_the_target_cannot_do_is_said():
+    with morgana.run(endings(), arguments=["--how=wait"]) as vm:
+        assert "snapshot" not in vm.capabilities
+        with pytest.raises(morgana.NotSupported):
+            vm.snapshot("/tmp/nowhere")
+    with pytest.raises(morgana.RunError, match="no setting `seed`"):
+        morgana.run(endings(), settings={"seed": 7})
+    with pytest.raises(morgana.RunError, match="does not exist"):
+        morgana.run(endings(), disks={"storage": "/nonexistent/disk"})
+
+
+# ---- networks of real guests ----------------------------------------------------------------------------
+
+def test_a_network_of_processes_loses_parts_and_heals(tmp_path):
+    web, fetch = (built(ROOT / "examples" / name, choices=DIRECT).image for name in ("static_website", "fetch"))
+
+    def client(net, number):
+        return morgana.run(fetch, networks=[net], name=f"client-{number}",
+                           arguments=[f"--network.ipv4=10.0.0.{number}/24", "--host=10.0.0.1", "--port=8080"])
+
+    with morgana.Network(seed=7, delay="1ms", loss=0.01) as net, net.capture(tmp_path / "net.pcapng"):
+        with morgana.run(web, networks=[net], arguments=["--network.ipv4=10.0.0.1/24"]) as server:
+            server.expect("listening on")
+            assert server.address == "10.0.0.1" and not net.is_simulated
+            with client(net, 2) as one:
+                assert one.wait() == 0, one.tail()
+            with client(net, 3) as other:
+                net.partition(server, other)
+                net.sleep(0.5)
+                assert other.is_running
+                net.heal()
+                assert other.wait() == 0, other.tail()
+            sent, given = net.counters(server)
+            assert sent["delivered"] > 10 and given["delivered"] > 10
+    from scapy.layers.inet import TCP
+    from scapy.utils import rdpcap
+    flags = [str(packet[TCP].flags) for packet in rdpcap(str(tmp_path / "net.pcapng")) if TCP in packet]
+    assert flags.count("S") >= 2 and "SA" in flags
+
+
+def test_the_test_itself_speaks_to_a_guest_by_frames():
+    from scapy.layers.inet import ICMP, IP, TCP
+    from scapy.layers.l2 import ARP, Ether
+    web = built(ROOT / "examples/static_website", choices=DIRECT).image
+    seen = []
+
+    def watch(frame, port):
+        seen.append(port)
+        return frame
+
+    with morgana.Network() as net:
+        me = net.host("10.0.0.9/24")
+        with morgana.run(web, networks=[net.cable(watch)], arguments=["--network.ipv4=10.0.0.1/24"]) as vm:
+            vm.expect("listening on")
+            me.send(Ether(src=me.mac, dst="ff:ff:ff:ff:ff:ff") / ARP(hwsrc=me.mac, psrc="10.0.0.9", pdst="10.0.0.1"))
+            answer = me.expect(lambda frame: ARP in frame.packet and frame.packet[ARP].op == 2)
+            hardware = answer.packet[ARP].hwsrc
+            me.send(bytes(Ether(src=me.mac, dst=hardware) / IP(src="10.0.0.9", dst="10.0.0.1") / ICMP(seq=5)))
+            assert me.expect(lambda frame: ICMP in frame.packet).packet[ICMP].seq == 5
+            # The guest answers what nobody on the network sent, and the wire shows it.
+            net.inject(Ether(src=me.mac, dst=hardware) / IP(src="10.0.0.9", dst="10.0.0.1") / TCP(sport=4, dport=9, flags="S"), to=vm)
+            assert "R" in me.expect(lambda frame: TCP in frame.packet).packet[TCP].flags
+            with pytest.raises(morgana.Timeout, match="no such frame passed"):
+                net.expect(lambda frame: False, timeout="50ms")
+    assert {0, 1} == set(seen)
+
+
+# ---- used wrongly ---------------------------------------------------------------------------------------
+
+def test_a_closed_machine_still_tells_what_it_said_and_refuses_the_rest():
+    with morgana.run(endings()) as vm:
+        vm.wait()
+    assert vm.status == 0 and "disconnected" in vm.console
+    for call in (lambda: vm.send("x"), vm.end_input, vm.pause, vm.resume, lambda: vm.snapshot("x")):
+        with pytest.raises(morgana.Misuse, match="is closed"):
+            call()
+    vm.close()
+    vm.kill()
+    assert vm.stop() == 0
+    with morgana.Network() as net:
+        pass
+    for call in (lambda: net.now, lambda: net.sleep(1), net.heal, lambda: net.host("10.0.0.1/24"),
+                 lambda: morgana.run(endings(), networks=[net])):
+        with pytest.raises(RuntimeError, match="closed"):
+            call()
+    net.close()
+
+
+def test_ctrl_c_ends_a_wait():
+    with morgana.run(endings(), arguments=["--how=wait"]) as vm:
+        vm.expect("started")
+        timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            vm.wait(timeout=RUN_SECONDS)
+        timer.join()
+        assert vm.is_running
+
+
+def test_any_thread_may_wait_and_another_may_close():
+    vm = morgana.run(endings(), arguments=["--how=wait"])
+    failures = []
+
+    def wait():
+        try:
+            vm.wait(timeout=RUN_SECONDS)
+        except Exception as failure:
+            failures.append(failure)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    vm.expect("started")
+    vm.close()
+    waiting.join(RUN_SECONDS)
+    assert not waiting.is_alive()
+    assert not failures or isinstance(failures[0], morgana.Misuse)
+
+
+def test_a_fork_does_not_get_the_parents_machines_and_does_not_end_them():
+    with morgana.run(endings(), arguments=["--how=wait"]) as vm, morgana.Network() as net:
+        vm.expect("started")
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                for call in (lambda: vm.console, lambda: vm.wait(1), vm.kill, lambda: net.now):
+                    try:
+                        call()
+                        os._exit(2)
+                    except RuntimeError:
+                        pass
+                del vm, net
+                gc.collect()
+                status = 0
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert vm.is_running and vm.stop() == 0
+
+
+def test_nonsense_is_refused_in_words():
+    image = endings()
+    for call, kind in ((lambda: morgana.App(7), TypeError), (lambda: morgana.App("a\0b").configure(), ValueError),
+                       (lambda: morgana.App(ROOT).configure(7), TypeError),
+                       (lambda: morgana.App(ROOT, options={"a": object()}), TypeError),
+                       (lambda: morgana.App(ROOT, options={"a": "\ud800"}), ValueError),
+                       (lambda: morgana.run(image, networks="tap"), TypeError), (lambda: morgana.run(image, networks=[7]), TypeError),
+                       (lambda: morgana.run(image, disks=7), TypeError), (lambda: morgana.run(image, memory="much"), ValueError),
+                       (lambda: morgana.run(image, arguments=[object()]), TypeError),
+                       (lambda: morgana.Network(loss=2), ValueError), (lambda: morgana.Network(loss="much"), TypeError),
+                       (lambda: morgana.Network(delay="20 parsecs"), ValueError), (lambda: morgana.Network(seed=-1), ValueError),
+                       (lambda: morgana.Network(seed="7"), ValueError), (lambda: morgana.Network().host("nowhere"), ValueError),
+                       (lambda: morgana.Network().host(mac="nothing"), ValueError),
+                       (lambda: morgana.Network().inject(b"", to=7), ValueError),
+                       (lambda: morgana.Network().cable(nonsense=1), TypeError),
+                       (lambda: morgana.Network().partition("a", "b"), ValueError),
+                       (lambda: morgana._driver.Machine(image.configuration._made, "x", [], {}, {}, 0, [7], [], 1.0), Exception),
+                       (lambda: morgana._driver.Machine(None, "x", [], {}, {}, 0, [], [], 1.0), TypeError)):
+        with pytest.raises(kind):
+            call()
+
+
+def test_nothing_is_left_behind():
+    def open_files():
+        return len(os.listdir("/proc/self/fd"))
+
+    def once():
+        with morgana.Network() as net, morgana.run(endings()) as vm:
+            net.host("10.0.0.1/24")
+            vm.wait()
+        gone = morgana.run(endings(), arguments=["--how=wait"])
+        gone.expect("started")
+        runner = gone._backend.runner
+        del gone
+        gc.collect()
+        assert not pathlib.Path(f"/proc/{runner}").exists()
+
+    once()
+    gc.collect()
+    before, threads = open_files(), threading.active_count()
+    for _ in range(5):
+        once()
+    gc.collect()
+    assert (open_files(), threading.active_count()) == (before, threads)
+
+
+# ---- pytest and `morgana test` --------------------------------------------------------------------------
+
+FAILING = """
+def test_it_fails(vm):
+    vm.expect("Hello", timeout=10)
+    assert vm.wait(timeout=10) == 17
+"""
+
+
+def test_morgana_test_runs_the_scaffold_and_its_exit_status_is_pytests(tmp_path):
+    def run(*words):
+        with Process([MORGANA, *words], cwd=tmp_path, env=dict(os.environ, NO_COLOR="1")) as process:
+            return process.wait(600)
+
+    run("new", "hello").expect(0)
+    passed = run("test", "hello").expect(0)
+    assert "1 passed" in passed.output
+    (tmp_path / "hello/tests/test_hello.py").write_text(FAILING)
+    failed = run("test", "hello", "-t", "unix").expect(1)
+    assert "1 failed" in failed.output and "again: python3 -m pytest" in failed.output and "--morgana-seed=" in failed.output
+    [console] = (tmp_path / "hello/.morgana-failures").rglob("hello.console")
+    assert console.read_text().endswith("Hello, world!\n")
+    absent = run("test", "hello", "-t", "nowhere").expect(1)
+    assert "there is no target `nowhere`" in absent.output and "MORGANA_PLUGIN_PATH" in absent.output
+    run("test", "hello", "-t", "nowhere", "--", "--morgana-skip-missing").expect(5)
+    (tmp_path / "hello/tests/test_hello.py").unlink()
+    (tmp_path / "hello/tests").rmdir()
+    assert "[no-tests]" in run("test", "hello").expect(1).output
