@@ -30,8 +30,7 @@ def guest_address(process):
 def test_frames_pass_whole_both_ways_over_an_inherited_descriptor(kind):
     ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
     ours.settimeout(RUN_SECONDS)
-    with ours, theirs, built(APP).start(driver=("--network", f"link=fd:{theirs.fileno()}"),
-                                        inherited=[theirs.fileno()]) as guest:
+    with ours, theirs, built(APP).start(networks={"link": theirs}) as guest:
         address = guest_address(guest)
         for size in (0, 1, 46, 1499, 1500):
             sent = frame(address, os.urandom(size))
@@ -54,7 +53,7 @@ def test_frames_pass_whole_both_ways_over_an_inherited_descriptor(kind):
 
 def test_a_link_whose_other_side_is_gone_is_told_to_the_guest():
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with theirs, built(APP).start(driver=("--network", f"link=fd:{theirs.fileno()}"), inherited=[theirs.fileno()]) as guest:
+    with theirs, built(APP).start(networks={"link": theirs}) as guest:
         guest_address(guest)
         theirs.close()
         ours.close()
@@ -63,8 +62,7 @@ def test_a_link_whose_other_side_is_gone_is_told_to_the_guest():
 
 def test_a_stream_socket_is_refused_because_it_has_no_frames():
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    with ours, theirs, built(APP).start(driver=("--network", f"link=fd:{theirs.fileno()}"),
-                                        inherited=[theirs.fileno()]) as guest:
+    with ours, theirs, built(APP).start(networks={"link": theirs}) as guest:
         assert "start → link" in guest.wait().expect(65).output
 
 

@@ -3,9 +3,7 @@ import gc
 import os
 import pathlib
 import signal
-import socket
 import threading
-import time
 
 import pytest
 from support import MORGANA, ROOT, RUN_SECONDS, Process, built
@@ -13,7 +11,6 @@ from support import MORGANA, ROOT, RUN_SECONDS, Process, built
 import morgana
 
 APPS = ROOT / "tests/e2e/apps"
-DIRECT = ["--network.use=direct"]
 
 
 def endings():
@@ -126,60 +123,69 @@ def test_what_the_target_cannot_do_is_said():
         morgana.run(endings(), disks={"storage": "/nonexistent/disk"})
 
 
-# ---- networks of real guests ----------------------------------------------------------------------------
+# ---- networks of guests ---------------------------------------------------------------------------------
 
-def test_a_network_of_processes_loses_parts_and_heals(tmp_path):
-    web, fetch = (built(ROOT / "examples" / name, choices=DIRECT).image for name in ("static_website", "fetch"))
-
-    def client(net, number):
-        return morgana.run(fetch, networks=[net], name=f"client-{number}",
-                           arguments=[f"--network.ipv4=10.0.0.{number}/24", "--host=10.0.0.1", "--port=8080"])
-
-    with morgana.Network(seed=7, delay="1ms", loss=0.01) as net, net.capture(tmp_path / "net.pcapng"):
-        with morgana.run(web, networks=[net], arguments=["--network.ipv4=10.0.0.1/24"]) as server:
-            server.expect("listening on")
-            assert server.address == "10.0.0.1" and not net.is_simulated
-            with client(net, 2) as one:
-                assert one.wait() == 0, one.tail()
-            with client(net, 3) as other:
-                net.partition(server, other)
-                net.sleep(0.5)
-                assert other.is_running
-                net.heal()
-                assert other.wait() == 0, other.tail()
-            sent, given = net.counters(server)
-            assert sent["delivered"] > 10 and given["delivered"] > 10
-    from scapy.layers.inet import TCP
+@pytest.mark.parametrize("target", ["unix", "sim"])
+def test_a_network_loses_parts_heals_and_shows_what_passes(target, tmp_path):
+    from scapy.layers.l2 import Ether
     from scapy.utils import rdpcap
-    flags = [str(packet[TCP].flags) for packet in rdpcap(str(tmp_path / "net.pcapng")) if TCP in packet]
-    assert flags.count("S") >= 2 and "SA" in flags
-
-
-def test_the_test_itself_speaks_to_a_guest_by_frames():
-    from scapy.layers.inet import ICMP, IP, TCP
-    from scapy.layers.l2 import ARP, Ether
-    web = built(ROOT / "examples/static_website", choices=DIRECT).image
+    image = built(APPS / "frames", target).image     # sends every frame back to its sender
     seen = []
 
     def watch(frame, port):
         seen.append(port)
         return frame
 
-    with morgana.Network() as net:
-        me = net.host("10.0.0.9/24")
-        with morgana.run(web, networks=[net.cable(watch)], arguments=["--network.ipv4=10.0.0.1/24"]) as vm:
-            vm.expect("listening on")
-            me.send(Ether(src=me.mac, dst="ff:ff:ff:ff:ff:ff") / ARP(hwsrc=me.mac, psrc="10.0.0.9", pdst="10.0.0.1"))
-            answer = me.expect(lambda frame: ARP in frame.packet and frame.packet[ARP].op == 2)
-            hardware = answer.packet[ARP].hwsrc
-            me.send(bytes(Ether(src=me.mac, dst=hardware) / IP(src="10.0.0.9", dst="10.0.0.1") / ICMP(seq=5)))
-            assert me.expect(lambda frame: ICMP in frame.packet).packet[ICMP].seq == 5
-            # The guest answers what nobody on the network sent, and the wire shows it.
-            net.inject(Ether(src=me.mac, dst=hardware) / IP(src="10.0.0.9", dst="10.0.0.1") / TCP(sport=4, dport=9, flags="S"), to=vm)
-            assert "R" in me.expect(lambda frame: TCP in frame.packet).packet[TCP].flags
-            with pytest.raises(morgana.Timeout, match="no such frame passed"):
-                net.expect(lambda frame: False, timeout="50ms")
-    assert {0, 1} == set(seen)
+    with morgana.Network(seed=7, delay="1ms") as net, net.capture(tmp_path / "net.pcapng"):
+        me = net.host()
+        with morgana.run(image, networks=[net.cable(watch)], name="one") as one, \
+                morgana.run(image, networks={"link": net}, name="other") as other:
+            address = {vm: vm.expect("address ([0-9a-f:]{17})")[1] for vm in (one, other)}
+
+            def echo(vm, text, timeout=RUN_SECONDS):
+                me.send(Ether(src=me.mac, dst=address[vm], type=0x1234) / text)
+                return bytes(me.expect(lambda frame: text in frame, timeout).packet.payload)
+
+            assert echo(one, b"hello") == echo(other, b"hello") == b"hello"
+            assert net.is_simulated == (target == "sim") and me.mac != address[one] != address[other]
+            for part in (lambda: net.partition(me, one), lambda: net.partition(one), lambda: net.change(one, loss=1),
+                         lambda: net.change(one, cut=True)):
+                part()
+                with pytest.raises(morgana.Timeout, match="no such frame arrived within 100ms"):
+                    echo(one, b"nobody hears this", "100ms")
+                assert echo(other, b"this is heard") == b"this is heard"
+                net.heal()
+                net.change(one, loss=0, cut=False)
+                assert echo(one, b"and this again") == b"and this again"
+            net.inject(bytes(Ether(src=me.mac, dst=address[other], type=0x1234) / b"from nowhere"), to=other)
+            passing = net.expect(lambda frame: b"from nowhere" in frame, RUN_SECONDS)
+            assert passing.packet.src == address[other] and passing.time > 0
+            with pytest.raises(morgana.Timeout, match="no such frame passed within 50ms"):
+                net.expect(lambda frame: False, "50ms")
+            sent, given = net.counters(one)
+            assert given["lost"] >= 1 and given["cut"] >= 1 and sent["delivered"] >= 5
+    assert set(seen) == {0, 1}
+    passed = [bytes(packet.payload) for packet in rdpcap(str(tmp_path / "net.pcapng"))]
+    assert b"from nowhere" in passed and b"nobody hears this" in passed
+
+
+def test_a_simulated_network_replays_from_its_seed(tmp_path):
+    image = built(APPS / "frames", "sim").image
+
+    def run(seed, file):
+        with morgana.Network(seed=seed, delay="1ms", jitter="5ms", loss=0.2) as net, net.capture(file):
+            me = net.host()
+            with morgana.run(image, networks=[net]) as vm:
+                vm.expect("address")
+                for number in range(50):
+                    me.send(bytes(6 * [255]) + bytes.fromhex(me.mac.replace(":", "")) + b"\x12\x34" + bytes([number]))
+                net.sleep("1s")
+                assert net.now == pytest.approx(1, abs=0.1)
+        return vm.console, file.read_bytes()
+
+    first = run(3, tmp_path / "first")
+    assert run(3, tmp_path / "again") == first and run(4, tmp_path / "other")[1] != first[1]
+    assert 20 < first[0].count("15 bytes") < 50
 
 
 # ---- used wrongly ---------------------------------------------------------------------------------------
