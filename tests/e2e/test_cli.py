@@ -268,7 +268,7 @@ def test_wrong_usage_is_2_and_says_how_to_get_help(arguments):
 def test_every_command_has_help_and_a_completion(tmp_path):
     top = morgana("--help").expect().output
     commands = re.findall(r"^  ([a-z]+) {2,}", top, re.MULTILINE)
-    assert {"new", "configure", "build", "run", "test", "clean", "describe", "why", "size", "query", "update", "targets",
+    assert {"new", "configure", "build", "run", "debug", "test", "clean", "describe", "why", "size", "query", "update", "targets",
             "devices", "plugin", "doctor", "completion"} == set(commands)
     for shell in ("bash", "zsh", "fish"):
         script = morgana("completion", shell).expect().output
