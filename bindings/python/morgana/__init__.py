@@ -14,9 +14,10 @@ from .app import App, Configuration, Device, Image, Option, Package, Piece, Why,
 from .errors import (BuildError, ConfigureError, Diagnostic, Error, Misuse, Note, NotSupported, RunError, Timeout)
 from .machine import Crash, Machine, Metrics, Record, run
 from .network import Cable, Endpoint, Frame, Middlebox, Network, boxes
+from .simulation import Simulation
 
 __version__ = _version()
 
 __all__ = ["App", "BuildError", "Cable", "Configuration", "ConfigureError", "Crash", "Device", "Diagnostic", "Endpoint", "Error",
            "Frame", "Image", "Machine", "Metrics", "Middlebox", "Misuse", "Network", "Note", "NotSupported", "Option", "Package",
-           "Piece", "Record", "RunError", "Timeout", "Why", "boxes", "run", "targets"]
+           "Piece", "Record", "RunError", "Simulation", "Timeout", "Why", "boxes", "run", "targets"]
