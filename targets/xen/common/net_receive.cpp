@@ -1,5 +1,6 @@
 #include "net_receive.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -16,14 +17,17 @@ net_receiver::net_receiver(std::span<std::byte> ring, page_pool& pages, std::uin
     : ring_(ring),
       pages_(&pages),
       small_(copied_bytes_max, small_limit * copied_bytes_max),
-      posted_max_(posted_max < slots_max ? posted_max : slots_max) {}
+      posted_max_(std::min(posted_max, slots_max)),
+      posted_goal_(std::min(posted_max_, posted_at_first / 2)) {}
 
 net_receiver::~net_receiver() {
   (void)take_back();
 }
 
 bool net_receiver::refill() {
-  while (posted_ < posted_max_ && ring_.free() != 0 && lie_.empty()) {
+  // So does the first call.
+  if (posted_ < posted_goal_ / 4) posted_goal_ = std::min(posted_max_, posted_goal_ * 2);
+  while (posted_ < posted_goal_ && ring_.free() != 0 && lie_.empty()) {
     auto* const page = pages_->take();
     if (page == nullptr) break;
     page->lend();

@@ -25,7 +25,9 @@ class net_receiver {
  public:
   static constexpr std::uint32_t slots_max = 256;
   /// Of a chain of responses: more than any frame needs.
-  static constexpr unsigned chain_slots_max = 64;
+  static constexpr unsigned chain_slots_max = 48;
+  /// Lent at first; twice as many each time that most of them were used at once.
+  static constexpr std::uint32_t posted_at_first = 64;
   /// Parts of up to a quarter of a page are copied.
   static constexpr std::size_t copied_bytes_max = grant_page_bytes / 4;
 
@@ -63,6 +65,7 @@ class net_receiver {
   net::buffer_pool small_;
   std::array<page_pool::page*, slots_max> lent_{};
   std::uint32_t posted_max_;
+  std::uint32_t posted_goal_;
   std::uint32_t posted_ = 0;
   expects expects_ = expects::frame;
   std::uint16_t flags_ = 0;  ///< of the frame's first part

@@ -34,10 +34,10 @@ void halt() {
 /// First the events are taken, then what they are about is looked at: one that comes later interrupts. False
 /// when none had come.
 bool deliver_events() {
-  auto const came = hypervisor::take_events();
+  if (!hypervisor::take_events()) return false;
   xen_control::poll();
-  if (came && hypervisor::on_events != nullptr) hypervisor::on_events();
-  return came;
+  if (hypervisor::on_events != nullptr) hypervisor::on_events();
+  return true;
 }
 
 /// Xen passes no interrupts of the port on that the runner asks for an end by.

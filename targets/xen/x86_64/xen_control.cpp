@@ -106,6 +106,8 @@ void xen_control::start() {
   static_cast<void>(client.watch(ignored, shutdown_path, stop_token));
   static_cast<void>(client.directory(asked_networks, 0, networks_path));
   static_cast<void>(client.directory(asked_disks, 0, disks_path));
+  // Answers come with an event, and only then is looked again.
+  poll();
 }
 
 void xen_control::poll() {

@@ -340,6 +340,26 @@ TEST_CASE("when the application keeps all pages the backend waits, and goes on w
   CHECK(on.backend.deliver(frame_of(60)));
 }
 
+TEST_CASE("pages are lent as they are used: few at first, more when many come at once", "[netfront]") {
+  guest on;
+  auto const device = on.connect();
+  auto const lent = [&] { return on.backend.receive.head().requests_put - on.backend.receive.taken; };
+  CHECK(lent() == net_receiver::posted_at_first);
+  std::array<net::segment, 64> into;
+  auto const come = [&](int count) {
+    while (count-- != 0) REQUIRE(on.backend.deliver(frame_of(1514)));
+    while (on.receive(*device, into, 1ms)) {
+      for (auto& one : into) one.clear();
+    }
+  };
+  for (int i = 0; i < 10; ++i) come(20);
+  CHECK(lent() == net_receiver::posted_at_first);
+  come(60);
+  CHECK(lent() == 2 * net_receiver::posted_at_first);
+  come(120);
+  CHECK(lent() == net_receiver::slots_max);
+}
+
 TEST_CASE("a backend that lies about what came ends in an error, for good", "[netfront]") {
   guest on;
   auto const device = on.connect();
@@ -376,12 +396,12 @@ TEST_CASE("a backend that lies about what came ends in an error, for good", "[ne
     how = "a length beyond its page";
   }
   SECTION("parts without end") {
-    for (int i = 0; i < 100; ++i) answer(on.backend.next_lent().id, 0, net_wire::came_more, 1000);
+    for (int i = 0; i < 60; ++i) answer(on.backend.next_lent().id, 0, net_wire::came_more, 1000);
     how = "a chain of responses without end";
   }
   SECTION("extra information without end") {
     answer(on.backend.next_lent().id, 0, net_wire::came_extra, 60);
-    for (int i = 0; i < 100; ++i) {
+    for (int i = 0; i < 60; ++i) {
       (void)on.backend.next_lent();
       answer_extra(4, net_wire::extra::more);
     }
