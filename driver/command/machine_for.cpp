@@ -40,11 +40,24 @@ outcome<machine_disk> parse_disk(std::string const& text) {
   return out;
 }
 
+/// "8080:80"
+std::optional<std::pair<std::uint16_t, std::uint16_t>> parse_forward(std::string_view text) {
+  std::pair<std::uint16_t, std::uint16_t> out;
+  auto const colon = text.find(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  for (auto const& [part, into] :
+       {std::pair(text.substr(0, colon), &out.first), std::pair(text.substr(colon + 1), &out.second)}) {
+    auto const [end, error] = std::from_chars(part.data(), part.data() + part.size(), *into);
+    if (error != std::errc() || end != part.data() + part.size() || *into == 0) return std::nullopt;
+  }
+  return out;
+}
+
 outcome<machine_network> parse_network(std::string const& text) {
   auto const bad = [&](std::string_view why) {
     return wrong(fmt::format("`--network {}`: {}", text, why),
-                 "write --network [NAME=]tap, [NAME=]tap:INTERFACE or [NAME=]fd:NUMBER, and after commas "
-                 "host=10.0.0.1/24, mac=02:00:00:00:00:01, mtu=1500, offloads=no");
+                 "write --network [NAME=]tap, [NAME=]tap:INTERFACE, [NAME=]user or [NAME=]fd:NUMBER, and after "
+                 "commas host=10.0.0.1/24, forward=8080:80, mac=02:00:00:00:00:01, mtu=1500, offloads=no");
   };
   machine_network out;
   auto rest = std::string_view(text);
@@ -66,6 +79,8 @@ outcome<machine_network> parse_network(std::string const& text) {
     } else {
       return bad("there is no interface after `tap:`");
     }
+  } else if (what == "user") {
+    out.is_user = true;
   } else if (what.starts_with("fd:")) {
     auto const [end, error] = std::from_chars(what.data() + 3, what.data() + what.size(), out.descriptor);
     if (error != std::errc() || end != what.data() + what.size() || out.descriptor <= 2) {
@@ -76,13 +91,17 @@ outcome<machine_network> parse_network(std::string const& text) {
                    "pass a socket of Ethernet frames to this process under that number");
     }
   } else {
-    return bad("it is neither a tap nor a descriptor");
+    return bad("it is neither a tap nor a descriptor nor `user`");
   }
   while (!rest.empty()) {
     auto const part = rest.substr(0, rest.find(','));
     rest.remove_prefix(std::min(rest.size(), part.size() + 1));
     if (part.starts_with("host=") && what == "tap") {
       out.host_address = part.substr(5);
+    } else if (part.starts_with("forward=") && out.is_user) {
+      auto const ports = parse_forward(part.substr(8));
+      if (!ports) return bad("forward= is two ports, the host's and the guest's");
+      out.forwards.push_back(*ports);
     } else if (part.starts_with("mac=")) {
       out.mac = part.substr(4);
     } else if (part.starts_with("mtu=")) {

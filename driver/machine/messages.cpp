@@ -161,6 +161,9 @@ outcome<json> start(target const& on, machine_configuration const& what) {
     }
     if (network.descriptor >= 0) {
       one["descriptor"] = network.descriptor;
+    } else if (network.is_user) {
+      one["user"] = true;
+      one["forwards"] = network.forwards;
     } else {
       one["tap"] = network.tap;
       if (network.tap.empty()) one["host_address"] = network.host_address;

@@ -119,6 +119,13 @@ std::expected<nlohmann::json, runner_error> descriptors_of(start_request const& 
                                                            process_launch& launch) {
   auto out = nlohmann::json::array();
   for (auto const& network : what.networks) {
+    if (network.is_user) {
+      out.push_back({{"name", network.name},
+                     {"mac", network.mac},
+                     {"mtu", network.mtu},
+                     {"forwards", network.forwards}});
+      continue;
+    }
     auto descriptor = network.descriptor;
     auto mtu = network.mtu;
     if (descriptor < 0) {

@@ -23,7 +23,9 @@ def disk(name, path, read_only=False, sector_bytes=512):
     return {"name": name, "path": str(path), "read_only": read_only, "sector_bytes": sector_bytes}
 
 
-def network(name, descriptor, mac="", mtu=1500):
+def network(name, end, mac="", mtu=1500):
+    """`end`: a socket of frames, which is the guest's from here on."""
+    descriptor = end.detach()
     return {"name": name, "descriptor": descriptor, "mac": mac, "mtu": mtu, "vnet_header": False}
 
 
@@ -37,6 +39,8 @@ class Guest:
             [MORGANA.parent.parent / "libexec/morgana" / runner], stdin=subprocess.DEVNULL, pass_fds=inherited,
             env=dict(os.environ, MORGANA_RUNNER_SOCKET=str(theirs.fileno())))
         theirs.close()
+        for one in networks:
+            os.close(one["descriptor"])     # the guest's now: its peer must see the end
         self.ask("start", image=str(image), name="guest", arguments=list(arguments), environment={}, memory_bytes=memory,
                  networks=list(networks), disks=list(disks), settings=settings)
 

@@ -331,7 +331,8 @@ def test_run_without_privileges_takes_namespaces_of_its_own_where_it_may():
 
 
 @pytest.mark.parametrize("text, why", [
-    ("veth", "neither a tap nor a descriptor"), ("=tap", "no name before"), ("tap:", "no interface after"),
+    ("veth", "neither a tap nor a descriptor"), ("user,forward=80", "two ports"), ("user,host=10.0.0.1/24", "not known here"),
+    ("user", "no user-mode networks"), ("=tap", "no name before"), ("tap:", "no interface after"),
     ("fd:x", "no descriptor"), ("tap,mtu=60", "mtu is not between"), ("tap,speed=9", "`speed=9` is not known"),
     ("fd:9,host=10.0.0.1/24", "is not open"), ("tap,host=10.0.0.1", "no IPv4 address with a prefix"),
 ])

@@ -1,13 +1,16 @@
 """Networks of a guest on real Xen: from Linux, over a tap of the test's own, through the bench's trunk and dom0's bridge and
 netback, to netfront and our own TCP/IP in the guest, and back."""
 import os
+import select
 import shutil
 import socket
 import subprocess
+import time
 import zlib
 
 import pytest
 from namespaces import OwnNamespace
+from runner_client import Guest, network
 from support import ROOT, built
 from test_direct_network import BLOCK, HTDOCS, MEGABYTE, V4, V6, connect, fetch, linux_side, receive_all
 from test_xen_bench import FIRST_SECONDS, RUN_SECONDS, on_xen
@@ -133,3 +136,31 @@ def test_a_read_past_a_grant_dies_with_the_right_report(cycles):
     ended = on_a_link(cycles, "--read-past").expect(70)
     assert "reason: fault\nmessage: access past a page that another domain shares\n" in ended.output
     assert "read_past_on_purpose" in ended.output
+
+
+def test_a_user_mode_network_needs_no_privileges(website):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with website.start(driver=("--network", f"user,forward={port}:8080")) as guest:
+        guest.wait_for("listening on", FIRST_SECONDS)
+        done = subprocess.run(["curl", "-sS", "--max-time", str(RUN_SECONDS), f"http://127.0.0.1:{port}/bench.html"],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert done.returncode == 0, done.stderr.decode()
+        assert done.stdout == (HTDOCS / "bench.html").read_bytes()
+
+
+def test_each_interface_has_its_own_wire(tmp_path):
+    """Two networks, and a guest that answers on the first: what is sent on the other comes to nobody."""
+    application = on_xen(APPS / "frames", tmp_path)
+    ours, theirs, kind = b"\x02\0\0\0\0\x77", b"\x02\0\0\0\0\x05", b"\x88\xb5"
+    (first, first_end), (second, second_end) = (socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(2))
+    with Guest(application.build_folder / "xen-x86/frames.elf", machine="xen", seconds=FIRST_SECONDS,
+               networks=[network("", first_end, mac="02:00:00:00:00:05"), network("", second_end)]) as guest:
+        guest.wait_for("address 02:00:00:00:00:05, mtu 1500")
+        second.send(theirs + ours + kind + b"astray".ljust(60, b"."))
+        until, back = time.monotonic() + RUN_SECONDS, b""
+        while back[12:14] != kind and time.monotonic() < until:
+            first.send(theirs + ours + kind + b"hello".ljust(60, b"."))
+            back = first.recv(65536) if select.select([first], [], [], 1)[0] else b""
+        assert back[:19] == ours + theirs + kind + b"hello"
+        assert not select.select([second], [], [], 0)[0]

@@ -30,11 +30,10 @@ def disk(number, target, read_only, script):
                   + (f"script={script}," if script else "") + f"target={target}")
 
 
-def names(networks, disks):
-    """Who has which name in the guest, as keys below the domain's `data` and their values: a guest that finds any of a
-    kind looks for its own there and nowhere else."""
-    return [("networks", one["name"], number) for number, one in enumerate(networks) if one["name"]] + \
-           [("disks", one["name"], FIRST_DISK + DISK_STEP * number) for number, one in enumerate(disks)]
+def names(disks):
+    """Which disk has which name in the guest, as keys below the domain's `data` and their values: a guest that finds any
+    looks for its own there and nowhere else."""
+    return [("disks", one["name"], FIRST_DISK + DISK_STEP * number) for number, one in enumerate(disks)]
 
 
 def configuration(name, image, memory_kib, command_line, interfaces, disks):

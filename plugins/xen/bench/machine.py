@@ -48,9 +48,9 @@ class Drive:
 
 
 class Machine:
-    """`memory_is_kept`: it writes the memory that others are to begin with."""
+    """`memory_is_kept`: it writes the memory that others are to begin with. `descriptors`: those that `arguments` name."""
 
-    def __init__(self, folder, memory_is_kept, drives, arguments):
+    def __init__(self, folder, memory_is_kept, drives, arguments, descriptors=()):
         ends = {}
         for name in ("monitor", "commands", "console", "serial", "trunk"):
             ours, ends[name] = socket.socketpair()
@@ -69,7 +69,7 @@ class Machine:
                    "-device", "virtserialport,chardev=commands,nr=1", "-device", "virtserialport,chardev=console,nr=2",
                    "-netdev", f"socket,id=trunk,fd={ends['trunk'].fileno()}",
                    "-device", "virtio-net-pci,addr=4,netdev=trunk,mac=02:00:00:00:00:01,romfile=", *places, *arguments]
-        inherited = [end.fileno() for end in ends.values()] + [d.descriptor for d in drives if d.descriptor is not None]
+        inherited = [*descriptors, *(end.fileno() for end in ends.values())] + [d.descriptor for d in drives if d.descriptor is not None]
         self.process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, pass_fds=inherited,
                                         preexec_fn=with_parent)

@@ -104,6 +104,16 @@ def drive_of(disk):
     return Drive(descriptor, disk["read_only"], sector_bytes)
 
 
+def user_network(number, forwards):
+    """A network of the emulator's own behind address translation: our end of it, its end, and what tells the emulator."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    ports = "".join(f",hostfwd=tcp:127.0.0.1:{host}-10.0.0.2:{guest}" for host, guest in forwards)
+    return ours, theirs, ["-netdev", f"user,id=user{number},ipv6=off,net=10.0.0.0/24,host=10.0.0.1,dns=10.0.0.3{ports}",
+                          "-netdev", f"hubport,hubid={number},id=inner{number},netdev=user{number}",
+                          "-netdev", f"dgram,id=outer{number},local.type=fd,local.str={theirs.fileno()}",
+                          "-netdev", f"hubport,hubid={number},id=hub{number},netdev=outer{number}"]
+
+
 class Session:
     """A guest from its request to its end. Steps before it runs have deadlines, and so has its end when it was asked for."""
 
@@ -221,8 +231,17 @@ def main():
         "guest", "/guest/guest.elf", asked.guest["memory_kib"], asked.guest["command_line"],
         [guest.interface(one, f"net{number}", "vif") for number, one in enumerate(networks)],
         [guest.disk(number, f"/dev/vd{'bcde'[number]}", one["read_only"], "block") for number, one in enumerate(disks)]),
-        guest.names(networks, disks))
-    machine = Machine(kept_machine(), False, [Drive(payload.fileno()), *drives], ["-incoming", "defer"])
+        guest.names(disks))
+    # A device more than the kept machine has there could not be; networks that are no device's can.
+    arguments, user_ends = ["-incoming", "defer"], []
+    for number, one in enumerate(networks):
+        if "descriptor" not in one:
+            ours, theirs, words = user_network(number, one["forwards"])
+            one["descriptor"] = ours.fileno()
+            arguments += words
+            user_ends += [ours, theirs]
+    machine = Machine(kept_machine(), False, [Drive(payload.fileno()), *drives], arguments,
+                      [end.fileno() for end in user_ends[1::2]])
     try:
         machine.resume()
         places = " ".join(str(PAYLOAD_PLACE + 1 + number) for number in range(len(disks)))

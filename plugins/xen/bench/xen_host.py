@@ -151,7 +151,7 @@ def main():
             [guest.disk(number, one["path"], one["read_only"], None) for number, one in enumerate(what["disks"])]))
         guardian = Guardian(name)
         domain = Domain(str(path))
-    for kind, device, number in guest.names(what["networks"], what["disks"]):
+    for kind, device, number in guest.names(what["disks"]):
         run("xenstore-write", f"{domain.place}/data/{kind}/{device}", str(number))
     run("xl", "unpause", str(domain.number))
     move(domain, control)

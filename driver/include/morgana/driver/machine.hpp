@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <utility>
 #include <vector>
 
 #include "morgana/driver/diagnostic.hpp"
@@ -30,6 +31,8 @@ struct machine_network {
                                              ///< the caller's to close), or
   std::string tap = {};                      ///< name of a tap interface, or
   std::string host_address = {};             ///< "10.0.0.1/24": a tap made for the guest, the host's end of it
+  bool is_user = false;                      ///< a network of the runner's own behind address translation
+  std::vector<std::pair<std::uint16_t, std::uint16_t>> forwards = {};  ///< there: TCP ports of 127.0.0.1, and the guest's
   std::string mac = {};                      ///< "02:..." ; empty: the runner's choice
   std::uint32_t mtu = 1500;
   bool vnet_header = false;

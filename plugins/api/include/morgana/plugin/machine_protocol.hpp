@@ -17,9 +17,11 @@
 //                                                        kill   { }     at once
 //                                                        pause, resume { }, snapshot { path }
 //
-// networks[i] = { name, descriptor | tap | host_address, mac, mtu, vnet_header }: an empty `name` serves the guest's
+// networks[i] = { name, descriptor | tap | host_address | user, forwards?, mac, mtu, vnet_header }: an empty `name` serves the guest's
 // one interface. `tap` names an interface of the host, `host_address` ("10.0.0.1/24") has the runner make one for as
-// long as the guest runs; there `vnet_header` is a wish. `descriptor` is the number of an inherited SOCK_SEQPACKET or SOCK_DGRAM socket that carries one Ethernet frame per message, preceded by a
+// long as the guest runs; there `vnet_header` is a wish. `user: true` asks for a network 10.0.0.0/24 of the runner's own, behind address
+// translation, with the guest at 10.0.0.2 and a router and name server at 10.0.0.1; `forwards` are pairs of a TCP port of
+// 127.0.0.1 and one of the guest's. `descriptor` is the number of an inherited SOCK_SEQPACKET or SOCK_DGRAM socket that carries one Ethernet frame per message, preceded by a
 // virtio_net_hdr when `vnet_header` is true. `settings` are the target's, by name, as text. disks[i] = { name, path, read_only, sector_bytes }.
 //
 // Order: the runner says hello first; the driver answers start; then console events, and exactly one exit,

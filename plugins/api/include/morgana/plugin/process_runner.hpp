@@ -71,6 +71,10 @@ struct process_end {
   }
   for (auto const& network : what.networks) {
     open_tap_interface link{.descriptor = network.descriptor, .vnet_header = network.vnet_header, .mtu = network.mtu};
+    if (network.is_user) {
+      return std::unexpected(runner_error{"network `" + network.name + "`: guests of this target have no user-mode networks",
+                                          {"write --network tap, which needs no privileges where namespaces are everyone's"}});
+    }
     if (link.descriptor < 0) {
       auto opened = open_tap(network);
       if (!opened) return std::unexpected(opened.error());

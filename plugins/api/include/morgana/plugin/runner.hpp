@@ -39,6 +39,8 @@ struct guest_network {
   int descriptor = -1;  ///< -1: use `tap`
   std::string tap = {};
   std::string host_address = {};  ///< without a `tap`: make one, with this address on the host's side
+  bool is_user = false;  ///< a network of the runner's own, 10.0.0.0/24, behind address translation
+  std::vector<std::pair<std::uint16_t, std::uint16_t>> forwards = {};  ///< TCP: of 127.0.0.1, of the guest
   std::string mac = {};
   std::uint32_t mtu = 1500;
   bool vnet_header = false;
@@ -89,6 +91,13 @@ inline bool flag_member(nlohmann::json const& object, char const* name) {
   return found != object.end() && found->is_boolean() && found->get<bool>();
 }
 
+inline bool is_port_pair(nlohmann::json const& value) {
+  auto const is_port = [](nlohmann::json const& one) {
+    return one.is_number_unsigned() && one.get<std::uint64_t>() >= 1 && one.get<std::uint64_t>() <= 65535;
+  };
+  return value.is_array() && value.size() == 2 && is_port(value[0]) && is_port(value[1]);
+}
+
 /// JSON text that never fails: bytes that are not UTF-8 become U+FFFD.
 inline std::string json_text(nlohmann::json const& value) {
   return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -136,8 +145,15 @@ inline std::string json_text(nlohmann::json const& value) {
                             .vnet_header = flag_member(one, "vnet_header")};
       auto const descriptor = number_member(one, "descriptor", UINT64_MAX);
       if (descriptor <= INT32_MAX) network.descriptor = static_cast<int>(descriptor);
-      if (network.descriptor < 0 && network.tap.empty() && network.host_address.empty()) {
-        return wrong("network `" + network.name + "` has neither a descriptor nor a tap interface");
+      network.is_user = flag_member(one, "user");
+      if (auto const ports = one.find("forwards"); ports != one.end() && ports->is_array()) {
+        for (auto const& pair : *ports) {
+          if (!is_port_pair(pair)) return wrong("`forwards` of network `" + network.name + "` holds no pair of ports");
+          network.forwards.emplace_back(pair[0].get<std::uint16_t>(), pair[1].get<std::uint16_t>());
+        }
+      }
+      if (network.descriptor < 0 && network.tap.empty() && network.host_address.empty() && !network.is_user) {
+        return wrong("network `" + network.name + "` has neither a descriptor nor a tap interface, and is none of the runner's own");
       }
       out.networks.push_back(std::move(network));
     }
