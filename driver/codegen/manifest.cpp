@@ -17,7 +17,8 @@ ordered_json devices_of(device_graph const& graph) {
   std::map<attachment, int> slots;
   for (auto const& node : graph.nodes) {
     auto const& what = node.implementation;
-    ordered_json one{{"name", node.name}, {"concept", what.provides.value}, {"implementation", what.name.value}};
+    ordered_json one{
+        {"name", node.name}, {"concept", what.provides.value}, {"implementation", what.name.value}};
     if (what.attached != attachment::none) {
       one["attached"] = to_string(what.attached);
       one["slot"] = slots[what.attached]++;
@@ -72,7 +73,8 @@ std::string manifest_source(std::string const& text) {
       "  std::uint32_t owner_bytes, text_bytes, kind;\n"
       "  char owner[8], text[{0}];\n"
       "}};\n"
-      "[[gnu::section(\".note.morgana\"), gnu::used, gnu::retain, gnu::aligned(4)]] constinit note const manifest{{\n"
+      "[[gnu::section(\".note.morgana\"), gnu::used, gnu::retain, gnu::aligned(4)]] constinit note const "
+      "manifest{{\n"
       "    8, {0}, 1, \"Morgana\",\n"
       "    {1}}};\n"
       "}}  // namespace\n",

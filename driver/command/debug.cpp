@@ -75,8 +75,9 @@ std::string shell_line(words const& command) {
   std::string out;
   for (auto const& word : command) {
     if (!out.empty()) out += ' ';
-    auto const plain = word.find_first_not_of(
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") == std::string::npos;
+    auto const plain =
+        word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") ==
+        std::string::npos;
     if (plain && !word.empty()) {
       out += word;
       continue;
@@ -182,7 +183,8 @@ outcome<int> debug(output& out, debug_arguments const& with) {
   auto what = machine_for(*state, with.run);
   if (!what) return fail(std::move(what));
   socket_folder const folder;
-  if (!folder.is_there()) return fail({.code = "write-failed", .message = "cannot make a folder for a socket"});
+  if (!folder.is_there())
+    return fail({.code = "write-failed", .message = "cannot make a folder for a socket"});
   holes fill{.image = what->image.string(),
              .debug = artefact(*state, with.run.place.build_root(), "debug").string(),
              .name = state->name,

@@ -135,9 +135,11 @@ std::vector<manifest_device> attached_devices(fs::path const& manifest) {
   return out;
 }
 
-/// Puts them into the manifest's order, which is that of targets whose devices have numbers; those without a name last.
+/// Puts them into the manifest's order, which is that of targets whose devices have numbers; those without a
+/// name last.
 template <class Attached>
-outcome<void> arrange(std::vector<Attached>& what, std::string_view kind, std::vector<manifest_device> const& devices) {
+outcome<void> arrange(std::vector<Attached>& what, std::string_view kind,
+                      std::vector<manifest_device> const& devices) {
   std::vector<std::string> names;
   for (auto const& one : devices) {
     if (one.attached == kind) names.push_back(one.name);
@@ -146,15 +148,18 @@ outcome<void> arrange(std::vector<Attached>& what, std::string_view kind, std::v
     if (one.name.empty() || std::ranges::find(names, one.name) != names.end()) continue;
     diagnostic unknown{.code = "unknown-device",
                        .message = fmt::format("the image has no {} `{}`", kind, one.name)};
-    if (auto const near = nearest(one.name, names)) unknown.help.push_back(fmt::format("did you mean `{}`?", *near));
-    unknown.notes.push_back({.message = names.empty() ? fmt::format("it has no {} at all", kind)
-                                                      : fmt::format("it has `{}`", fmt::join(names, "`, `"))});
+    if (auto const near = nearest(one.name, names))
+      unknown.help.push_back(fmt::format("did you mean `{}`?", *near));
+    unknown.notes.push_back({.message = names.empty()
+                                            ? fmt::format("it has no {} at all", kind)
+                                            : fmt::format("it has `{}`", fmt::join(names, "`, `"))});
     return fail(std::move(unknown));
   }
   names.emplace_back();
   std::vector<Attached> ordered;
   for (auto const& name : names) {
-    std::ranges::copy_if(what, std::back_inserter(ordered), [&](Attached const& one) { return one.name == name; });
+    std::ranges::copy_if(what, std::back_inserter(ordered),
+                         [&](Attached const& one) { return one.name == name; });
   }
   what = std::move(ordered);
   return {};

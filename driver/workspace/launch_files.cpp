@@ -53,7 +53,8 @@ class filler {
     return found == in_.settings.values.end() ? std::nullopt : std::optional(found->second);
   }
 
-  [[nodiscard]] outcome<std::string> devices(std::optional<located_string> const& text, attachment kind) const {
+  [[nodiscard]] outcome<std::string> devices(std::optional<located_string> const& text,
+                                             attachment kind) const {
     std::string out;
     int slot = 0;
     for (auto const& node : in_.graph.nodes) {
@@ -79,7 +80,8 @@ class filler {
         auto const& field = option.field;
         auto one = replace(*text, [&](std::string_view name) -> std::optional<std::string> {
           if (name == "name") return option.name;
-          if (name == "default") return field.default_value.empty() ? field.default_source : field.default_value;
+          if (name == "default")
+            return field.default_value.empty() ? field.default_source : field.default_value;
           if (name == "help") return field.documentation;
           return std::nullopt;
         });

@@ -1,4 +1,5 @@
-// Files beside the image for other programs that run it: the target's texts (target.hpp) with their holes filled.
+// Files beside the image for other programs that run it: the target's texts (target.hpp) with their holes
+// filled.
 #pragma once
 
 #include <vector>

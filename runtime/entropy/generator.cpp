@@ -45,8 +45,9 @@ void generator::gather(bool until_seeded) {
   std::uint32_t number = 0;
   for (auto const& source : morgana::entropy_sources()) {
     // A source without credit is asked once: it is a help where another is not as good as it says.
-    auto const bytes_max =
-        until_seeded && source.millibits_per_byte != 0 && pool_.seedings() == before ? source_bytes_max : sample.size();
+    auto const bytes_max = until_seeded && source.millibits_per_byte != 0 && pool_.seedings() == before
+                               ? source_bytes_max
+                               : sample.size();
     for (std::size_t taken = 0; taken < bytes_max;) {
       auto const count = std::min(source.sample(sample), sample.size());
       if (count == 0) break;

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 
-
 // What libsodium's files call of the rest of it.
 extern "C" {
 void sodium_memzero(void* where, std::size_t size) {
@@ -33,7 +32,8 @@ unsigned char* raw(std::byte* bytes) {
 }
 
 crypto_generichash_blake2b_state& hash_of(std::array<std::byte, 384>& bytes) {
-  static_assert(sizeof(crypto_generichash_blake2b_state) == 384 && alignof(crypto_generichash_blake2b_state) <= 64);
+  static_assert(sizeof(crypto_generichash_blake2b_state) == 384 &&
+                alignof(crypto_generichash_blake2b_state) <= 64);
   return *reinterpret_cast<crypto_generichash_blake2b_state*>(bytes.data());
 }
 
@@ -57,7 +57,8 @@ void key_pool::restart() {
 void key_pool::mix(std::uint32_t source, std::span<std::byte const> sample, std::uint64_t credit_millibits) {
   // With its length, so that two samples are not the same as one.
   std::uint64_t const head[] = {source, sample.size()};
-  crypto_generichash_blake2b_update(&hash_of(hash_), reinterpret_cast<unsigned char const*>(head), sizeof head);
+  crypto_generichash_blake2b_update(&hash_of(hash_), reinterpret_cast<unsigned char const*>(head),
+                                    sizeof head);
   crypto_generichash_blake2b_update(&hash_of(hash_), reinterpret_cast<unsigned char const*>(sample.data()),
                                     sample.size());
   credit_millibits_ += std::min<std::uint64_t>(credit_millibits, sample.size() * 8000);

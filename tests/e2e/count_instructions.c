@@ -1,14 +1,14 @@
 /* A plugin of QEMU's emulator (its docs/devel/tcg-plugins.rst): counts the instructions that run from an
  * address on, and with low and high only those that lie there: of one guest of Xen, at its fixed layout.
- * -plugin count_instructions.so,from=0x102000,out=FILE[,low=0x8000000000,high=0x8000200000][,live=FILE] In the file
- * `live` the count stands as eight bytes while the machine runs. Debian has no header for plugins: what is used of it
- * is declared here. */
+ * -plugin count_instructions.so,from=0x102000,out=FILE[,low=0x8000000000,high=0x8000200000][,live=FILE] In
+ * the file `live` the count stands as eight bytes while the machine runs. Debian has no header for plugins:
+ * what is used of it is declared here. */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -44,7 +44,8 @@ static void translated(uint64_t plugin, struct block* block) {
     struct instruction* const one = qemu_plugin_tb_get_insn(block, i);
     uint64_t const address = qemu_plugin_insn_vaddr(one);
     if (address == from) qemu_plugin_register_vcpu_insn_exec_cb(one, begin, 0, NULL);
-    if ((address < low || address >= high) && (low == 0 || address < loaded_low || address >= loaded_high)) continue;
+    if ((address < low || address >= high) && (low == 0 || address < loaded_low || address >= loaded_high))
+      continue;
     qemu_plugin_register_vcpu_insn_exec_inline(one, 0, executed, 1);
   }
 }

@@ -21,7 +21,8 @@ std::optional<std::uint32_t> slot_of_disk(std::uint32_t number) {
   for (std::size_t i = 0; i <= directory.size(); ++i) {
     if (i < directory.size() && directory[i] != '\0') {
       auto const digit = static_cast<unsigned>(directory[i] - '0');
-      is_number = (is_number || i == 0 || directory[i - 1] == '\0') && digit < 10 && number <= number_max / 10;
+      is_number =
+          (is_number || i == 0 || directory[i - 1] == '\0') && digit < 10 && number <= number_max / 10;
       number = number * 10 + digit;
       continue;
     }

@@ -1,8 +1,8 @@
 // Randomness of the processor: RDSEED and RDRAND, each where there is one.
 //
-// Some processors' instructions have given one value for ever and said that all was well (AMD's after a suspend: all
-// ones). So words of one value are refused, and so is a word that comes twice in a row, which good randomness does once
-// in 2^64: the source is then not believed any more.
+// Some processors' instructions have given one value for ever and said that all was well (AMD's after a
+// suspend: all ones). So words of one value are refused, and so is a word that comes twice in a row, which
+// good randomness does once in 2^64: the source is then not believed any more.
 #include <cstring>
 
 #include "machine.hpp"
@@ -59,16 +59,18 @@ std::size_t sample_counter(std::span<std::byte> into) noexcept {
   return size;
 }
 
-// RDSEED's words are the noise itself; RDRAND's come from a generator that gets new noise every 512 times 128 bits at the
-// latest (Intel's guide to the digital random number generator, 3.2 and 5.2), so 128 of its bits count as one.
+// RDSEED's words are the noise itself; RDRAND's come from a generator that gets new noise every 512 times 128
+// bits at the latest (Intel's guide to the digital random number generator, 3.2 and 5.2), so 128 of its bits
+// count as one.
 constexpr platform::entropy_source_descriptor counter{.name = "the cycle counter",
                                                       .kind = platform::entropy_kind::timing,
                                                       .millibits_per_byte = 0,
                                                       .sample = sample_counter};
-constexpr platform::entropy_source_descriptor random_instruction{.name = "RDRAND",
-                                                                 .kind = platform::entropy_kind::cpu_generator,
-                                                                 .millibits_per_byte = 62,
-                                                                 .sample = sample_numbers};
+constexpr platform::entropy_source_descriptor random_instruction{
+    .name = "RDRAND",
+    .kind = platform::entropy_kind::cpu_generator,
+    .millibits_per_byte = 62,
+    .sample = sample_numbers};
 constexpr platform::entropy_source_descriptor seed_instruction{.name = "RDSEED",
                                                                .kind = platform::entropy_kind::cpu_generator,
                                                                .millibits_per_byte = 8000,

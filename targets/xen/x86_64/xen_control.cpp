@@ -32,11 +32,13 @@ constinit store_user* other_user = nullptr;
 /// For a driver, not for us.
 bool is_others(store_event const& event) {
   if (other_user == nullptr) return false;
-  return event.what == store_event::kind::watch ? event.token != stop_token : event.request >= store::requests_begin;
+  return event.what == store_event::kind::watch ? event.token != stop_token
+                                                : event.request >= store::requests_begin;
 }
 
 /// A line that begins with the unikernel's name. Short rather than fast, as what calls it.
-[[clang::minsize, gnu::noinline]] void complain(std::string_view what, std::uint32_t number, std::string_view more) {
+[[clang::minsize, gnu::noinline]] void complain(std::string_view what, std::uint32_t number,
+                                                std::string_view more) {
   fixed_text<256> line;
   line.put(this_application.name);
   line.put(": ");
@@ -47,12 +49,15 @@ bool is_others(store_event const& event) {
   platform::console_write(std::as_bytes(std::span(line.view())));
 }
 
-/// A missing device ends the guest when it is connected to. One too many does no harm, but somebody meant something by it.
+/// A missing device ends the guest when it is connected to. One too many does no harm, but somebody meant
+/// something by it.
 [[clang::minsize, gnu::noinline]] void look_for_extra(std::uint32_t asked, std::string_view directory) {
   auto const is_network = asked == asked_networks;
-  auto const number = extra_device(this_application.manifest, is_network ? attachment::network : attachment::disk, directory);
+  auto const number =
+      extra_device(this_application.manifest, is_network ? attachment::network : attachment::disk, directory);
   if (!number) return;
-  complain(is_network ? "device/vif/" : "device/vbd/", *number, " is attached, but the image has no such device");
+  complain(is_network ? "device/vif/" : "device/vbd/", *number,
+           " is attached, but the image has no such device");
 }
 
 [[clang::minsize, gnu::noinline]] void take_shutdown(std::string_view how) {
@@ -78,7 +83,8 @@ void handle(store_event const& event) {
   if (event.request == wrote_exit) exit_is_written = true;
   if (event.what != store_event::kind::reply) return;
   if (event.request == asked_shutdown) take_shutdown(event.text);
-  if (event.request == asked_networks || event.request == asked_disks) look_for_extra(event.request, event.text);
+  if (event.request == asked_networks || event.request == asked_disks)
+    look_for_extra(event.request, event.text);
 }
 
 class guest_link final : public store_link {

@@ -1,5 +1,5 @@
-// The platform's sources of randomness, for the generator (morgana/entropy/generator.hpp) and nobody else: raw samples
-// are not fit for keys.
+// The platform's sources of randomness, for the generator (morgana/entropy/generator.hpp) and nobody else:
+// raw samples are not fit for keys.
 #pragma once
 
 #include <cstdint>

@@ -1,13 +1,14 @@
-// The random generator of a guest whose platform has sources of randomness but no generator of its own: one for the
-// whole image, since its catalogue entry is shared by all that need random_generator.
+// The random generator of a guest whose platform has sources of randomness but no generator of its own: one
+// for the whole image, since its catalogue entry is shared by all that need random_generator.
 //
-// connect() takes what the platform's sources have at once. A source is believed only as far as its credit goes
-// (platform.hpp); together they must reach 256 bits, else fill() is core_error::not_seeded and the log says which
-// sources there were. seeded() tries on until its deadline. While it runs it takes a sample once a second of use; after
-// the guest was resumed, maybe as one of several copies, it gives nothing before it was seeded anew.
+// connect() takes what the platform's sources have at once. A source is believed only as far as its credit
+// goes (platform.hpp); together they must reach 256 bits, else fill() is core_error::not_seeded and the log
+// says which sources there were. seeded() tries on until its deadline. While it runs it takes a sample once a
+// second of use; after the guest was resumed, maybe as one of several copies, it gives nothing before it was
+// seeded anew.
 //
-// `late_generator` has one source more, a device (Xen's console channel, a board's device tree) that it asks in
-// seeded().
+// `late_generator` has one source more, a device (Xen's console channel, a board's device tree) that it asks
+// in seeded().
 #pragma once
 
 #include <array>
@@ -31,8 +32,8 @@ class generator {
   explicit generator(context& in);
   static task<result<std::unique_ptr<generator>>> connect(context& in);
 
-  /// Waits until there is enough randomness. core_error::not_seeded: at once where no source can ever give enough,
-  /// else when the deadline passes.
+  /// Waits until there is enough randomness. core_error::not_seeded: at once where no source can ever give
+  /// enough, else when the deadline passes.
   [[nodiscard]] task<result<void>> seeded(instant deadline);
   /// core_error::not_seeded: never weaker bytes.
   [[nodiscard]] result<void> fill(std::span<std::byte> into);
@@ -55,8 +56,8 @@ class generator {
 
 static_assert(random_generator<generator>);
 
-/// With a source that may take its time. What it gives is mixed in even where the platform has enough, so that one bad
-/// source is not all there is.
+/// With a source that may take its time. What it gives is mixed in even where the platform has enough, so
+/// that one bad source is not all there is.
 template <entropy_source Source>
 class late_generator {
  public:
@@ -70,7 +71,8 @@ class late_generator {
 
   [[nodiscard]] task<result<void>> seeded(instant deadline) {
     std::array<std::byte, 64> sample;
-    auto const until = inner_.is_seeded() ? std::min(deadline, after(context_->now(), optional_wait)) : deadline;
+    auto const until =
+        inner_.is_seeded() ? std::min(deadline, after(context_->now(), optional_wait)) : deadline;
     do {
       auto const count = co_await source_->sample(sample, until);
       if (!count || *count == 0) break;

@@ -1,10 +1,11 @@
-// Where samples of randomness become bytes fit for keys: the state of the generator, without a source of its own.
+// Where samples of randomness become bytes fit for keys: the state of the generator, without a source of its
+// own.
 //
 // Samples go into a hash (BLAKE2b), each with the credit its source deserves. Nothing comes out before
-// `seed_bits` of credit are together; then the hash and the key of before become the new key, at once, so that
-// nobody who knew the old key can follow by guessing a few bits at a time. Bytes are the key stream of ChaCha20,
-// whose first 32 bytes replace the key: who reads the state later learns nothing of what was given before (fast key
-// erasure, Bernstein 2017). Both are libsodium's; why: docs/decisions/random-generator.md.
+// `seed_bits` of credit are together; then the hash and the key of before become the new key, at once, so
+// that nobody who knew the old key can follow by guessing a few bits at a time. Bytes are the key stream of
+// ChaCha20, whose first 32 bytes replace the key: who reads the state later learns nothing of what was given
+// before (fast key erasure, Bernstein 2017). Both are libsodium's; why: docs/decisions/random-generator.md.
 //
 // No I/O, no clock, no allocation: the same mixes give the same bytes. About 450 bytes of state.
 #pragma once
@@ -29,8 +30,8 @@ class key_pool {
   /// Keys do not outlive it in memory.
   ~key_pool();
 
-  /// Takes a sample of the source with that number, of which `credit_millibits` nobody can guess. Does no harm
-  /// whatever the sample is.
+  /// Takes a sample of the source with that number, of which `credit_millibits` nobody can guess. Does no
+  /// harm whatever the sample is.
   void mix(std::uint32_t source, std::span<std::byte const> sample, std::uint64_t credit_millibits);
 
   [[nodiscard]] bool is_seeded() const { return seedings_ != 0 && !must_seed_; }

@@ -20,11 +20,15 @@ graph_node node(std::string name, attachment attached) {
 
 TEST_CASE("what a runner attaches has a number among its kind, in the order of the devices") {
   device_graph graph;
-  graph.nodes = {node("inner", attachment::network), node("log", attachment::none), node("store", attachment::disk),
-                 node("outer", attachment::network)};
+  graph.nodes = {node("inner", attachment::network), node("log", attachment::none),
+                 node("store", attachment::disk), node("outer", attachment::network)};
   option_table options;
-  auto const text = manifest_text(
-      {.name = "gate", .target = "board", .driver_version = "1.2.3", .graph = &graph, .options = &options, .packages = {{"b", "2", ""}, {"a", "1", ""}}});
+  auto const text = manifest_text({.name = "gate",
+                                   .target = "board",
+                                   .driver_version = "1.2.3",
+                                   .graph = &graph,
+                                   .options = &options,
+                                   .packages = {{"b", "2", ""}, {"a", "1", ""}}});
   auto const read = nlohmann::json::parse(text);
   CHECK(read["devices"][0]["slot"] == 0);
   CHECK(!read["devices"][1].contains("attached"));

@@ -36,7 +36,8 @@ TEST_CASE("a device that the image has no use for is found") {
 }
 
 TEST_CASE("a directory that says nonsense names no device") {
-  CHECK(extra_device(manifest, attachment::network, "x\000\000-1\00099999999999\0001y\000"sv) == std::nullopt);
+  CHECK(extra_device(manifest, attachment::network, "x\000\000-1\00099999999999\0001y\000"sv) ==
+        std::nullopt);
   CHECK(extra_device(manifest, attachment::network, "7"sv) == 7);
 }
 
@@ -44,7 +45,7 @@ TEST_CASE("disks are counted as Xen numbers them") {
   CHECK(slot_of_disk(51712) == 0);
   CHECK(slot_of_disk(51712 + 15 * 16) == 15);
   CHECK(slot_of_disk((1u << 28) | (16 << 8)) == 16);
-  CHECK(slot_of_disk(51713) == std::nullopt);   // xvda1
-  CHECK(slot_of_disk(768) == std::nullopt);     // hda
+  CHECK(slot_of_disk(51713) == std::nullopt);  // xvda1
+  CHECK(slot_of_disk(768) == std::nullopt);    // hda
   CHECK(slot_of_disk(1u << 28) == std::nullopt);
 }
