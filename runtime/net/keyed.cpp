@@ -30,7 +30,7 @@ keyed_secrets keyed_secrets::derive(std::span<std::byte const, 32> secret) {
   };
   keyed_secrets all;
   for (auto* key : {&all.sequence_numbers, &all.ports, &all.timestamps, &all.identification, &all.syn_cookies,
-                    &all.flows, &all.interface_identifiers, &all.jitter}) {
+                    &all.flows, &all.interface_identifiers, &all.jitter, &all.fast_open}) {
     key->low = next();
     key->high = next();
   }

@@ -152,13 +152,14 @@ void packetdrill_interface_init(char const* flags, packetdrill_interface* into) 
         iovec const part{const_cast<void*>(bytes), size};
         return told(of(all).send(fd, std::span(&part, 1), how));
       },
-      .sendto = [](void* all, int fd, void const* bytes, std::size_t size, int how, sockaddr const*,
+      .sendto = [](void* all, int fd, void const* bytes, std::size_t size, int how, sockaddr const* to,
                    socklen_t) -> ssize_t {
         iovec const part{const_cast<void*>(bytes), size};
-        return told(of(all).send(fd, std::span(&part, 1), how));
+        return told(of(all).send(fd, std::span(&part, 1), how, to));
       },
       .sendmsg = [](void* all, int fd, msghdr const* message, int how) -> ssize_t {
-        return told(of(all).send(fd, std::span(message->msg_iov, message->msg_iovlen), how));
+        return told(of(all).send(fd, std::span(message->msg_iov, message->msg_iovlen), how,
+                                 static_cast<sockaddr const*>(message->msg_name)));
       },
       .fcntl = file_control,
       .ioctl = control,

@@ -51,7 +51,7 @@ std::uint8_t state_number(tcp::state which) {
   return 7;
 }
 
-tcp_info describe(tcp::connection const& one, instant now) {
+tcp_info describe(tcp::connection const& one, bool connected_fast, instant now) {
   constexpr std::uint32_t infinite_threshold = 0x7fff'ffff;
   auto const info = one.info();
   auto const whole = std::max(info.maximum_segment_size, 1u);
@@ -63,7 +63,8 @@ tcp_info describe(tcp::connection const& one, instant now) {
   all.tcpi_backoff = info.retransmissions_in_a_row;
   all.tcpi_options = static_cast<std::uint8_t>(
       (info.has_timestamps ? TCPI_OPT_TIMESTAMPS : 0) | (info.has_sack ? TCPI_OPT_SACK : 0) |
-      (info.receive_window_scale != 0 ? TCPI_OPT_WSCALE : 0) | (info.has_ecn ? TCPI_OPT_ECN : 0));
+      (info.receive_window_scale != 0 ? TCPI_OPT_WSCALE : 0) | (info.has_ecn ? TCPI_OPT_ECN : 0) |
+      (info.fast_open_bytes != 0 ? TCPI_OPT_SYN_DATA : 0));
   all.tcpi_snd_wscale = info.send_window_scale & 15u;
   all.tcpi_rcv_wscale = info.receive_window_scale & 15u;
   all.tcpi_rto = us(info.retransmission_timeout);
@@ -89,6 +90,12 @@ tcp_info describe(tcp::connection const& one, instant now) {
   all.tcpi_bytes_sent = info.bytes_sent;
   all.tcpi_segs_out = static_cast<std::uint32_t>(info.segments_sent);
   all.tcpi_segs_in = static_cast<std::uint32_t>(info.segments_received);
+  // Linux counts packets: the SYN is one, with its data.
+  auto const behind = info.bytes_acknowledged - (connected_fast ? info.fast_open_bytes : 0u);
+  // A server's SYN-ACK that is acknowledged was measured.
+  bool const opened = info.state != tcp::state::syn_sent && info.state != tcp::state::syn_received &&
+                      (connected_fast || info.smoothed_round_trip != 0s);
+  all.tcpi_delivered = (opened ? 1u : 0u) + static_cast<std::uint32_t>((behind + whole - 1) / whole);
   all.tcpi_notsent_bytes = info.unsent_bytes;
   return all;
 }
@@ -98,7 +105,10 @@ tcp_info describe(tcp::connection const& one, instant now) {
 /// What a listener or connection has at hand, or what it will start with.
 void sockets::apply(descriptor& one) {
   one.chosen.send_buffer_bytes = 64u << 20;
-  if (one.listener != nullptr) one.listener->options() = one.chosen;
+  if (one.listener != nullptr) {
+    one.listener->options() = one.chosen;
+    accept_fast(one);
+  }
   if (one.connection != nullptr) one.connection->options() = one.chosen;
 }
 
@@ -164,9 +174,20 @@ int sockets::set_option(int fd, int level, int name, void const* value, socklen_
         with.control = size >= 5 && std::memcmp(value, "cubic", 5) == 0 ? tcp::congestion_control::cubic
                                                                         : tcp::congestion_control::new_reno;
         break;
+      case TCP_SYNCNT:
+        with.syn_retries = static_cast<std::uint8_t>(number);
+        break;
       case TCP_FASTOPEN:
-      case TCP_FASTOPEN_CONNECT:
+        one->fast_pending_max = positive;
+        break;
       case TCP_FASTOPEN_KEY:
+        if (size != sizeof(net::siphash_key)) return -EINVAL;
+        std::memcpy(&one->fast_key.emplace(), value, size);
+        break;
+      case TCP_FASTOPEN_CONNECT:
+        if (fast_open_use() == tcp::fast_open::no) return -EOPNOTSUPP;
+        one->connects_fast = number != 0;
+        break;
       case TCP_FASTOPEN_NO_COOKIE:
       case TCP_MD5SIG:
         return -ENOPROTOOPT;
@@ -191,7 +212,7 @@ int sockets::get_option(int fd, int level, int name, void* value, socklen_t* siz
       *size = 0;
     } else if (one->connection != nullptr) {
       settle(held);
-      auto const all = describe(*one->connection, host().now());
+      auto const all = describe(*one->connection, one->chosen.fast_open != tcp::fast_open::no, host().now());
       std::memcpy(value, &all, std::min<std::size_t>(*size, sizeof all));
     }
     return 0;

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 namespace morgana::packetdrill {
 
@@ -292,6 +293,8 @@ int sockets::listen(int fd, int backlog) {
   if (!made) return -errno_of(static_cast<net_error>(made.error().code()));
   one->listener = *made;
   one->listener->options() = one->chosen;
+  one->backlog = static_cast<std::uint32_t>(std::max(backlog, 1));
+  accept_fast(*one);
   return 0;
 }
 
@@ -341,13 +344,16 @@ int sockets::connect(int fd, sockaddr const* address, socklen_t) {
   bool is_right = false;
   auto const to = endpoint_of(*one, address, is_right);
   if (!is_right) return -EAFNOSUPPORT;
-  auto& tcp = host().core().tcp();
-  auto const made = one->local && one->local->port != 0 && !one->local->address.is_unspecified()
-                        ? tcp.connect(*one->local, to, one->chosen, host().now())
-                        : tcp.connect(to, one->chosen, host().now());
-  if (!made) return -errno_of(static_cast<net_error>(made.error().code()));
-  auto* const c = *made;
-  one->connection = c;
+  if (one->connect_with_write) return -EISCONN;
+  if (one->connects_fast) {
+    one->chosen.fast_open = fast_open_use();
+    if (host().core().tcp().fast_open_room(to.address, one->chosen)) {
+      one->connect_with_write = to;
+      return 0;
+    }
+  }
+  if (auto const error = open(*one, to); error != 0) return error;
+  auto* const c = one->connection;
   settle(held);
   if (one->non_blocking) {
     one->connect_waits = true;
@@ -357,6 +363,64 @@ int sockets::connect(int fd, sockaddr const* address, socklen_t) {
   one = find(fd);
   if (one == nullptr) return -EBADF;
   return c->failure() ? -error_of(*one) : 0;
+}
+
+int sockets::open(descriptor& one, endpoint const& to) {
+  auto& tcp = host().core().tcp();
+  auto const made = one.local && one.local->port != 0 && !one.local->address.is_unspecified()
+                        ? tcp.connect(*one.local, to, one.chosen, host().now())
+                        : tcp.connect(to, one.chosen, host().now());
+  if (!made) return -errno_of(static_cast<net_error>(made.error().code()));
+  one.connection = *made;
+  return 0;
+}
+
+// ---- TCP Fast Open, as Linux's settings and flags have it
+
+tcp::fast_open sockets::fast_open_use() {
+  constexpr std::int64_t client = 1, client_without_cookie = 4;
+  settings_.refresh();
+  if (std::exchange(settings_.forgets_peers, false)) host().core().tcp().forget_fast_open_cookies();
+  auto const set = settings_.sysctl("tcp_fastopen", 1);
+  if ((set & client) == 0) return tcp::fast_open::no;
+  return (set & client_without_cookie) != 0 ? tcp::fast_open::without_cookie : tcp::fast_open::with_cookie;
+}
+
+void sockets::accept_fast(descriptor& listening) {
+  constexpr std::int64_t server = 2, server_without_cookie = 0x200, every_listener = 0x400;
+  auto const set = settings_.sysctl("tcp_fastopen", 1);
+  auto& with = listening.listener->fast_open();
+  with.pending_max = listening.fast_pending_max.value_or((set & every_listener) != 0 ? listening.backlog : 0);
+  if ((set & server) == 0) with.pending_max = 0;
+  with.needs_cookie = (set & server_without_cookie) == 0;
+  with.key = listening.fast_key.value_or(settings_.fast_open_key());
+}
+
+/// Writes what goes with the SYN, and waits for the answer and writes the rest where it may wait.
+std::int64_t sockets::send_fast(lock& held, int fd, std::vector<std::byte> const& all, int flags,
+                                endpoint const& to) {
+  auto* one = find(fd);
+  auto& tcp = host().core().tcp();
+  one->chosen.fast_open = fast_open_use();
+  if (one->chosen.fast_open == tcp::fast_open::no) return -EOPNOTSUPP;
+  auto const room = tcp.fast_open_room(to.address, one->chosen);
+  if (auto const error = open(*one, to); error != 0) return error;
+  one->connect_with_write.reset();
+  auto* const c = one->connection;
+  std::size_t first = std::min<std::size_t>(room.value_or(0), all.size());
+  if (first != 0) first = c->write(std::span(all).first(first), host().now()).value_or(0);
+  settle(held);
+  if (one->non_blocking || (flags & MSG_DONTWAIT) != 0) {
+    one->connect_waits = first == 0;
+    return first != 0 ? static_cast<std::int64_t>(first) : -EINPROGRESS;
+  }
+  block(held, [&] { return find(fd) == nullptr || !is_connecting(*c); });
+  one = find(fd);
+  if (one == nullptr) return -EBADF;
+  if (c->failure()) return -error_of(*one);
+  if (first == all.size()) return static_cast<std::int64_t>(first);
+  auto const rest = send_all(held, fd, std::span(all).subspan(first), flags);
+  return rest < 0 ? rest : static_cast<std::int64_t>(first) + rest;
 }
 
 /// The error a socket holds is told once.
@@ -380,7 +444,7 @@ std::int64_t sockets::receive(int fd, std::span<iovec const> into, int flags) {
       })) {
     return -EFAULT;
   }
-  if (one->connection == nullptr) return -ENOTCONN;
+  if (one->connection == nullptr) return one->connect_with_write ? -EAGAIN : -ENOTCONN;
   std::int64_t answer = 0;
   auto const take = [&] {
     one = find(fd);
@@ -424,7 +488,7 @@ std::uint32_t sockets::send_limit(descriptor const& one) const {
   return static_cast<std::uint32_t>(settings_.sysctl("tcp_wmem", 4'194'304, 2));
 }
 
-std::int64_t sockets::send(int fd, std::span<iovec const> from, int flags) {
+std::int64_t sockets::send(int fd, std::span<iovec const> from, int flags, sockaddr const* to) {
   lock held(mutex_);
   auto* one = find(fd);
   if (one == nullptr) return -EBADF;
@@ -434,7 +498,22 @@ std::int64_t sockets::send(int fd, std::span<iovec const> from, int flags) {
     auto const* const bytes = static_cast<std::byte const*>(part.iov_base);
     all.insert(all.end(), bytes, bytes + part.iov_len);
   }
+  if ((flags & MSG_FASTOPEN) != 0) {
+    if (to != nullptr && to->sa_family == AF_UNSPEC) return -EOPNOTSUPP;
+    if (one->connection != nullptr && is_connecting(*one->connection)) return -EALREADY;
+    bool is_right = false;
+    auto const where = endpoint_of(*one, to, is_right);
+    if (one->connection == nullptr) return is_right ? send_fast(held, fd, all, flags, where) : -EINVAL;
+  }
+  if (one->connection == nullptr && one->connect_with_write) {
+    return send_fast(held, fd, all, flags, *one->connect_with_write);
+  }
   if (one->connection == nullptr) return -EPIPE;
+  return send_all(held, fd, all, flags);
+}
+
+std::int64_t sockets::send_all(lock& held, int fd, std::span<std::byte const> all, int flags) {
+  auto* one = find(fd);
   std::size_t done = 0;
   std::int64_t error = 0;
   bool was_full = false;
@@ -459,7 +538,7 @@ std::int64_t sockets::send(int fd, std::span<iovec const> from, int flags) {
       auto const chunk =
           std::min<std::size_t>(all.size() - done, std::max(limit / 2 / 10'000 * 10'000, 10'000u));
       bool const follows = (flags & MSG_MORE) != 0 || done + chunk < all.size();
-      auto const wrote = c->write(std::span(all).subspan(done, chunk), host().now(),
+      auto const wrote = c->write(all.subspan(done, chunk), host().now(),
                                   follows ? tcp::more::follows : tcp::more::none);
       if (!wrote) {
         error = -error_of(*one);
@@ -543,6 +622,7 @@ short sockets::ready(descriptor& one) {
     if (!one.accepted.empty()) bits |= POLLIN | POLLRDNORM;
     return static_cast<short>(bits);
   }
+  if (one.connection == nullptr && one.connect_with_write) return POLLOUT | POLLWRNORM;
   if (one.connection == nullptr) return POLLOUT | POLLHUP;
   auto const& c = *one.connection;
   auto const info = c.info();

@@ -21,6 +21,7 @@
 #include <optional>
 #include <span>
 #include <thread>
+#include <vector>
 
 #include "morgana/net/core.hpp"
 #include "system.hpp"
@@ -42,6 +43,11 @@ struct descriptor {
   std::uint32_t receive_buffer_bytes = 0;
   std::uint32_t maximum_segment_bytes = 0;  ///< TCP_MAXSEG
   std::uint32_t not_sent_low_water = 0;
+  bool connects_fast = false;  ///< TCP_FASTOPEN_CONNECT
+  std::optional<net::endpoint> connect_with_write;  ///< it was told to connect, and waits for what goes along
+  std::optional<std::uint32_t> fast_pending_max;    ///< TCP_FASTOPEN
+  std::optional<net::siphash_key> fast_key;         ///< TCP_FASTOPEN_KEY
+  std::uint32_t backlog = 0;
   bool connect_waits = false;  ///< connect() was told "in progress"
   bool error_told = false;
   bool corked = false;
@@ -62,7 +68,8 @@ class sockets {
   int accept(int fd, sockaddr* address, socklen_t* size);
   int connect(int fd, sockaddr const* address, socklen_t size);
   std::int64_t receive(int fd, std::span<iovec const> into, int flags);
-  std::int64_t send(int fd, std::span<iovec const> from, int flags);
+  /// With MSG_FASTOPEN it connects to `to` first.
+  std::int64_t send(int fd, std::span<iovec const> from, int flags, sockaddr const* to = nullptr);
   int get_flags(int fd);
   int set_flags(int fd, int flags);
   std::int64_t bytes_waiting(int fd, bool to_read);
@@ -100,6 +107,12 @@ class sockets {
   void store_address(descriptor const& one, net::endpoint const& from, sockaddr* address,
                      socklen_t* size) const;
   void apply(descriptor& one);
+  void accept_fast(descriptor& listening);
+  /// What settings::fast_open of a connection is to be; no: Fast Open is off.
+  [[nodiscard]] net::tcp::fast_open fast_open_use();
+  int open(descriptor& one, net::endpoint const& to);
+  std::int64_t send_fast(lock& held, int fd, std::vector<std::byte> const& all, int flags, net::endpoint const& to);
+  std::int64_t send_all(lock& held, int fd, std::span<std::byte const> all, int flags);
   void pull(descriptor& listening);
   [[nodiscard]] std::uint32_t send_limit(descriptor const& one) const;
   int error_of(descriptor& one);

@@ -65,8 +65,19 @@ void system_settings::told(std::string const& command) {
   if (text.starts_with("ip ") && text.find(" route ") != std::string_view::npos) {
     if (auto const mtu = word_after(text, "mtu lock "); !mtu.empty()) mtu_bytes = number(mtu);
   }
+  if (text.starts_with("ip tcp_metrics flush")) forgets_peers = true;
   if (text.starts_with("ethtool") && text.find("gso off") != std::string_view::npos)
     cuts_super_segments = false;
+}
+
+net::siphash_key system_settings::fast_open_key() const {
+  unsigned words[4] = {};
+  if (record_.empty()) return {};
+  if (auto* const file = std::fopen("/proc/sys/net/ipv4/tcp_fastopen_key", "r"); file != nullptr) {
+    if (std::fscanf(file, "%x-%x-%x-%x", words, words + 1, words + 2, words + 3) != 4) words[0] = 0;
+    std::fclose(file);
+  }
+  return {std::uint64_t{words[1]} << 32 | words[0], std::uint64_t{words[3]} << 32 | words[2]};
 }
 
 std::int64_t system_settings::sysctl(char const* name, std::int64_t otherwise, unsigned index) const {

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <string>
 
+#include "morgana/net/keyed.hpp"
+
 namespace morgana::packetdrill {
 
 class system_settings {
@@ -17,6 +19,8 @@ class system_settings {
   /// Reads what was told since the last time.
   void refresh();
   /// A value below /proc/sys/net/ipv4, or `otherwise` when there is none; `index` counts words.
+  /// tcp_fastopen_key: four words in hexadecimal, as Linux takes them.
+  [[nodiscard]] net::siphash_key fast_open_key() const;
   [[nodiscard]] std::int64_t sysctl(char const* name, std::int64_t otherwise, unsigned index = 0) const;
 
   std::string local_v4 = "192.168.0.1";
@@ -26,6 +30,7 @@ class system_settings {
   bool link_takes_nothing = false;           ///< the queue of the link was given no room
   bool paces = false;                        ///< a queue that paces
   bool cuts_super_segments = true;
+  bool forgets_peers = false;                ///< what is cached of peers was flushed
 
  private:
   void told(std::string const& command);

@@ -135,6 +135,10 @@ std::string parse_tcp(bytes const& data) {
   if (options.timestamps) {
     made.number("timestamp", options.timestamps->value).number("timestamp_echo", options.timestamps->echo);
   }
+  if (options.fast_open != wire::fast_open_option::none) {
+    made.hex(options.fast_open == wire::fast_open_option::standard ? "cookie" : "experimental_cookie",
+             options.fast_open_cookie);
+  }
   std::vector<std::string> blocks;
   for (std::size_t i = 0; i < options.sack_count; ++i) {
     blocks.push_back("[" + std::to_string(options.sack[i].left.value) + "," +
@@ -291,6 +295,13 @@ std::string emit_tcp(words const& asked) {
     if (!asked.has("left" + place)) break;
     options.sack[options.sack_count] = {{value<std::uint32_t>(asked, "left" + place)},
                                         {value<std::uint32_t>(asked, "right" + place)}};
+  }
+  bytes cookie;
+  for (auto const* const name : {"cookie", "experimental_cookie"}) {
+    if (!asked.has(name)) continue;
+    options.fast_open = name[0] == 'c' ? wire::fast_open_option::standard : wire::fast_open_option::experimental;
+    cookie = from_hex(asked.named(name));
+    options.fast_open_cookie = cookie;
   }
   return emitted(header, header.encoded_bytes());
 }

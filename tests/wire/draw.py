@@ -53,6 +53,7 @@ def tcp_options(chance):
         (2, lambda: ("SAckOK", b"")),
         (10, lambda: ("Timestamp", (bits(chance, 32), bits(chance, 32)))),
         (1, lambda: ("NOP", None)),
+        (10, lambda: ("TFO", (bits(chance, 32), bits(chance, 32)))),
         (4, lambda: (253, chance.randbytes(2))),
         (3, lambda: (14, chance.randbytes(1))),
     ]

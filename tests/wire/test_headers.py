@@ -283,6 +283,8 @@ def test_tcp_with_every_option(codec, chance):
         same(answer, **one, header_bytes=len(packet) - len(data), mss=named.get("MSS"), sack_permitted="SAckOK" in named)
         assert answer.get("scale") == (min(named["WScale"], 14) if "WScale" in named else None)
         same(answer, timestamp=named.get("Timestamp", (None,))[0], timestamp_echo=named.get("Timestamp", (None, None))[1])
+        cookie = named.get("TFO")   # of eight bytes, as two numbers
+        assert answer.get("cookie") == (None if cookie is None else b"".join(part.to_bytes(4, "big") for part in cookie).hex())
         edges = named.get("SAck", ())
         assert answer["sack"] == [list(edges[i:i + 2]) for i in range(0, len(edges), 2)]
 
@@ -298,6 +300,8 @@ def test_tcp_written(codec, chance):
             if chance.random() < 0.7:
                 options["scale"] = chance.randrange(15)
             options["sack_permitted"] = chance.randrange(2)
+            if chance.random() < 0.3:
+                options["cookie"] = chance.randbytes(8).hex()
         if chance.random() < 0.6:
             options.update(timestamp=draw.bits(chance, 32), timestamp_echo=draw.bits(chance, 32))
         if "sack_permitted" not in options:
@@ -316,6 +320,8 @@ def test_tcp_written(codec, chance):
         assert ("SAckOK" in named) == bool(options.get("sack_permitted"))
         stamps = (options["timestamp"], options["timestamp_echo"]) if "timestamp" in options else None
         assert named.get("Timestamp") == stamps
+        cookie = b"".join(part.to_bytes(4, "big") for part in named.get("TFO", ())).hex()
+        assert cookie == options.get("cookie", "")
         edges = tuple(options[f"{side}{i}"] for i in range(4) if f"left{i}" in options for side in ("left", "right"))
         assert named.get("SAck", ()) == edges
 

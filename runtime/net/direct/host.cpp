@@ -269,6 +269,11 @@ bool direct_host::connect_wait::await_ready() {
   stream_ = direct_stream(*record_);
   queue_ = &record_->writers;
   host.touch();
+  if (!first_.empty()) {
+    auto const taken = (*handle)->write(first_, host.now());
+    if (!taken) return fail(taken.error());
+    if (*taken != first_.size()) return fail(net_error::limit_reached);
+  }
   return attempt();
 }
 

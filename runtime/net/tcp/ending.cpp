@@ -31,6 +31,7 @@ void machine::close(tcb& c) {
   c.disturb();
   break_run();
   bool const was_open = c.in_table;
+  if (c.syn_unacknowledged) fast_open_ended(c);
   if (was_open) {
     flows.erase(c);
     --live;
@@ -51,8 +52,10 @@ void machine::close(tcb& c) {
 
 void machine::fail(tcb& c, net_error why) {
   if (!c.failed) c.failed = why;
+  if (c.current == state::syn_sent) c.fast_open_bytes = 0;
   c.current = state::closed;
-  c.receive.clear();
+  // What came in order before it had a user is there for whoever accepts it, as the failure is.
+  if (c.parent == nullptr) c.receive.clear();
   close(c);
 }
 

@@ -26,6 +26,8 @@ machine::machine(network_limits const& bounds, keyed_secrets const& secrets, buf
       receive_buffer_most(std::min(bounds.receive_buffer_bytes, bounds.unread_bytes / 4)),
       flows(secrets.flows),
       numbers(secrets),
+      fast_open_key(secrets.fast_open),
+      cookies(bounds.fast_open_peers),
       jitter(secrets.jitter) {}
 
 machine::~machine() {
@@ -87,6 +89,7 @@ result<listener*> engine::listen(listen_options const& where) {
     }
   }
   self_->ports.push_back(std::make_unique<port>(*self_, chosen, settings{}));
+  self_->ports.back()->fast = {.pending_max = chosen.fast_open, .key = self_->fast_open_key};
   return self_->ports.back().get();
 }
 
@@ -134,6 +137,16 @@ result<connection*> machine::connect(flow_key const& key, settings const& with, 
   c->want_syn = true;
   schedule(*c);
   return c;
+}
+
+std::optional<std::uint32_t> engine::fast_open_room(ip_address const& peer, settings const& with) const {
+  auto const path = self_->below.find(peer);
+  if (!path || !self_->may_fast_open(peer, with)) return std::nullopt;
+  auto const header = peer.is_v4() ? 40u : 60u;
+  return self_->fast_open_room(peer, machine::advertised_segment_bytes(with, std::max(path->mtu_bytes, header) - header));
+}
+void engine::forget_fast_open_cookies() {
+  self_->cookies.clear();
 }
 
 std::optional<engine::event> engine::poll_event() {

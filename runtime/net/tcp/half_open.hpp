@@ -25,6 +25,7 @@ struct half_open : flow, hook<half_open_tag> {
   std::uint32_t window = 0;
   agreed terms;
   std::uint8_t retries = 0;
+  wire::fast_open_option cookie_as = wire::fast_open_option::none;  ///< how the SYN-ACK brings a cookie
   instant at{};  ///< when the next SYN-ACK is due
 };
 

@@ -17,6 +17,8 @@ constexpr std::uint32_t cookie_sack = 0x10;
 constexpr std::uint32_t cookie_ecn = 0x20;
 constexpr std::uint32_t cookie_bits = 0x3f;
 
+}  // namespace
+
 agreed read_terms(wire::tcp_header const& h, port const& where, std::uint16_t segment_bytes,
                   std::uint8_t scale) {
   agreed t;
@@ -28,6 +30,8 @@ agreed read_terms(wire::tcp_header const& h, port const& where, std::uint16_t se
   t.ecn = (h.flags & (wire::tcp_ece | wire::tcp_cwr)) == (wire::tcp_ece | wire::tcp_cwr);
   return t;
 }
+
+namespace {
 
 std::uint32_t first_window(port const& where, network_limits const& limits) {
   auto const chosen = where.chosen.receive_buffer_bytes;
@@ -86,6 +90,11 @@ void machine::send_syn_ack(half_open& entry, instant now) {
         wire::tcp_timestamps{timestamp(entry.timestamp_offset, now), entry.recent_timestamp};
   }
   if (entry.terms.receive_scale != 0) h.options.window_scale = entry.terms.receive_scale;
+  if (entry.cookie_as != wire::fast_open_option::none) {
+    h.options.fast_open = entry.cookie_as;
+    out->cookie = fast_open_cookie(entry.where->fast.key, entry.key.peer, entry.key.local);
+    h.options.fast_open_cookie = out->cookie;
+  }
 }
 
 void machine::send_cookie(port& where, arrival const& a, instant now) {
@@ -114,7 +123,7 @@ void machine::send_cookie(port& where, arrival const& a, instant now) {
   ++counters.syn_cookies_sent;
 }
 
-void machine::input_listening(port& where, arrival const& a, instant now) {
+void machine::input_listening(port& where, arrival& a, segment& packet, instant now) {
   auto const& h = a.header;
   if (live >= limits.connections) {
     ++counters.syn_dropped;
@@ -125,6 +134,7 @@ void machine::input_listening(port& where, arrival const& a, instant now) {
     ++counters.accept_queue_full;
     return;
   }
+  if (where.fast.pending_max != 0 && accept_fast(where, a, packet, now)) return;
   if (half_opens.entries.used() >= limits.syn_received) return send_cookie(where, a, now);
   auto* const entry = half_opens.entries.take(a.key, where);
   entry->terms = read_terms(h, where, peer_segment_bytes(h), receive_scale());
@@ -134,6 +144,7 @@ void machine::input_listening(port& where, arrival const& a, instant now) {
   entry->timestamp_offset = first.timestamp_offset;
   if (h.options.timestamps) entry->recent_timestamp = h.options.timestamps->value;
   entry->window = h.window;
+  entry->cookie_as = cookie_wanted(where, a);
   entry->at = now + half_open_table::wait(0);
   half_opens.group(0).push_back(*entry);
   flows.insert(*entry);

@@ -83,7 +83,7 @@ constexpr std::uint8_t quick_acks_at_start = 16;
   if (where != nullptr && !h.has(wire::tcp_rst)) {
     if (h.has(wire::tcp_ack) && !h.has(wire::tcp_syn)) return input_cookie(*where, a, packet, now);
     if (h.has(wire::tcp_syn) && !h.has(wire::tcp_ack) && !h.has(wire::tcp_fin))
-      return input_listening(*where, a, now);
+      return input_listening(*where, a, packet, now);
   }
   answer_stray(a);
 }
@@ -243,13 +243,17 @@ void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now)
   if (h.has(wire::tcp_syn)) {
     if (c.current == state::syn_received && h.sequence == c.receive_initial) {
       // Simultaneous open: the peer's SYN once more, or its SYN-ACK, which acknowledges ours.
-      if (!h.has(wire::tcp_ack) || h.acknowledgment != c.send_initial + 1) {
+      if (!h.has(wire::tcp_ack) || h.acknowledgment <= c.send_initial ||
+          h.acknowledgment > c.send_initial + 1u + c.fast_open_bytes) {
         c.want_syn = true;
         return schedule(c);
       }
       a.header.sequence += 1;
       a.header.flags &= static_cast<std::uint8_t>(~wire::tcp_syn);
       a.had_syn = true;
+    } else if (c.syn_unacknowledged && h.sequence == c.receive_initial) {
+      c.want_syn = true;
+      return schedule(c);
     } else {
       return challenge(c, now);  // RFC 5961, 4
     }
@@ -258,16 +262,17 @@ void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now)
   c.last_received_at = now;
   if (!h.has(wire::tcp_ack)) return;
   if (c.current == state::syn_received) {
-    if (h.acknowledgment != c.send_initial + 1 &&
-        !(h.acknowledgment > c.send_una && h.acknowledgment <= c.send_next)) {
+    if (h.acknowledgment <= c.send_initial || h.acknowledgment > c.send_initial + 1u + c.fast_open_bytes) {
       return answer_stray(a);
     }
     c.send_window = a.window(c.terms.send_scale);
     c.window_sequence = h.sequence;
     c.window_acknowledgment = h.acknowledgment;
-    if (c.backoff == 0) c.trip.sample(now - c.syn_sent_at);
-    c.send_una = c.send_initial + 1;
+    syn_acknowledged(c, h.acknowledgment, now);
     became_established(c, now);
+  } else if (c.syn_unacknowledged && h.acknowledgment > c.send_initial && h.acknowledgment <= c.send_next) {
+    fast_open_ended(c);
+    syn_acknowledged(c, c.send_initial + 1, now);
   }
   if (!input_acknowledgment(c, a, now)) return arm(c, now);
   if (!pass_own_fin(c, now)) return;
@@ -358,7 +363,8 @@ bool machine::input_fin(tcb& c, instant now) {
 void machine::input_syn_sent(tcb& c, arrival& a, segment& packet, instant now) {
   auto const& h = a.header;
   bool const acknowledges = h.has(wire::tcp_ack);
-  if (acknowledges && h.acknowledgment != c.send_initial + 1) {
+  if (acknowledges && (h.acknowledgment <= c.send_initial ||
+                       h.acknowledgment > c.send_initial + 1u + c.fast_open_bytes)) {
     return answer_stray(a);  // which says nothing to a reset: a blind one is ignored
   }
   if (h.has(wire::tcp_rst)) {
@@ -368,13 +374,13 @@ void machine::input_syn_sent(tcb& c, arrival& a, segment& packet, instant now) {
   }
   if (!h.has(wire::tcp_syn)) return;
   apply_syn(c, h, acknowledges, now);
+  if (acknowledges && c.chosen.fast_open != fast_open::no) learn_cookie(c, h);
   if (!acknowledges) {
     c.current = state::syn_received;  // simultaneous open
     c.want_syn = true;
     return schedule(c);
   }
-  c.send_una = h.acknowledgment;
-  if (c.backoff == 0) c.trip.sample(now - c.syn_sent_at);
+  syn_acknowledged(c, h.acknowledgment, now);
   c.send_window = h.window;  // that of a SYN is never scaled (RFC 7323 2.2)
   c.window_sequence = h.sequence;
   c.window_acknowledgment = h.acknowledgment;

@@ -10,6 +10,7 @@
 
 #include "chunks.hpp"
 #include "deadlines.hpp"
+#include "fast_open.hpp"
 #include "flow.hpp"
 #include "half_open.hpp"
 #include "identifiers.hpp"
@@ -176,7 +177,7 @@ class machine {
                                           instant now);
   [[nodiscard]] bool build_new(tcb& c, std::uint32_t largest, addressing& between, segment& packet,
                                instant now);
-  void build_syn(tcb& c, wire::tcp_header& header, instant now);
+  void build_syn(tcb& c, wire::tcp_header& header, segment& packet, instant now);
   void finish(tcb& c, wire::tcp_header& header, addressing& between, segment& packet, instant now);
   [[nodiscard]] std::uint16_t window_to_advertise(tcb& c);
   static void pace(tcb& c, std::uint32_t bytes, instant now);
@@ -194,7 +195,7 @@ class machine {
   void refresh_path(tcb& c);
 
   // handshake.cpp
-  void input_listening(port& where, arrival const& a, instant now);
+  void input_listening(port& where, arrival& a, segment& packet, instant now);
   void input_half_open(half_open& h, arrival& a, segment& packet, instant now);
   void send_syn_ack(half_open& h, instant now);
   void retransmit_half_opens(instant now);
@@ -214,6 +215,23 @@ class machine {
   [[nodiscard]] std::uint8_t receive_scale() const;
   /// What a SYN says of the largest segment, not below the limit.
   [[nodiscard]] std::uint16_t peer_segment_bytes(wire::tcp_header const& h);
+
+  // fast_open.cpp
+  /// False: it is to be a handshake as any.
+  [[nodiscard]] bool accept_fast(port& where, arrival& a, segment& packet, instant now);
+  /// How the SYN-ACK of an ordinary handshake brings the cookie that the SYN asked for, or had a wrong one of.
+  [[nodiscard]] static wire::fast_open_option cookie_wanted(port const& where, arrival const& a);
+  /// The SYN-ACK, or SYN, and as much behind it as `ack` says, arrived.
+  void syn_acknowledged(tcb& c, wire::sequence ack, instant now);
+  void fast_open_ended(tcb& c);
+  [[nodiscard]] bool may_fast_open(ip_address const& peer, settings const& with) const {
+    if (with.fast_open == fast_open::without_cookie) return true;
+    return with.fast_open == fast_open::with_cookie && cookies.has(peer);
+  }
+  [[nodiscard]] std::uint32_t fast_open_room(ip_address const& peer, std::uint32_t segment_bytes) const;
+  /// What a SYN says of it, and the data it takes along.
+  void put_fast_open(tcb& c, wire::tcp_header& header, segment& packet);
+  void learn_cookie(tcb const& c, wire::tcp_header const& h);
 
   // ending.cpp
   void notify(event_source& source, std::uint8_t bits) {
@@ -264,6 +282,8 @@ class machine {
   time_wait_table time_waits;
   reply_queue replies;
   identifiers numbers;
+  siphash_key fast_open_key;
+  fast_open_cookies cookies;
   engine_counters counters;
   static constexpr unsigned segments_per_turn = 32;
   /// Less than RFC 4861's DELAY_FIRST_PROBE_TIME, so that a stale neighbour is not asked while there is progress.

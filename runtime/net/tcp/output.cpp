@@ -218,9 +218,9 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
   if (c.want_syn) {
     c.disturb();
     c.want_syn = false;
-    if (c.synchronized() || c.current == state::closed) return false;
+    if ((c.synchronized() && !c.syn_unacknowledged) || c.current == state::closed) return false;
     wire::tcp_header h;
-    build_syn(c, h, now);
+    build_syn(c, h, packet, now);
     finish(c, h, between, packet, now);
     arm(c, now);
     return true;
@@ -349,8 +349,8 @@ bool machine::build_new(tcb& c, std::uint32_t largest, addressing& between, segm
   return build_data(c, c.send_next, count + fin, nullptr, between, packet, now) != 0;
 }
 
-void machine::build_syn(tcb& c, wire::tcp_header& h, instant now) {
-  bool const answers = c.current == state::syn_received;
+void machine::build_syn(tcb& c, wire::tcp_header& h, segment& packet, instant now) {
+  bool const answers = c.current != state::syn_sent;
   refresh_path(c);
   c.syn_sent_at = now;
   c.timer = timer_kind::none;
@@ -371,6 +371,7 @@ void machine::build_syn(tcb& c, wire::tcp_header& h, instant now) {
   } else if (c.ecn_offered) {
     h.flags |= wire::tcp_ece | wire::tcp_cwr;
   }
+  if (!answers && c.chosen.fast_open != fast_open::no) put_fast_open(c, h, packet);
   if (c.backoff != 0) {
     ++c.segments_retransmitted;
     ++counters.segments_retransmitted;

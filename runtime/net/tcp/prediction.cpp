@@ -52,7 +52,7 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
   auto const& chosen = c.chosen;
   c.calm = 0;
   bool const quiet = c.synchronized() && c.phase == recovery_phase::open && c.terms.timestamps &&
-                     !c.terms.ecn && !c.loss_probe_out &&
+                     !c.terms.ecn && !c.loss_probe_out && !c.syn_unacknowledged &&
                      (c.flight.lost_bytes() | c.flight.sacked_records()) == 0;
   if (!quiet) return false;
   if (c.has_recent_timestamp && !c.fin_beyond_gap && !c.receive.has_gaps() && c.send_window != 0 &&

@@ -13,6 +13,7 @@ namespace morgana::net::tcp {
 struct reply {
   addressing between;
   wire::tcp_header header;
+  std::array<std::byte, 8> cookie;  ///< of Fast Open, where the header refers to it
 };
 
 class reply_queue {

@@ -18,7 +18,7 @@ bool machine::on_icmp(addressing const& quoted, std::uint16_t source_port, std::
     return true;
   }
   // RFC 1122 4.2.3.9 and RFC 5461: hard only while nothing is established; later the timers decide.
-  if (c.current != state::syn_sent && c.current != state::syn_received) return true;
+  if (c.current != state::syn_sent && c.current != state::syn_received && !c.syn_unacknowledged) return true;
   fail(c, what == engine::soft_error::refused ? net_error::refused : net_error::unreachable);
   return true;
 }
@@ -26,6 +26,13 @@ bool machine::on_icmp(addressing const& quoted, std::uint16_t source_port, std::
 void machine::set_mtu(tcb& c, std::uint32_t mtu_bytes, instant now) {
   auto const least = c.key.local.is_v4() ? std::uint32_t{limits.path_mtu_v4_min} : 1'280u;
   auto const mtu = std::max(mtu_bytes, least);
+  if (mtu < c.mtu_bytes && c.current == state::syn_sent && c.fast_open_bytes != 0 &&
+      c.chosen.fast_open != fast_open::no) {
+    // The SYN's data was too much: it goes without, at once (RFC 7413 4.2.1).
+    c.chosen.fast_open = fast_open::no;
+    c.want_syn = true;
+    return schedule(c);
+  }
   if (mtu >= c.mtu_bytes || !c.synchronized()) return;
   c.disturb();
   auto const header = c.key.local.is_v4() ? 40u : 60u;

@@ -107,6 +107,7 @@ information tcb::info() const {
   all.window_probes = probes;
   all.last_data_received_at = last_data_at;
   all.peer_ended = fin_received;
+  if (current != tcp::state::syn_sent && current != tcp::state::syn_received) all.fast_open_bytes = fast_open_bytes;
   return all;
 }
 

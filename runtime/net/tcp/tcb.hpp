@@ -224,6 +224,7 @@ class tcb final : public connection,
   bool partial_checksum : 1 = false;
   bool pacing_waits = false;
   bool mtu_probe_out : 1 = false;
+  bool syn_unacknowledged : 1 = false;  ///< opened fast: the SYN-ACK is in flight, and before all else
   bool more_follows = false;  ///< the user said so with its last write
   std::uint8_t calm = 0;        ///< of calm::hears and the others, those known to be so
   std::uint8_t quick_acks = 0;  ///< this many more are sent without delay
@@ -231,6 +232,7 @@ class tcb final : public connection,
 
   // For people.
   std::uint16_t received_segment_bytes = 0;
+  std::uint16_t fast_open_bytes = 0;  ///< went or came with the SYN; a client's that were not all taken: 0
   std::uint32_t reorderings = 0;
   std::uint32_t reordering_bytes = 0;
   instant last_data_at{};

@@ -27,7 +27,7 @@ bool machine::is_blocked_here(tcb const& c) {
 void machine::arm_loss_timer(tcb& c, instant now) {
   c.timer = timer_kind::none;
   c.timer_at = never;
-  if (c.current == state::syn_sent || c.current == state::syn_received) {
+  if (c.current == state::syn_sent || c.current == state::syn_received || c.syn_unacknowledged) {
     c.timer = timer_kind::retransmission;
     c.timer_at = c.syn_sent_at + backed_off(timeout_initial, c.backoff);
     return;
@@ -64,7 +64,8 @@ void machine::arm(tcb& c, instant now) {
                              (c.send.end() > c.send_next || (c.fin_queued && !c.fin_sent()));
     bool const is_due = c.timer == timer_kind::window_probe
                             ? !wants_probe
-                            : !c.want_loss_probe && (!c.flight.empty() || wants_probe || !c.synchronized());
+                            : !c.want_loss_probe && (!c.flight.empty() || wants_probe || !c.synchronized() ||
+                                                     c.syn_unacknowledged);
     if (is_due) arm_loss_timer(c, now);
   }
   if (c.keepalive_at == never && c.chosen.keepalive) start_keepalive(c, now);
@@ -111,8 +112,8 @@ void machine::wake(tcb& c, instant now) {
       case timer_kind::none:
         break;
       case timer_kind::retransmission:
-        if (!c.synchronized()) {
-          if (c.backoff >= limits.syn_retries) return fail(c, net_error::timed_out);
+        if (!c.synchronized() || c.syn_unacknowledged) {
+          if (c.backoff >= (c.chosen.syn_retries != 0 ? c.chosen.syn_retries : limits.syn_retries)) return fail(c, net_error::timed_out);
           if (++c.backoff == timeouts_to_suspect) below.suspect(c.key.peer, now);
           c.ecn_offered = false;  // RFC 3168, 6.1.1.1: something on the way may not like it
           c.want_syn = true;

@@ -7,7 +7,7 @@
 namespace morgana::net::wire {
 namespace {
 
-// Option kinds (RFC 9293 3.2, RFC 7323 2.2 and 3.2, RFC 2018 2 and 3).
+// Option kinds (RFC 9293 3.2, RFC 7323 2.2 and 3.2, RFC 2018 2 and 3, RFC 7413 4.1.1, RFC 6994 3).
 constexpr std::uint8_t option_end = 0;
 constexpr std::uint8_t option_nop = 1;
 constexpr std::uint8_t option_mss = 2;
@@ -15,7 +15,14 @@ constexpr std::uint8_t option_window_scale = 3;
 constexpr std::uint8_t option_sack_permitted = 4;
 constexpr std::uint8_t option_sack = 5;
 constexpr std::uint8_t option_timestamps = 8;
+constexpr std::uint8_t option_fast_open = 34;
+constexpr std::uint8_t option_experiment = 254;
+constexpr std::uint16_t experiment_fast_open = 0xf989;
 constexpr std::uint8_t window_scale_max = 14;
+
+std::size_t fast_open_bytes(tcp_options const& options) {
+  return (options.fast_open == fast_open_option::standard ? 2 : 4) + options.fast_open_cookie.size();
+}
 
 std::size_t options_bytes(tcp_options const& options) {
   std::size_t bytes = 0;
@@ -27,7 +34,17 @@ std::size_t options_bytes(tcp_options const& options) {
   }
   if (options.window_scale) bytes += 4;  // one nop
   if (options.sack_count > 0) bytes += 4 + std::size_t{options.sack_count} * 8;
+  if (options.fast_open != fast_open_option::none) bytes += (fast_open_bytes(options) + 3) / 4 * 4;
   return bytes;
+}
+
+/// A cookie that cannot be one is as none: the connection goes on without (RFC 7413 4.1.1).
+void read_fast_open(fast_open_option kind, std::span<std::byte const> cookie, tcp_options& into) {
+  bool const is_cookie = cookie.size() >= tcp_options::fast_open_cookie_min &&
+                         cookie.size() <= tcp_options::fast_open_cookie_max && cookie.size() % 2 == 0;
+  if (!cookie.empty() && !is_cookie) return;
+  into.fast_open = kind;
+  into.fast_open_cookie = cookie;
 }
 
 /// Reads one option whose length, `length`, lies within the header; false when it is impossible.
@@ -59,6 +76,14 @@ bool read_option(std::uint8_t kind, std::span<std::byte const> option, tcp_optio
       into.sack_count = static_cast<std::uint8_t>(count);
       return true;
     }
+    case option_fast_open:
+      read_fast_open(fast_open_option::standard, option.subspan(2), into);
+      return true;
+    case option_experiment:
+      if (length >= 4 && load16(option, 2) == experiment_fast_open) {
+        read_fast_open(fast_open_option::experimental, option.subspan(4), into);
+      }
+      return true;
     default:
       return true;
   }
@@ -133,6 +158,14 @@ void tcp_header::emit(std::span<std::byte> into) const {
     for (std::size_t i = 0; i < options.sack_count; ++i) {
       put32(options.sack[i].left.value), put32(options.sack[i].right.value);
     }
+  }
+  if (options.fast_open != fast_open_option::none) {
+    store8(into, at, options.fast_open == fast_open_option::standard ? option_fast_open : option_experiment);
+    store8(into, at + 1, static_cast<std::uint8_t>(fast_open_bytes(options)));
+    at += 2;
+    if (options.fast_open == fast_open_option::experimental) store16(into, at, experiment_fast_open), at += 2;
+    for (auto const one : options.fast_open_cookie) into[at++] = one;
+    while (at < bytes) store8(into, at++, option_nop);
   }
 }
 

@@ -28,6 +28,7 @@ struct keyed_secrets {
   siphash_key flows;                 ///< the flow table
   siphash_key interface_identifiers; ///< RFC 7217
   siphash_key jitter;                ///< seeds random_stream
+  siphash_key fast_open;             ///< cookies of RFC 7413
 
   [[nodiscard]] static keyed_secrets derive(std::span<std::byte const, 32> secret);
 };

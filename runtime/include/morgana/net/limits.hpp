@@ -22,6 +22,7 @@ struct network_limits {
   std::uint32_t unread_bytes = 64u << 20;
   std::uint32_t out_of_order_ranges = 64;         ///< per connection; a new far range is dropped
   std::uint32_t sack_ranges = 128;                ///< the sender's scoreboard; further blocks are not recorded
+  std::uint32_t fast_open_peers = 256;            ///< whose cookie a client keeps (RFC 7413 4.1.3); the one used longest ago goes
   std::uint16_t mss_bytes_min = 88;               ///< a peer's smaller MSS counts as this
   std::uint32_t challenge_acks_per_s = 100;       ///< of the whole stack, randomised (RFC 5961 7)
   duration challenge_ack_interval = 500ms;        ///< per connection

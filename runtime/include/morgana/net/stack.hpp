@@ -63,6 +63,9 @@ struct listen_options {
   ip_address address{ipv6_address{}};   ///< `::` listens on both families
   std::uint16_t port = 0;               ///< 0: any free one
   std::uint32_t backlog = 512;          ///< connections waiting to be accepted
+  /// Connections by TCP Fast Open whose handshake is not done yet (RFC 7413 5.1); 0: it is off. A SYN's data may arrive
+  /// twice (2.1), so this is for who can bear that. The direct stack's; others take no notice.
+  std::uint32_t fast_open = 0;
 };
 
 template <class S>

@@ -118,6 +118,41 @@ TEST_CASE("a stream carries a megabyte there and back over either family, with a
   }
 }
 
+TEST_CASE("what is written with connect goes with the SYN once the peer has given a cookie") {
+  pair_of_hosts hosts;
+  auto server = [](network& on) -> task<result<std::size_t>> {
+    auto listening = on.listen({.port = 7, .fast_open = 4});
+    if (!listening) co_return failure(std::move(listening.error()));
+    std::size_t all = 0;
+    for (int i = 0; i < 2; ++i) {
+      auto stream = co_await listening->accept(never);
+      if (!stream) co_return failure(std::move(stream.error()));
+      auto const got = co_await take_pattern(*stream, 1000);
+      if (!got) co_return failure(got.error());
+      all += *got;
+    }
+    co_return all;
+  };
+  auto client = [](network& on) -> task<result<void>> {
+    std::vector<std::byte> first(3000);
+    for (std::size_t i = 0; i < first.size(); ++i) first[i] = byte_at(i);
+    for (int i = 0; i < 2; ++i) {
+      auto stream = co_await on.connect(endpoint{second_v4, 7}, tcp::settings{}, on.now() + 10s, first);
+      if (!stream) co_return failure(std::move(stream.error()));
+      if (auto ended = stream->shutdown(); !ended) co_return ended;
+      co_await sleep_for(1s);
+    }
+    co_return {};
+  };
+  auto done = hosts.w.run(all(server(*hosts.second), client(*hosts.first)));
+  REQUIRE(done.has_value());
+  REQUIRE(std::get<1>(*done).has_value());
+  REQUIRE(std::get<0>(*done).has_value());
+  CHECK(*std::get<0>(*done) == 6'000);
+  CHECK(hosts.first->core().tcp().counters().fast_opens_sent == 1);
+  CHECK(hosts.second->core().tcp().counters().fast_opens_accepted == 1);
+}
+
 TEST_CASE("a device that is full holds the stack back and loses nothing") {
   pair_of_hosts hosts;
   hosts.two.room_frames = 3;

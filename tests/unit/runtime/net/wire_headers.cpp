@@ -1,6 +1,8 @@
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "morgana/net/wire/arp.hpp"
@@ -198,6 +200,40 @@ TEST_CASE("A TCP header is written in the order Linux writes its options") {
   bytes.resize(without.encoded_bytes());
   without.emit(bytes);
   CHECK(std::vector(bytes.begin() + 20, bytes.end()) == hex("020405b4 01010402 01030307"));
+}
+
+TEST_CASE("The Fast Open option is written by both of its numbers, with a cookie and without") {
+  using enum fast_open_option;
+  for (auto const& [how, cookie, written] : std::initializer_list<std::tuple<fast_open_option, std::string_view, std::string_view>>{
+           {standard, "", "22020101"},
+           {standard, "00112233", "22060011 22330101"},
+           {standard, "0011223344556677", "220a0011 22334455 66770101"},
+           {experimental, "", "fe04f989"},
+           {experimental, "0011223344556677", "fe0cf989 00112233 44556677"}}) {
+    auto const bytes_of_cookie = hex(cookie);
+    tcp_header syn;
+    syn.flags = tcp_syn;
+    syn.options.fast_open = how;
+    syn.options.fast_open_cookie = bytes_of_cookie;
+    std::vector<std::byte> bytes(syn.encoded_bytes());
+    syn.emit(bytes);
+    CHECK(std::vector(bytes.begin() + 20, bytes.end()) == hex(written));
+    auto const read = tcp_header::parse(bytes, bytes.size());
+    REQUIRE(read);
+    CHECK(read->options.fast_open == how);
+    CHECK(std::ranges::equal(read->options.fast_open_cookie, bytes_of_cookie));
+  }
+  // Too short, too long, odd, another experiment: as if it were not there.
+  for (std::string_view const option :
+       {"22040011 01010101", "22140001 02030405 06070809 0a0b0c0d 0e0f1011", "22070011 22334401", "fe04f98a 01010101"}) {
+    auto bytes = hex("0050 c000 00000001 00000000 5002 ffff 0000 0000");
+    auto const more = hex(option);
+    store8(bytes, 12, static_cast<std::uint8_t>((20 + more.size()) / 4 << 4));
+    bytes.insert(bytes.end(), more.begin(), more.end());
+    auto const read = tcp_header::parse(bytes, bytes.size());
+    REQUIRE(read);
+    CHECK(read->options.fast_open == none);
+  }
 }
 
 TEST_CASE("Timestamps with three SACK blocks fill a TCP header exactly") {

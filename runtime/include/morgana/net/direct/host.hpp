@@ -55,6 +55,11 @@ class direct_host : private ready_node, private timer_node {
   /// Errors: refused, unreachable, timed_out, limit_reached, address_not_available (no free port).
   [[nodiscard]] connect_wait connect(endpoint const& peer, instant deadline);
   [[nodiscard]] connect_wait connect(endpoint const& peer, tcp::settings const& with, instant deadline);
+  /// By TCP Fast Open (RFC 7413): `first`, which lives until this resumes, goes with the SYN where the peer gave us a cookie
+  /// once, as far as a SYN has room; the rest of it when the handshake is done, and all of it then where there is no cookie.
+  /// The peer may be given it twice when the SYN is (2.1). Errors: also limit_reached when the send buffer has no room.
+  [[nodiscard]] connect_wait connect(endpoint const& peer, tcp::settings const& with, instant deadline,
+                                     std::span<std::byte const> first);
   /// Errors: address_in_use, address_not_available, limit_reached.
   [[nodiscard]] result<direct_datagrams> bind(endpoint const& local);
 
@@ -181,8 +186,9 @@ class direct_host : private ready_node, private timer_node {
 
 class direct_host::connect_wait final : public direct_wait {
  public:
-  connect_wait(direct_host& in, endpoint const& peer, tcp::settings const& with, instant deadline)
-      : direct_wait(nullptr, deadline), host_(&in), peer_(peer), with_(with) {}
+  connect_wait(direct_host& in, endpoint const& peer, tcp::settings const& with, instant deadline,
+               std::span<std::byte const> first = {})
+      : direct_wait(nullptr, deadline), host_(&in), peer_(peer), with_(with), first_(first) {}
   bool await_ready();
   result<direct_stream> await_resume();
   bool attempt() override;
@@ -191,6 +197,7 @@ class direct_host::connect_wait final : public direct_wait {
   direct_host* host_;
   endpoint peer_;
   tcp::settings with_;
+  std::span<std::byte const> first_;
   direct_connection* record_ = nullptr;
   direct_stream stream_;
 };
@@ -229,6 +236,12 @@ class direct_host::address_wait final : public direct_wait {
   std::uint64_t since_;
 };
 
+inline direct_host::connect_wait direct_host::connect(endpoint const& peer, tcp::settings const& with, instant deadline,
+                                                      std::span<std::byte const> first) {
+  auto fast = with;
+  if (fast.fast_open == tcp::fast_open::no) fast.fast_open = tcp::fast_open::with_cookie;
+  return {*this, peer, fast, deadline, first};
+}
 inline direct_host::connect_wait direct_host::connect(endpoint const& peer, instant deadline) {
   return {*this, peer, tcp::settings{}, deadline};
 }

@@ -11,6 +11,7 @@
 #include "morgana/core/result.hpp"
 #include "morgana/core/time.hpp"
 #include "morgana/net/address.hpp"
+#include "morgana/net/keyed.hpp"
 #include "morgana/net/segment.hpp"
 
 namespace morgana::net::tcp {
@@ -21,6 +22,10 @@ enum class state : std::uint8_t {
 };
 
 enum class congestion_control : std::uint8_t { new_reno, cubic };
+
+/// Whether what is written before the SYN leaves goes with it (RFC 7413): never; when the peer gave us a cookie, else one
+/// is asked for; or always, for peers that are known to take it.
+enum class fast_open : std::uint8_t { no, with_cookie, without_cookie };
 
 inline constexpr std::uint32_t receive_buffer_bytes_default = 256 * 1024;
 inline constexpr std::uint32_t send_buffer_bytes_default = 1u << 20;
@@ -58,6 +63,8 @@ struct settings {
   /// Packetization-layer path-MTU discovery (RFC 4821): larger segments of data look for a larger path MTU.
   /// This is the segment size where the search begins; 0: no search.
   std::uint16_t probe_mtu_from = 0;
+  tcp::fast_open fast_open = tcp::fast_open::no;  ///< before connecting
+  std::uint8_t syn_retries = 0;                   ///< before connecting gives up; 0: as network_limits says
 };
 
 /// Where a sender stands with losses; the numbers are those of Linux's tcp_ca_state.
@@ -102,6 +109,8 @@ struct information {
   std::uint8_t retransmissions_in_a_row = 0, window_probes = 0;
   instant last_data_received_at{};  ///< or the end of the handshake
   bool peer_ended = false;  ///< its FIN came, in order
+  /// Data that went, or came, with the SYN and was taken (RFC 7413); of a client's only when all of it was.
+  std::uint32_t fast_open_bytes = 0;
 };
 
 /// Which of a user's waits may have an answer now; a set, reported by engine::poll_event.
@@ -164,6 +173,13 @@ class connection {
   ~connection() = default;
 };
 
+/// TCP Fast Open of a listener (RFC 7413); its cookies are SipHash-2-4 of both addresses, as Linux has them.
+struct fast_open_acceptance {
+  std::uint32_t pending_max = 0;  ///< connections whose handshake is not done (5.1); 0: off
+  bool needs_cookie = true;       ///< false only where nobody can lie about its address
+  siphash_key key;                ///< servers behind one address share one; at first the host's own
+};
+
 /// A port that accepts.
 class listener {
  public:
@@ -175,6 +191,7 @@ class listener {
   [[nodiscard]] virtual connection* accept() = 0;
   /// What accepted connections start with.
   [[nodiscard]] virtual settings& options() = 0;
+  [[nodiscard]] virtual fast_open_acceptance& fast_open() = 0;
   virtual void release(instant now) = 0;
   void* user = nullptr;
 

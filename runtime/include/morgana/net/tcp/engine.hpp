@@ -65,6 +65,9 @@ struct engine_counters {
   std::uint64_t out_of_order_dropped = 0, connections_refused = 0, time_wait_evicted = 0, timeouts = 0;
   std::uint64_t sack_ranges_full = 0;           ///< acknowledgments with a block that was not recorded
   std::uint64_t half_opens_expired = 0, mss_raised = 0;
+  std::uint64_t fast_opens_accepted = 0, fast_opens_full = 0;   ///< with data in the SYN; at listen_options::fast_open
+  std::uint64_t fast_opens_sent = 0, fast_opens_refused = 0;    ///< our SYNs with data; of these not taken whole
+  std::uint64_t fast_open_peers_evicted = 0;
   std::uint64_t windows_closed = 0;             ///< a window of zero was told a peer
   std::uint64_t windows_held_back = 0;          ///< a window was told while half of the memory for what arrives was taken
   std::uint64_t send_buffers_full = 0;          ///< writes that were not taken whole
@@ -109,6 +112,12 @@ class engine {
   /// The same with the local end chosen: for simultaneous open and tests.
   [[nodiscard]] result<connection*> connect(endpoint const& local, endpoint const& peer, settings const& with,
                                             instant now);
+
+  /// What a SYN to there would carry of data written before it leaves (settings::fast_open); nothing: it would carry none,
+  /// for want of a cookie.
+  [[nodiscard]] std::optional<std::uint32_t> fast_open_room(ip_address const& peer, settings const& with) const;
+  /// Of all peers: this host may have moved to another network.
+  void forget_fast_open_cookies();
 
   struct event {
     tcp::connection* connection = nullptr;    ///< or

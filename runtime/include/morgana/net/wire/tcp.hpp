@@ -1,7 +1,7 @@
 // TCP headers and options (RFC 9293 3.1; window scale and timestamps RFC 7323; SACK RFC 2018).
 //
 // Options are written in the order Linux writes them, so that a capture of ours looks like any other:
-//   SYN     mss, sackOK, timestamps, nop, window scale
+//   SYN     mss, sackOK, timestamps, nop, window scale, fast open, nops
 //   later   nop, nop, timestamps; then nop, nop, SACK blocks
 #pragma once
 
@@ -61,8 +61,13 @@ struct tcp_timestamps {
   friend bool operator==(tcp_timestamps const&, tcp_timestamps const&) = default;
 };
 
+/// The option of TCP Fast Open (RFC 7413 4.1.1); `experimental` is how it was written before it had a number of its own:
+/// option 254 with the identifier F989 (RFC 6994).
+enum class fast_open_option : std::uint8_t { none, standard, experimental };
+
 struct tcp_options {
   static constexpr std::size_t sack_blocks_max = 4;
+  static constexpr std::size_t fast_open_cookie_min = 4, fast_open_cookie_max = 16;
 
   std::optional<std::uint16_t> maximum_segment_size;  ///< SYN only
   std::optional<std::uint8_t> window_scale;           ///< SYN only; above 14 counts as 14 (RFC 7323 2.3)
@@ -70,6 +75,9 @@ struct tcp_options {
   std::optional<tcp_timestamps> timestamps;
   std::array<sack_block, sack_blocks_max> sack{};
   std::uint8_t sack_count = 0;
+  fast_open_option fast_open = fast_open_option::none;  ///< SYN only
+  /// 4 to 16 bytes, an even number; none: it is asked for. Where it was read, or is to be written from.
+  std::span<std::byte const> fast_open_cookie;
 };
 
 struct tcp_header {
