@@ -74,7 +74,8 @@ void machine::refresh_path(tcb& c) {
 void machine::window_may_open(tcb& c) {
   if (!c.may_receive_data() || c.acknowledge_now) return;
   auto const promised = static_cast<std::uint32_t>(std::max(c.receive_edge - c.receive_next(), 0));
-  auto const possible = c.receive_space();
+  // No more than the field of the header can say.
+  auto const possible = std::min(c.receive_space(), 65'535u << c.terms.receive_scale);
   auto const step = std::min(c.segment_bytes(), std::max(c.receive_buffer() / 2, 1u));
   if (possible >= 2 * promised && possible - promised >= step) {
     c.acknowledge_now = true;
