@@ -41,8 +41,9 @@ std::uint32_t tcb::send_buffer() const {
   return std::min(wanted, host->limits.send_buffer_bytes);
 }
 
-/// Dynamic right-sizing (M. Fisk and W. Feng, 2001): room for twice of what was read in the last round trip, so that a
-/// sender in slow start is not held back.
+/// Dynamic right-sizing (M. Fisk and W. Feng, 2001): room for four times of what was read in the last round trip. A sender in
+/// slow start sends twice of that in the next one, and twice of that again before our next look, which its rounds do not
+/// wait for.
 void tcb::tune_receive_buffer(instant now) {
   auto const read = std::exchange(read_bytes, 0u);
   bool const is_whole = tune_at != instant::min();
@@ -51,8 +52,8 @@ void tcb::tune_receive_buffer(instant now) {
     receive_buffer_grown = 0;
     return;
   }
-  if (!is_whole || 2 * std::uint64_t{read} <= receive_buffer()) return;
-  receive_buffer_grown = 2 * std::min(read, host->limits.receive_buffer_bytes / 2);
+  if (!is_whole || 4 * std::uint64_t{read} <= receive_buffer()) return;
+  receive_buffer_grown = 4 * std::min(read, host->limits.receive_buffer_bytes / 4);
 }
 
 std::uint32_t tcb::receive_space() const {

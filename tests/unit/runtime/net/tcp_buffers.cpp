@@ -53,6 +53,28 @@ TEST_CASE("A default connection fills a gigabit over fifty milliseconds") {
   CHECK(found.window > 6'250'000);
 }
 
+TEST_CASE("A window that grows with its reader does not hold back slow start") {
+  host left(1, v4(1)), right(2, v4(2));
+  network net(3, left, right, {.delay = 25ms});
+  auto* const listening = right.engine.listen({.address = v4(2), .port = 80}).value();
+  auto* const from = left.engine.connect({v4(1), 5'000}, {v4(2), 80}, {}, net.now).value();
+  net.run_for(200ms);
+  auto* const to = listening->accept();
+  REQUIRE(to != nullptr);
+  std::vector<std::byte> chunk(64 * 1024);
+  std::uint32_t largest = 0;
+  while (largest < 2'000'000) {
+    while (from->write(chunk, net.now).value() == chunk.size()) {
+    }
+    while (to->read(chunk, net.now).value()) {
+    }
+    REQUIRE(net.step(instant(10s)));
+    auto const info = from->info();
+    largest = info.congestion_window_bytes;
+    REQUIRE(info.send_window_bytes > info.bytes_in_flight);
+  }
+}
+
 TEST_CASE("A buffer whose size was chosen stays as it is") {
   auto const found = bulk(125'000'000, 2, {.receive_buffer_bytes = 200'000});
   CHECK(found.window <= 200'000);
