@@ -20,7 +20,7 @@ class Guest:
     def __init__(self, image, arguments):
         network = {"mac": "", "mtu": 1500}
         payload, size = payload_of(image.read_bytes(), guest.configuration(
-            "guest", "/guest/guest.elf", 8192, arguments, [guest.interface(network, "net0", "vif")], []))
+            "guest", "/guest/guest.elf", 8192, arguments, [guest.interface(network, "net0", "vif")], []), [])
         self.machine = Machine(kept_machine(), False, [Drive(payload.fileno())], ["-incoming", "defer"])
         self.console, self.lines = "", []
         self.machine.resume()
