@@ -11,6 +11,15 @@
 
 using namespace morgana::xen;
 
+namespace morgana::xen {
+
+// There is no guest here.
+driver_host* driver_host::of_guest() {
+  return nullptr;
+}
+
+}  // namespace morgana::xen
+
 namespace {
 
 class quiet_link final : public store_link {
