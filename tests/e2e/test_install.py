@@ -10,7 +10,8 @@ from test_plugins import Board
 BUILD = MORGANA.parents[1]
 DATA = ["runtime", "targets", "packages", "conformance", "plugins/unix", "plugins/sim", "plugins/xen", "plugins/template"]
 PROGRAMS = ["morgana-requirements", "unix-runner", "sim-runner", "sim-host", "xen-x86-runner"]
-XEN_BENCH = ["dom0.py", "init", "xen_bench.py"]
+XEN_BENCH = ["agent", "block", "dom0.py", "guest.py", "init", "machine.py", "trunk.py", "vif", "xen_bench.py", "xen_host.py",
+             "xen_lone.py"]
 
 
 @pytest.fixture(scope="module")
