@@ -18,6 +18,7 @@
 #include "workspace/launch_files.hpp"
 #include "workspace/layout.hpp"
 #include "workspace/lower.hpp"
+#include "workspace/state.hpp"
 
 namespace morgana::driver {
 namespace {
@@ -80,15 +81,6 @@ command_flags common_flags(configuration const& what) {
 
 bool is_c(fs::path const& source) {
   return source.extension() == ".c";
-}
-
-/// The command itself, for Ninja to call: this program, or, for a program that uses the library, the one that
-/// was installed with it.
-fs::path driver_program() {
-  std::error_code error;
-  auto const self = fs::read_symlink("/proc/self/exe", error);
-  if (!error && self.filename() == "morgana") return self;
-  return data_folder().parent_path().parent_path() / "bin" / "morgana";
 }
 
 class planner {

@@ -8,6 +8,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "morgana/driver/target.hpp"
 #include "morgana/driver/workspace.hpp"
 #include "workspace/files.hpp"
 #include "workspace/state.hpp"
@@ -86,12 +87,19 @@ watched_tree tree_from(json const& from) {
 
 /// The driver itself: a new one may plan differently.
 std::string driver_stamp() {
-  return stamp_of_file("/proc/self/exe");
+  return stamp_of_file(driver_program());
 }
 
 using text_map = std::map<std::string, std::string>;
 
 }  // namespace
+
+fs::path driver_program() {
+  std::error_code error;
+  auto const self = fs::read_symlink("/proc/self/exe", error);
+  if (!error && self.filename() == "morgana") return self;
+  return data_folder().parent_path().parent_path() / "bin" / "morgana";
+}
 
 std::map<std::string, std::string> deciding_environment() {
   std::map<std::string, std::string> out;
