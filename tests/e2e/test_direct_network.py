@@ -290,6 +290,14 @@ NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--boun
           "--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
 
 
+def website_for_everyone():
+    """The website, in folders that everyone may enter: in a namespace of its own a guest is nobody special."""
+    app = website()
+    for folder in (app.build_folder, app.build_folder.parent, app.build_folder.parent.parent):
+        os.chmod(folder, 0o755)
+    return app
+
+
 def with_tun(mode, *command):
     """That command where /dev/net/tun has this mode, in a namespace without interfaces."""
     return ["unshare", "--mount", "--net", "sh", "-c", f"mount -t tmpfs tmpfs /dev/net && mknod /dev/net/tun c 10 200 && "
@@ -301,7 +309,7 @@ def run_for_nobody(app, *arguments):
 
 
 def test_run_without_privileges_says_exactly_what_to_run():
-    app = website()
+    app = website_for_everyone()
     done = subprocess.run(with_tun("600", *run_for_nobody(app)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           timeout=RUN_SECONDS, env=dict(os.environ, NO_COLOR="1"))
     assert done.returncode == 125, done.stdout
@@ -311,7 +319,7 @@ def test_run_without_privileges_says_exactly_what_to_run():
 
 
 def test_run_without_privileges_takes_namespaces_of_its_own_where_it_may():
-    app = website()
+    app = website_for_everyone()
     with Process(with_tun("666", *run_for_nobody(app)), env=dict(os.environ, NO_COLOR="1")) as guest:
         guest.wait_for("listening on")
         reach = guest.wait_for(r"nsenter (--preserve-credentials -U -n -t \d+) curl")[1].split()
