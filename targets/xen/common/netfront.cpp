@@ -244,6 +244,8 @@ task<void> netfront::disconnect() {
   state.lose(driver_error::backend_failed);
   state.monitoring = {};
   (void)co_await state.device.close(deadline);
+  // What it was lent comes back before the pages go.
+  if (state.transmitter) state.transmitter->take_back();
   for (;;) {
     auto const free = (!state.receiver || state.receiver->take_back()) &&
                       (!state.receive_pages || state.receive_pages->end()) &&

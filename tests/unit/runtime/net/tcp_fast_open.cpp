@@ -316,7 +316,8 @@ TEST_CASE("The cookies of so many peers are kept, and the one used longest ago g
   for (std::uint8_t i = 0; i < 3; ++i) {
     s.theirs = v4(static_cast<std::uint8_t>(20 + i));
     s.connect(false, with);
-    auto h = syn_with(s, fast_open_option::standard, cookie(8, std::byte{i}));
+    auto const told = cookie(8, std::byte{i});
+    auto h = syn_with(s, fast_open_option::standard, told);
     h.flags = tcp_syn | tcp_ack;
     h.acknowledgment = {s.my_next};
     s.send(h);
