@@ -28,6 +28,10 @@ namespace morgana::xen {
 class block_pages {
  public:
   block_pages() = default;
+  block_pages(block_pages const&) = delete;
+  block_pages& operator=(block_pages const&) = delete;
+  /// Pages that the backend still has mapped are never used again.
+  ~block_pages() { (void)end(); }
   /// Errors: core_error::out_of_memory, driver_error::no_grant.
   [[nodiscard]] result<void> make(driver_host& on, domain with, std::size_t count);
 
