@@ -50,13 +50,6 @@ def test_the_hosts_bytes_are_the_guests_and_back(records, tmp_path):
     assert [record_in(data, sector) for sector in range(64)] == [64, *range(65, 101), *range(37, 64)]
 
 
-def test_block_passes_its_checks_and_lottery_keeps_its_score(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("examples")
-    ended = on_xen(ROOT / "examples/block", folder).run(driver=[f"--disk=storage={make_disk(folder / 'a.img', 4096)}"],
-                                                       seconds=FIRST_SECONDS).expect(0)
-    assert ended.messages("block")[-1] == "10 started, 10 passed, 0 failed"
-
-
 def test_large_sectors_and_two_disks_by_name(records, tmp_path):
     other, storage = make_disk(tmp_path / "other.img"), make_disk(tmp_path / "disk.img", 16, 4096)
     with Guest(image(records), arguments=["--records=10"], machine="xen",

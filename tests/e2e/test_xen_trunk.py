@@ -1,4 +1,7 @@
-"""The bench's trunk by itself: frames of a stream, tagged, and the descriptors of a guest's interfaces."""
+"""Parts of the bench by themselves. Its trunk: frames of a stream, tagged, and the descriptors of a guest's interfaces.
+Its cache: which of the machines that are kept stay."""
+import fcntl
+import os
 import select
 import socket
 import struct
@@ -9,6 +12,7 @@ from support import ROOT
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "plugins/xen/bench"))
+import xen_bench    # noqa: E402
 from trunk import Trunk, WAITING_BYTES_MAX    # noqa: E402
 
 ADDRESSES = b"\x02\0\0\0\0\x01" + b"\x02\0\0\0\0\x02"
@@ -111,3 +115,17 @@ def test_the_machines_end_is_told():
     wire = Wire(1)
     wire.machine.close()
     assert not wire.trunk.receive()
+
+
+def test_machines_of_other_benches_stay_but_not_all_and_none_that_is_in_use(tmp_path):
+    for number in range(6):
+        (tmp_path / f"machine{number}").mkdir()
+        os.utime(tmp_path / f"machine{number}", (1000 + number, 1000 + number))
+    (tmp_path / "lock").touch()
+    held = os.open(tmp_path / "machine1", os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        xen_bench.remove_oldest(tmp_path)
+    finally:
+        os.close(held)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "machine1", "machine3", "machine4", "machine5"]

@@ -5,7 +5,7 @@ import struct
 import subprocess
 
 import pytest
-from support import ROOT, Process, built
+from support import ROOT, Process, built, morgana
 
 APPS = ROOT / "tests/e2e/apps"
 TARGET = "xen-x86"
@@ -55,6 +55,11 @@ def test_a_crash_is_70_with_a_report(how, reason):
 def test_arguments_arrive_whole():
     ended = built(APPS / "endings", TARGET).run(r"--code=a b\c,d").expect(64)
     assert r"a b\c,d" in ended.output
+
+
+def test_every_level_of_the_conformance_kit_is_passed():
+    said = morgana("plugin", "check", TARGET).expect(0).output
+    assert said.endswith(f"{TARGET}: 8 passed, 0 failed\n")
 
 
 # ---- examples -----------------------------------------------------------------------------------------

@@ -27,10 +27,13 @@ from machine import DISKS, EMULATOR, NETWORKS, PAYLOAD_PLACE, Drive, Machine
 from trunk import Trunk
 
 IMAGE_MIB_MAX = 16
+# In the cache, 260 MB each.
+KEPT_MACHINES_MAX = 4
 # Generous: a slow machine is no failure.
 BOOT_SECONDS = 300
 STEP_SECONDS = 120
-DESTROY_SECONDS = 60
+# xl in the emulated dom0 has been seen to fail once; then it is asked again.
+DESTROY_SECONDS, DESTROY_TRIES = 20, 5
 SAID_LINES_MAX = 100
 CONSOLE_BYTES_MAX = 1 << 16
 TRUNK_MTU = 9216
@@ -53,6 +56,27 @@ def boot(folder):
         (folder / done_with).unlink()
 
 
+def hold(machine):
+    """Keeps its folder from being removed as long as this process lives."""
+    held = os.open(machine, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(held, fcntl.LOCK_SH)
+    os.utime(held)
+
+
+def remove_oldest(cache):
+    """Makes room for one machine: those of other benches and emulators stay, but not all, and none that is in use."""
+    kept = sorted((one for one in cache.iterdir() if one.is_dir()), key=lambda one: one.stat().st_mtime, reverse=True)
+    for old in kept[KEPT_MACHINES_MAX - 1:]:
+        held = os.open(old, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(old)
+        except BlockingIOError:
+            pass
+        finally:
+            os.close(held)
+
+
 def kept_machine():
     """The folder of the machine as it is after boot; made when it is not there."""
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "morgana/xen-bench"
@@ -65,13 +89,12 @@ def kept_machine():
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "state").exists():
             print("xen bench: boots a dom0 from Debian packages, once", file=sys.stderr, flush=True)
-            for old in cache.iterdir():
-                if old.is_dir():
-                    shutil.rmtree(old)
+            remove_oldest(cache)
             made = pathlib.Path(tempfile.mkdtemp(dir=cache))
             dom0.build(made)
             boot(made)
             made.rename(folder)
+        hold(folder)
     return folder
 
 
@@ -124,6 +147,7 @@ class Session:
         self.said = []
         self.status = None
         self.over = False
+        self.destroy_tries = 0
         self.await_step("dom0's answer")
 
     def await_step(self, what, seconds=None):
@@ -169,6 +193,9 @@ class Session:
         while (line := machine.next_line()) is not None:
             self.hear(line)
         if self.deadline is not None and time.monotonic() >= self.deadline and not self.over:
+            if 0 < self.destroy_tries < DESTROY_TRIES:
+                self.destroy()
+                return
             raise machine.failure("\n".join([f"{self.step} did not come in time", *self.said]))
 
     def take(self, end):
@@ -198,10 +225,14 @@ class Session:
 
     def obey(self, requests):
         if b"k" in requests:
-            self.machine.commands.sendall(b"destroy\n")
-            self.await_step("the end of a destroyed guest", DESTROY_SECONDS)
+            self.destroy()
         elif b"s" in requests:
             self.machine.commands.sendall(b"stop\n")
+
+    def destroy(self):
+        self.destroy_tries += 1
+        self.machine.commands.sendall(b"destroy\n")
+        self.await_step("the end of a destroyed guest", DESTROY_SECONDS)
 
     def hear(self, line):
         word, _, rest = line.partition(" ")
