@@ -77,14 +77,13 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
   }
   if (c.terms.ecn && h.has(wire::tcp_ece) && !h.has(wire::tcp_syn)) congestion_mark(c, now);
   if (advanced) {
-    c.bytes_acknowledged += static_cast<std::uint32_t>(ack - c.send_una);
     c.send_una = ack;
     made_progress(c, now);
     c.flight.acknowledge_to(ack, got);
     c.send.acknowledge_to(std::min(ack, c.send.end()));
     c.backoff = 0;
     c.more_follows = false;
-    if (c.mtu_probe_out && ack >= c.mtu_probe_end) mtu_probe_arrived(c, now);
+    if (c.mtu_probe_out && ack >= c.rare().mtu_probe_end) mtu_probe_arrived(c, now);
     c.stalled_since = c.send.size() != 0 || c.outstanding() != 0 ? now : never;
     if (c.writer_waits && c.send.size() * 3 <= std::uint64_t{c.send_buffer()} * 2) {
       c.writer_waits = false;
@@ -95,7 +94,7 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
   if (got.has_sample) {
     c.trip.sample(now - got.sample_sent_at);
     if (c.control.in_slow_start()) {
-      c.chosen.leave_slow_start_slowly ? c.control.measure(c.trip.latest, c.send_una, c.send_next)
+      c.chosen->leave_slow_start_slowly ? c.control.measure(c.trip.latest, c.send_una, c.send_next)
                                        : c.control.measure_at_once(c.trip.latest, c.trip.minimum, c.send_una,
                                                                    c.send_next, c.segment_bytes());
     }

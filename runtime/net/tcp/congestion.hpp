@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
 
 #include "morgana/core/time.hpp"
 #include "morgana/net/tcp/connection.hpp"
@@ -29,7 +30,7 @@ class congestion {
                     duration round_trip, instant now);
   /// Data goes out after nothing was out since `idle` ago: time that was not used is none of CUBIC's (RFC 9438, 5.8).
   void resume(duration idle, instant now) {
-    if (epoch_ != never) epoch_ = std::min(epoch_ + idle, now);
+    if (curve_ != nullptr && curve_->epoch != never) curve_->epoch = std::min(curve_->epoch + idle, now);
   }
   /// A round's samples for HyStart++; `next` is SND.NXT and `una` what is acknowledged up to.
   void measure(duration latest, wire::sequence una, wire::sequence next);
@@ -47,29 +48,43 @@ class congestion {
   void restart(std::uint32_t segment_bytes);
 
  private:
+  struct curve;
   void cubic(std::uint32_t bytes, std::uint32_t segment_bytes, duration round_trip, instant now);
-  void look_at_curve(std::uint32_t segment_bytes, duration round_trip, instant now);
+  void look_at(curve& c, std::uint32_t segment_bytes, duration round_trip, instant now);
 
-  // CUBIC
-  instant epoch_ = never;  ///< never: the next acknowledgment begins one
-  std::uint32_t window_max_ = 0;
-  std::uint32_t origin_ = 0;
-  std::uint32_t estimate_ = 0;  ///< what Reno would have
-  std::uint64_t fraction_ = 0;  ///< acknowledged bytes times growth, below one byte of window
-  std::uint32_t credit_ = 0;    ///< acknowledged bytes that no segment of growth has used yet
-  std::uint32_t acknowledged_ = 0;  ///< bytes that the estimate does not have yet
-  std::int32_t inflection_ms_ = 0;
-  std::uint32_t segments_needed_ = 1;   ///< acknowledged, for one of growth
-  std::uint32_t looked_at_window_ = 0;
-  instant look_again_at_{};
-  // Undo
-  std::uint32_t window_before_ = 0;
-  std::uint32_t threshold_before_ = 0;
+  /// What a connection has from its first loss on, or from the end of slow start.
+  struct curve {
+    instant epoch = never;  ///< never: the next acknowledgment begins one
+    instant look_again_at{};
+    std::uint64_t fraction = 0;  ///< acknowledged bytes times growth, below one byte of window
+    std::uint32_t window_max = 0;
+    std::uint32_t origin = 0;
+    std::uint32_t estimate = 0;      ///< what Reno would have
+    std::uint32_t credit = 0;        ///< acknowledged bytes that no segment of growth has used yet
+    std::uint32_t acknowledged = 0;  ///< bytes that the estimate does not have yet
+    std::int32_t inflection_ms = 0;
+    std::uint32_t segments_needed = 1;  ///< acknowledged, for one of growth
+    std::uint32_t looked_at_window = 0;
+    // For undo()
+    std::uint32_t window_before = 0;
+    std::uint32_t threshold_before = 0;
+  };
+  [[nodiscard]] curve& known() {
+    if (curve_ == nullptr) curve_ = std::make_unique<curve>();
+    return *curve_;
+  }
+  /// A round trip as HyStart++ keeps it: 4.2 s and longer is too long to tell anything.
+  static constexpr std::uint32_t unknown_ns = UINT32_MAX;
+  [[nodiscard]] static std::uint32_t in_ns(duration length) {
+    return static_cast<std::uint32_t>(std::min<duration>(length, duration(unknown_ns)).count());
+  }
+
+  std::unique_ptr<curve> curve_;
   // HyStart++
   wire::sequence round_end_;
-  duration round_minimum_{duration::max()};
-  duration last_round_minimum_{duration::max()};
-  duration baseline_{};
+  std::uint32_t round_minimum_ns_ = unknown_ns;
+  std::uint32_t last_round_minimum_ns_ = unknown_ns;
+  std::uint32_t baseline_ns_ = 0;
   std::uint8_t round_samples_ = 0;
   std::uint8_t conservative_rounds_ = 0;  ///< 0: ordinary slow start
   bool round_known_ = false;

@@ -40,12 +40,14 @@ void machine::close(tcb& c) {
   if (!without_buffers.empty()) std::erase(without_buffers, &c);
   static_cast<hook<output_tag>&>(c).unlink();
   c.timer = timer_kind::none;
-  c.timer_at = c.acknowledge_at = c.keepalive_at = c.end_at = c.stalled_since = never;
+  c.timer_at = c.acknowledge_at = c.end_at = c.stalled_since = never;
+  if (c.rare().keepalive_at != never) c.make_rare().keepalive_at = never;
   c.want_syn = c.acknowledge_now = c.want_loss_probe = c.want_window_probe = false;
   c.flight.clear();
   c.send.clear();
   if (c.current != state::time_wait) c.current = state::closed;
   if (c.released) return destroy(c);
+  if (was_open) closed.push_back(c);
   notify(c, static_cast<std::uint8_t>(ready_closed | ready_to_read | ready_to_write |
                                       (c.failed ? ready_connected : 0)));
 }
@@ -60,7 +62,7 @@ void machine::fail(tcb& c, net_error why) {
 }
 
 void machine::destroy(tcb& c) {
-  static_cast<hook<member_tag>&>(c).unlink();
+  leave(*c.chosen);
   blocks.give(&c);
 }
 

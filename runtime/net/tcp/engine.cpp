@@ -31,10 +31,10 @@ machine::machine(network_limits const& bounds, keyed_secrets const& secrets, buf
       jitter(secrets.jitter) {}
 
 machine::~machine() {
-  while (auto* const one = members.front()) {
-    wakes.remove(*one);
-    destroy(*one);
-  }
+  while (auto* const one = closed.front()) destroy(*one);
+  flows.for_each([this](flow& one) {
+    if (one.kind == flow_kind::connection) destroy(static_cast<tcb&>(one));
+  });
 }
 
 engine::engine(network_limits const& limits, keyed_secrets const& secrets, buffer_pool& buffers,
@@ -126,7 +126,7 @@ result<connection*> machine::connect(flow_key const& key, settings const& with, 
     ++counters.connections_refused;
     return failure(net_error::limit_reached, limits.connections);
   }
-  auto* const c = open(key, with, nullptr, now);
+  auto* const c = open(key, share(with), nullptr, now);
   auto const first = numbers.begin(key, now);
   c->timestamp_offset = first.timestamp_offset;
   c->current = state::syn_sent;
@@ -163,11 +163,13 @@ engine_counters const& engine::counters() const {
 }
 std::size_t engine::unfinished() const {
   std::size_t count = 0;
-  for (auto const* one = self_->members.front(); one != nullptr; one = self_->members.next(*one)) {
-    auto const now = one->current;
-    bool const closes = now == state::fin_wait_1 || now == state::closing || now == state::last_ack;
-    if (one->in_table && (closes || one->send.size() != 0)) ++count;
-  }
+  self_->flows.for_each([&](flow const& one) {
+    if (one.kind != flow_kind::connection) return;
+    auto const& c = static_cast<tcb const&>(one);
+    bool const closes =
+        c.current == state::fin_wait_1 || c.current == state::closing || c.current == state::last_ack;
+    if (closes || c.send.size() != 0) ++count;
+  });
   return count;
 }
 std::size_t engine::connections() const {

@@ -68,7 +68,6 @@ bool machine::accept_fast(port& where, arrival& a, segment& packet, instant now)
   c->timestamp_offset = first.timestamp_offset;
   if (terms.timestamps) {
     c->recent_timestamp = o.timestamps->value;
-    c->recent_timestamp_at = now;
     c->has_recent_timestamp = true;
   }
   c->send_window = a.header.window + 1u;  // from behind our SYN; never scaled (RFC 7323 2.2)
@@ -115,7 +114,6 @@ void machine::syn_acknowledged(tcb& c, sequence ack, instant now) {
   c.send.acknowledge_to(ack);
   auto const taken = static_cast<std::uint32_t>(ack - (c.send_initial + 1));
   c.bytes_sent += taken;
-  c.bytes_acknowledged += taken;
   if (taken == c.fast_open_bytes) return;
   ++counters.fast_opens_refused;
   c.fast_open_bytes = 0;
@@ -135,11 +133,11 @@ void machine::put_fast_open(tcb& c, wire::tcp_header& h, segment& packet) {
   // Only the first SYN: something on the way may not like it (RFC 7413 4.2.1).
   if (c.backoff != 0) return;
   auto const* const known = cookies.find(c.key.peer);
-  if (c.chosen.fast_open == fast_open::with_cookie) {
+  if (c.chosen->fast_open == fast_open::with_cookie) {
     h.options.fast_open = known == nullptr ? wire::fast_open_option::standard : known->option;
     if (known != nullptr) h.options.fast_open_cookie = known->cookie();
   }
-  if (!may_fast_open(c.key.peer, c.chosen)) return;
+  if (!may_fast_open(c.key.peer, *c.chosen)) return;
   auto const room = fast_open_room(c.key.peer, advertised_segment_bytes(c));
   auto const count = std::min(static_cast<std::uint32_t>(c.send.size()), room);
   c.fast_open_bytes = static_cast<std::uint16_t>(c.send.collect(c.send_initial + 1, count, packet));
@@ -151,7 +149,7 @@ void machine::learn_cookie(tcb const& c, wire::tcp_header const& h) {
   auto* const peer = cookies.use(c.key.peer, counters.fast_open_peers_evicted);
   if (peer == nullptr) return;
   peer->segment_bytes = c.terms.peer_segment_bytes;
-  if (c.chosen.fast_open != fast_open::with_cookie) return;  // nothing was asked for
+  if (c.chosen->fast_open != fast_open::with_cookie) return;  // nothing was asked for
   if (!h.options.fast_open_cookie.empty()) return peer->keep(h.options);
   // It may know the option by its old number only; that is tried once.
   if (peer->cookie_bytes != 0 || c.backoff != 0 || peer->asked_both_ways) return;

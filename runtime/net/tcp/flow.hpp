@@ -70,6 +70,13 @@ class flow_table {
   /// `other` has the same key and takes the place of `one`.
   void replace(flow& one, flow& other);
   [[nodiscard]] std::size_t size() const { return size_; }
+  /// All of them. None is inserted or erased meanwhile.
+  template <class Call>
+  void for_each(Call const& call) const {
+    for (auto const& one : slots_) {
+      if (one.entry != nullptr) call(*one.entry);
+    }
+  }
 
  private:
   static constexpr std::size_t recent_flows = 64;

@@ -220,7 +220,6 @@ void machine::input_half_open(half_open& entry, arrival& a, segment& packet, ins
   auto* const c = promote(where, &entry, a, terms, initial, peer_initial, now);
   c->timestamp_offset = offset;
   c->recent_timestamp = recent;
-  c->recent_timestamp_at = now;
   c->has_recent_timestamp = terms.timestamps;
   if (first_try) c->trip.sample(now - sent_at);
   input_connection(*c, a, packet, now);
@@ -266,7 +265,6 @@ void machine::input_cookie(port& where, arrival& a, segment& packet, instant now
   c->timestamp_offset = offset;
   if (terms.timestamps) {
     c->recent_timestamp = h.options.timestamps->value;
-    c->recent_timestamp_at = now;
     c->has_recent_timestamp = true;
   }
   input_connection(*c, a, packet, now);
@@ -275,7 +273,7 @@ void machine::input_cookie(port& where, arrival& a, segment& packet, instant now
 /// A connection in SYN-RECEIVED that the segment at hand will establish.
 tcb* machine::promote(port& where, half_open* entry, arrival const& a, agreed const& terms, sequence initial,
                       sequence peer_initial, instant now) {
-  auto* const c = open(a.key, where.chosen, entry, now);
+  auto* const c = open(a.key, where.shared(), entry, now);
   if (entry != nullptr) forget(*entry);
   c->current = state::syn_received;
   c->parent = &where;
@@ -295,15 +293,42 @@ tcb* machine::promote(port& where, half_open* entry, arrival const& a, agreed co
   return c;
 }
 
-tcb* machine::open(flow_key const& key, settings const& with, flow* instead, instant now) {
+shared_settings const& machine::share(settings const& with) {
+  if (given_last == nullptr || *given_last != with) {
+    if (given_last != nullptr) leave(*given_last);
+    given_last = given.take(with);
+    ++given_last->users;
+  }
+  return *given_last;
+}
+
+void machine::leave(shared_settings const& what) {
+  if (--what.users == 0) given.give(const_cast<shared_settings*>(&what));
+}
+
+tcb* machine::open(flow_key const& key, shared_settings const& with, flow* instead, instant now) {
+  ++with.users;
   auto* const c = blocks.take(*this, key, with);
   c->last_received_at = c->last_sent_at = now;
   c->addresses_sum =
       key.local.sum() + key.peer.sum() + wire::network_order(static_cast<std::uint16_t>(wire::protocol::tcp));
   instead != nullptr ? flows.replace(*instead, *c) : flows.insert(*c);
-  members.push_back(*c);
   ++live;
   return c;
+}
+
+settings& port::options() {
+  // Who has them already keeps them as they were.
+  if (shared_ != nullptr) host->leave(*std::exchange(shared_, nullptr));
+  return chosen;
+}
+
+shared_settings const& port::shared() {
+  if (shared_ == nullptr) {
+    shared_ = &host->share(chosen);
+    ++shared_->users;
+  }
+  return *shared_;
 }
 
 connection* port::accept() {
@@ -336,6 +361,7 @@ void port::release(instant now) {
     c->release(now);
   }
   queue.clear();
+  (void)options();
   static_cast<hook<event_tag>&>(*this).unlink();
   std::erase_if(m.ports, [this](auto const& one) { return one.get() == this; });
 }

@@ -40,7 +40,7 @@ constexpr duration timestamp_valid = 24h * 24;
 bool is_too_old(tcb const& c, arrival const& a, instant now) {
   return c.has_recent_timestamp && a.header.options.timestamps &&
          sequence{a.header.options.timestamps->value} < sequence{c.recent_timestamp} &&
-         now - c.recent_timestamp_at < timestamp_valid;
+         now - c.last_received_at < timestamp_valid;
 }
 
 constexpr std::uint8_t quick_acks_at_start = 16;
@@ -126,13 +126,13 @@ bool machine::challenges_allowed(instant now) {
 /// An acknowledgment that tells a real peer what it needs and a blind attacker nothing (RFC 5961), so often
 /// only.
 bool machine::may_challenge(tcb& c, instant now) {
-  if (c.challenged_at != instant::min() && now - c.challenged_at < limits.challenge_ack_interval) {
+  if (c.rare().challenged_at != instant::min() && now - c.rare().challenged_at < limits.challenge_ack_interval) {
     ++counters.challenge_acks_suppressed;
     return false;
   }
   if (!challenges_allowed(now)) return false;
   ++counters.challenge_acks;
-  c.challenged_at = now;
+  c.make_rare().challenged_at = now;
   return true;
 }
 
@@ -190,7 +190,6 @@ bool machine::acceptable(tcb& c, arrival& a, segment& packet, instant now) {
   if (h.options.timestamps && c.terms.timestamps && h.sequence <= c.acknowledged_to &&
       h.acknowledgment <= c.send_next) {  // what acknowledges the future is not believed in anything
     c.recent_timestamp = h.options.timestamps->value;  // RFC 7323 4.3
-    c.recent_timestamp_at = now;
     c.has_recent_timestamp = true;
   }
   if (h.sequence < next) {
@@ -374,7 +373,7 @@ void machine::input_syn_sent(tcb& c, arrival& a, segment& packet, instant now) {
   }
   if (!h.has(wire::tcp_syn)) return;
   apply_syn(c, h, acknowledges, now);
-  if (acknowledges && c.chosen.fast_open != fast_open::no) learn_cookie(c, h);
+  if (acknowledges && c.chosen->fast_open != fast_open::no) learn_cookie(c, h);
   if (!acknowledges) {
     c.current = state::syn_received;  // simultaneous open
     c.want_syn = true;
@@ -397,7 +396,7 @@ void machine::input_syn_sent(tcb& c, arrival& a, segment& packet, instant now) {
 void machine::apply_syn(tcb& c, wire::tcp_header const& h, bool is_answer, instant now) {
   auto& t = c.terms;
   t.peer_segment_bytes = peer_segment_bytes(h);
-  t.timestamps = c.chosen.timestamps && h.options.timestamps.has_value();
+  t.timestamps = c.chosen->timestamps && h.options.timestamps.has_value();
   t.sack = h.options.sack_permitted;
   t.send_scale = h.options.window_scale.value_or(std::uint8_t{0});
   t.receive_scale = h.options.window_scale ? receive_scale() : std::uint8_t{0};
@@ -406,7 +405,6 @@ void machine::apply_syn(tcb& c, wire::tcp_header const& h, bool is_answer, insta
   t.ecn = c.ecn_offered && bits == (is_answer ? wire::tcp_ece : wire::tcp_ece | wire::tcp_cwr);
   if (h.options.timestamps) {
     c.recent_timestamp = h.options.timestamps->value;
-    c.recent_timestamp_at = now;
     c.has_recent_timestamp = true;
   }
   c.receive_initial = h.sequence;
@@ -419,7 +417,6 @@ void machine::became_established(tcb& c, instant now) {
   c.current = c.fin_queued ? state::fin_wait_1 : state::established;
   refresh_path(c);
   c.send_window_largest = c.send_window;
-  c.ecn_point = c.reorder_round_end = c.send_una;
   c.pushed_to = c.small_until = c.flush_to = c.send_una;
   c.push_point = c.send.end();
   // RFC 6298, 5.7: a handshake that needed the timer starts data with a timeout of three seconds.

@@ -211,7 +211,9 @@ class machine {
   /// The path to the peer is known by then, and no flow has the key.
   [[nodiscard]] result<connection*> connect(flow_key const& key, settings const& with, instant now);
   /// In the table in the place of `instead`, or beside all others.
-  [[nodiscard]] tcb* open(flow_key const& key, settings const& with, flow* instead, instant now);
+  [[nodiscard]] tcb* open(flow_key const& key, shared_settings const& with, flow* instead, instant now);
+  [[nodiscard]] shared_settings const& share(settings const& with);
+  void leave(shared_settings const& what);
   [[nodiscard]] std::uint8_t receive_scale() const;
   /// What a SYN says of the largest segment, not below the limit.
   [[nodiscard]] std::uint16_t peer_segment_bytes(wire::tcp_header const& h);
@@ -272,10 +274,12 @@ class machine {
   std::uint32_t receive_buffer_most;   ///< of a connection: no single one takes more than a quarter of all
   slab<sent> records{64};
   slab<tcb> blocks{16};
+  slab<shared_settings> given{16};
+  shared_settings const* given_last = nullptr;  ///< most that follow are told the same
   flow_table flows;
   deadlines wakes;
   list<tcb, output_tag> output;
-  list<tcb, member_tag> members;
+  list<tcb, output_tag> closed;  ///< out of the table, and its user has it still
   list<event_source, event_tag> events;
   std::vector<std::unique_ptr<port>> ports;
   half_open_table half_opens;

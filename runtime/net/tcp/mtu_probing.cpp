@@ -20,8 +20,8 @@ bool machine::build_mtu_probe(tcb& c, std::uint32_t pending, addressing& between
   if (!path) return false;
   auto const most = std::min<std::uint32_t>(
       path->mtu_bytes, c.terms.peer_segment_bytes + (header - (c.terms.timestamps ? 12u : 0u)));
-  auto const high = c.mtu_limit == 0 ? most : std::min(most, c.mtu_limit);
-  auto const low = c.mtu_proven == 0 ? c.chosen.probe_mtu_from + header : c.mtu_proven;
+  auto const high = c.rare().mtu_limit == 0 ? most : std::min(most, c.rare().mtu_limit);
+  auto const low = c.rare().mtu_proven == 0 ? c.chosen->probe_mtu_from + header : c.rare().mtu_proven;
   if (high < low + search_step_min_bytes) return false;
   auto const mtu = (low + high) / 2;
   auto const bytes = mtu - header;
@@ -32,10 +32,10 @@ bool machine::build_mtu_probe(tcb& c, std::uint32_t pending, addressing& between
     return false;
   }
   auto const ordinary = std::exchange(c.segment_bytes_now, bytes);
-  c.mtu_probe_begin = c.send_next;
+  c.make_rare().mtu_probe_begin = c.send_next;
   auto const sent = build_data(c, c.send_next, bytes, nullptr, between, packet, now);
   c.segment_bytes_now = ordinary;
-  c.mtu_probe_end = c.send_next;
+  c.make_rare().mtu_probe_end = c.send_next;
   c.mtu_probe_out = sent == bytes;
   c.disturb();
   c.small_until = c.send_una;
@@ -44,29 +44,29 @@ bool machine::build_mtu_probe(tcb& c, std::uint32_t pending, addressing& between
 
 /// The search has ended: others that go there need not search again.
 void machine::mtu_search_step(tcb& c, instant now) {
-  if (c.mtu_proven != 0 && c.mtu_limit != 0 && c.mtu_limit < c.mtu_proven + search_step_min_bytes) {
-    below.limit_mtu(c.key.peer, c.mtu_proven, now);
+  if (c.rare().mtu_proven != 0 && c.rare().mtu_limit != 0 && c.rare().mtu_limit < c.rare().mtu_proven + search_step_min_bytes) {
+    below.limit_mtu(c.key.peer, c.rare().mtu_proven, now);
   }
 }
 
 void machine::mtu_probe_arrived(tcb& c, instant now) {
   c.mtu_probe_out = false;
   auto const header = (c.key.local.is_v4() ? 40u : 60u) + (c.terms.timestamps ? 12u : 0u);
-  auto const bytes = c.mtu_probe_end.value - c.mtu_probe_begin.value;
-  c.mtu_proven = bytes + header;
-  if (c.mtu_bytes < c.mtu_proven) c.mtu_bytes = c.mtu_proven;
+  auto const bytes = c.rare().mtu_probe_end.value - c.rare().mtu_probe_begin.value;
+  c.make_rare().mtu_proven = bytes + header;
+  if (c.mtu_bytes < c.rare().mtu_proven) c.mtu_bytes = c.rare().mtu_proven;
   c.segment_bytes_now = std::max(c.segment_bytes_now, bytes);
   mtu_search_step(c, now);
 }
 
 bool machine::mtu_probe_failed(tcb& c, instant now) {
   auto const* const front = c.flight.front();
-  if (!c.mtu_probe_out || front == nullptr || front->begin != c.mtu_probe_begin || !front->is_lost ||
+  if (!c.mtu_probe_out || front == nullptr || front->begin != c.rare().mtu_probe_begin || !front->is_lost ||
       c.flight.lost_bytes() != front->size()) {
     return false;
   }
   auto const header = (c.key.local.is_v4() ? 40u : 60u) + (c.terms.timestamps ? 12u : 0u);
-  c.mtu_limit = (c.mtu_probe_end.value - c.mtu_probe_begin.value) + header - 1;
+  c.make_rare().mtu_limit = (c.rare().mtu_probe_end.value - c.rare().mtu_probe_begin.value) + header - 1;
   c.mtu_probe_out = false;
   mtu_search_step(c, now);
   return true;

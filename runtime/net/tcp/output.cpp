@@ -46,7 +46,7 @@ std::uint32_t machine::super_segment_bytes(tcb const& c) {
   if (c.trip.minimum >= 1ms || c.trip.smoothed >= 4ms) {
     auto const a_millisecond =
         std::uint64_t{c.control.window} * 2'000'000u / static_cast<std::uint64_t>(c.trip.smoothed.count());
-    auto const least = std::uint64_t{c.chosen.super_segment_min} * bytes;
+    auto const least = std::uint64_t{c.chosen->super_segment_min} * bytes;
     most = static_cast<std::uint32_t>(std::min<std::uint64_t>(most, std::max(a_millisecond, least)));
   }
   return std::max(most / bytes, 1u) * bytes;
@@ -54,7 +54,7 @@ std::uint32_t machine::super_segment_bytes(tcb const& c) {
 
 std::uint16_t machine::advertised_segment_bytes(tcb const& c) const {
   auto const header = c.key.local.is_v4() ? 40u : 60u;
-  return advertised_segment_bytes(c.chosen, std::max(c.mtu_bytes, header + limits.mss_bytes_min) - header);
+  return advertised_segment_bytes(*c.chosen, std::max(c.mtu_bytes, header + limits.mss_bytes_min) - header);
 }
 
 void machine::refresh_path(tcb& c) {
@@ -67,7 +67,7 @@ void machine::refresh_path(tcb& c) {
   }
   auto const room = std::max(c.mtu_bytes, header + limits.mss_bytes_min) - header;
   auto const whole =
-      std::min<std::uint32_t>(advertised_segment_bytes(c.chosen, room), c.terms.peer_segment_bytes);
+      std::min<std::uint32_t>(advertised_segment_bytes(*c.chosen, room), c.terms.peer_segment_bytes);
   c.segment_bytes_now = whole - (c.terms.timestamps ? timestamps_bytes : 0u);
 }
 
@@ -110,7 +110,7 @@ void machine::finish(tcb& c, wire::tcp_header& h, addressing& between, segment& 
     c.segments_unacknowledged = 0;
   }
   between.traffic_class =
-      static_cast<std::uint8_t>(between.traffic_class | c.chosen.differentiated_services << 2);
+      static_cast<std::uint8_t>(between.traffic_class | c.chosen->differentiated_services << 2);
   between.source = c.key.local;
   between.destination = c.key.peer;
   between.way = &c.way;
@@ -173,10 +173,10 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
     c.ecn_reduced = false;
   }
   if (is_retransmission) {
-    ++c.segments_retransmitted;
+    ++c.make_rare().segments_retransmitted;
     ++counters.segments_retransmitted;
-    ++c.retransmissions_to_undo;
-    if (c.retransmitted_timestamp == 0) c.retransmitted_timestamp = timestamp(c.timestamp_offset, now);
+    ++c.make_rare().retransmissions_to_undo;
+    if (c.rare().retransmitted_timestamp == 0) c.make_rare().retransmitted_timestamp = timestamp(c.timestamp_offset, now);
   } else {
     if (c.stalled_since == never) c.stalled_since = now;
     if (c.flight.empty()) c.control.resume(now - c.last_sent_at, now);
@@ -187,9 +187,9 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
     if (taken % per_segment != 0) c.small_until = from + taken;
   }
   if (c.phase == recovery_phase::fast_recovery || c.phase == recovery_phase::reduced)
-    c.sent_in_recovery += covered;
+    c.make_rare().sent_in_recovery += covered;
   c.last_sent_at = now;
-  if (c.chosen.pacing) pace(c, covered, now);
+  if (c.chosen->pacing) pace(c, covered, now);
   finish(c, h, between, packet, now);
   if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe) {
     arm_loss_timer(c, now);
@@ -208,9 +208,9 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
   auto const window = std::uint64_t{std::max(c.control.window, c.outstanding())};
   auto length = duration(static_cast<std::int64_t>(static_cast<std::uint64_t>(c.trip.smoothed / 1us) * bytes *
                                                    100'000u / (window * rate_percent)));
-  if (c.paced_until < now)
-    length -= std::min(length / 2, c.paced_until == instant::min() ? length : now - c.paced_until);
-  c.paced_until = std::max(c.paced_until, now) + length;
+  if (c.rare().paced_until < now)
+    length -= std::min(length / 2, c.rare().paced_until == instant::min() ? length : now - c.rare().paced_until);
+  c.make_rare().paced_until = std::max(c.rare().paced_until, now) + length;
 }
 
 [[gnu::noinline]] bool machine::build(tcb& c, addressing& between, segment& packet, instant now) {
@@ -230,8 +230,8 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
   auto const bytes = c.segment_bytes();
   auto const largest = c.super_segments ? super_segment_bytes(c) : bytes;
   auto const in_flight = c.in_flight();
-  c.pacing_waits = c.chosen.pacing && now < c.paced_until;
-  if (c.flight.lost_bytes() != 0 && c.spurious_step != 2 && !c.pacing_waits) {
+  c.pacing_waits = c.chosen->pacing && now < c.rare().paced_until;
+  if (c.flight.lost_bytes() != 0 && c.rare().spurious_step != 2 && !c.pacing_waits) {
     auto* const lost = c.flight.next_lost();
     if (lost != nullptr &&
         (in_flight == 0 || in_flight + std::min(lost->size(), bytes) <= c.control.window)) {
@@ -258,13 +258,13 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
       c.timer_at = now + c.trip.timeout();
       if (c.loss_probe_was_new) {
         auto const made = build_data(c, c.send_next, fresh, nullptr, between, packet, now);
-        c.loss_probe_end = c.send_next;
+        c.make_rare().loss_probe_end = c.send_next;
         if (made != 0) return true;
       } else {
         auto const fin = c.fin_queued && last->end == c.send.end() + 1 ? 1u : 0u;
         if (last->size() - fin > bytes) c.flight.split(*last, last->end - (bytes + fin));
         auto* const probe = c.flight.back();
-        c.loss_probe_end = c.send_next;
+        c.make_rare().loss_probe_end = c.send_next;
         if (build_retransmission(c, *probe, between, packet, now)) return true;
       }
     }
@@ -306,9 +306,9 @@ bool machine::build_new(tcb& c, std::uint32_t largest, addressing& between, segm
   c.window_blocked = false;
   if (pending == 0 && !fin_waits) return false;
   auto const bytes = c.segment_bytes();
-  if (c.chosen.probe_mtu_from != 0 && build_mtu_probe(c, pending, between, packet, now)) return true;
+  if (c.chosen->probe_mtu_from != 0 && build_mtu_probe(c, pending, between, packet, now)) return true;
   auto const window_room = (c.send_una + c.send_window) - c.send_next;
-  if (c.flight.empty() && now - c.last_sent_at > c.trip.timeout() && c.chosen.restart_after_idle &&
+  if (c.flight.empty() && now - c.last_sent_at > c.trip.timeout() && c.chosen->restart_after_idle &&
       window_room > 0) {
     c.control.restart(bytes);
     if (c.super_segments) largest = super_segment_bytes(c);
@@ -330,13 +330,13 @@ bool machine::build_new(tcb& c, std::uint32_t largest, addressing& between, segm
     forced = c.want_window_probe && count != 0;
   }
   // What was held back for more of it has waited long enough, too.
-  bool const held = (c.chosen.hold_partial || c.more_follows) && c.send.end() > c.flush_to && !c.fin_queued;
+  bool const held = (c.chosen->hold_partial || c.more_follows) && c.send.end() > c.flush_to && !c.fin_queued;
   if (held && c.want_window_probe && count == pending && count < bytes) {
     forced = true;
     c.push_point = c.send.end();
   }
   // Nagle's algorithm as Minshall has it: one segment that is not full may be out, not only none at all.
-  bool const nagle = !c.chosen.no_delay && !c.fin_queued && c.small_until > c.send_una;
+  bool const nagle = !c.chosen->no_delay && !c.fin_queued && c.small_until > c.send_una;
   if (count > bytes && (count != pending || held || nagle)) count -= count % bytes;
   bool const all = count == pending;
   if (count < bytes && !forced) {
@@ -360,7 +360,7 @@ void machine::build_syn(tcb& c, wire::tcp_header& h, segment& packet, instant no
   h.options.maximum_segment_size = advertised_segment_bytes(c);
   c.receive_edge = c.receive_next() + std::min(c.receive_space(), 65'535u);
   h.window = static_cast<std::uint16_t>(std::min(c.receive_space(), 65'535u));
-  if (answers ? c.terms.timestamps : c.chosen.timestamps) {
+  if (answers ? c.terms.timestamps : c.chosen->timestamps) {
     h.options.timestamps =
         wire::tcp_timestamps{timestamp(c.timestamp_offset, now), answers ? c.recent_timestamp : 0u};
   }
@@ -372,9 +372,9 @@ void machine::build_syn(tcb& c, wire::tcp_header& h, segment& packet, instant no
   } else if (c.ecn_offered) {
     h.flags |= wire::tcp_ece | wire::tcp_cwr;
   }
-  if (!answers && c.chosen.fast_open != fast_open::no) put_fast_open(c, h, packet);
+  if (!answers && c.chosen->fast_open != fast_open::no) put_fast_open(c, h, packet);
   if (c.backoff != 0) {
-    ++c.segments_retransmitted;
+    ++c.make_rare().segments_retransmitted;
     ++counters.segments_retransmitted;
   }
 }

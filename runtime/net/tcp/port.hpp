@@ -15,7 +15,8 @@ class port final : public listener, public event_source {
 
   [[nodiscard]] endpoint local() const override { return {where.address, where.port}; }
   [[nodiscard]] connection* accept() override;
-  [[nodiscard]] settings& options() override { return chosen; }
+  [[nodiscard]] settings& options() override;
+  [[nodiscard]] shared_settings const& shared();
   [[nodiscard]] fast_open_acceptance& fast_open() override { return fast; }
   void release(instant now) override;
 
@@ -29,6 +30,9 @@ class port final : public listener, public event_source {
   std::uint32_t fast_pending = 0;  ///< fast-opened, handshake not done; accepted or not
   /// In the order of their handshakes. A tcb is never in the output and the accept queue by the same hook.
   std::vector<tcb*> queue;
+
+ private:
+  shared_settings const* shared_ = nullptr;  ///< as `chosen`, since it was last asked for
 };
 
 /// What a SYN and its listener agree on (handshake.cpp).

@@ -99,7 +99,7 @@ class summed_header {
   }
   between.source = c.key.local;
   between.destination = c.key.peer;
-  between.traffic_class = static_cast<std::uint8_t>(c.chosen.differentiated_services << 2);
+  between.traffic_class = static_cast<std::uint8_t>(c.chosen->differentiated_services << 2);
   between.way = &c.way;
   auto const bytes = packet.push_header(predicted_bytes);
   auto const size = static_cast<std::uint32_t>(predicted_bytes + count);
@@ -176,7 +176,7 @@ bool machine::transmit(addressing& between, segment& packet, instant now) {
   while (auto* const c = output.front()) {
     if (!c->acknowledge_now && c->send_next == c->send.end() && c->has_said_all()) {
       // It is here because something arrived. What build() would note on its way:
-      c->pacing_waits = c->chosen.pacing && now < c->paced_until;
+      c->pacing_waits = c->chosen->pacing && now < c->rare().paced_until;
       c->window_blocked = false;
     } else if ((predicts && build_predicted(*c, between, packet, now)) || build(*c, between, packet, now)) {
       if (c->has_said_all()) {

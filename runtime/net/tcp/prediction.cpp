@@ -49,7 +49,7 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
 /// Asks all the questions; what it finds stays so until the ordinary way touches the connection
 /// (tcb::disturb).
 [[gnu::noinline]] bool machine::becomes_calm(tcb& c, std::uint8_t wanted) {
-  auto const& chosen = c.chosen;
+  auto const& chosen = *c.chosen;
   c.calm = 0;
   bool const quiet = c.synchronized() && c.phase == recovery_phase::open && c.terms.timestamps &&
                      !c.terms.ecn && !c.loss_probe_out && !c.syn_unacknowledged &&
@@ -74,7 +74,7 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
       !c.super_segments && !c.receive.has_sack() && (c.terms.sack || c.duplicate_acks == 0)) {
     c.calm |= calm::speaks;
     if (c.terms.sack && chosen.loss_probe && c.backoff == 0 && c.trip.smoothed != 0s && !c.pacing_waits &&
-        !chosen.keepalive && c.keepalive_at == never && c.end_at == never && chosen.user_timeout == 0s &&
+        !chosen.keepalive && c.rare().keepalive_at == never && c.end_at == never && chosen.user_timeout == 0s &&
         !c.released) {
       c.calm |= calm::waits;
     }
@@ -87,7 +87,6 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
 [[gnu::always_inline]] inline void machine::acknowledge_calm(tcb& c, sequence at, sequence ack,
                                                              std::uint32_t window, instant now) {
   auto const bytes = static_cast<std::uint32_t>(ack - c.send_una);
-  c.bytes_acknowledged += bytes;
   c.send_una = ack;
   made_progress(c, now);
   auto const last = c.flight.acknowledge_in_order(ack);
@@ -102,7 +101,7 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
   auto const trip = now - last.sent_at;
   c.trip.sample(trip);
   if (c.control.in_slow_start()) {
-    c.chosen.leave_slow_start_slowly ? c.control.measure(c.trip.latest, c.send_una, c.send_next)
+    c.chosen->leave_slow_start_slowly ? c.control.measure(c.trip.latest, c.send_una, c.send_next)
                                      : c.control.measure_at_once(c.trip.latest, c.trip.minimum, c.send_una,
                                                                  c.send_next, c.segment_bytes());
   }
@@ -114,7 +113,7 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
   c.rack_sent_at = last.sent_at;
   c.rack_end = last.end;
   if (c.window_limited || (c.control.in_slow_start() && c.control.window < 2 * c.flight_largest)) {
-    c.control.acknowledged(c.chosen.control, bytes, c.segment_bytes(), c.trip.minimum, now);
+    c.control.acknowledged(c.chosen->control, bytes, c.segment_bytes(), c.trip.minimum, now);
   }
   if (waits || c.fin_queued) return arm_loss_timer(c, now);
   c.timer = timer_kind::none;
@@ -179,7 +178,6 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
   ++c.segments_received;
   if (at <= c.acknowledged_to) {
     c.recent_timestamp = stamp.value;  // RFC 7323 4.3
-    c.recent_timestamp_at = now;
   }
   c.last_received_at = now;
   if (acknowledged == c.send_una) {
@@ -275,7 +273,6 @@ bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint
   ++c.segments_received;
   if (at <= c.acknowledged_to) {
     c.recent_timestamp = stamp.value;
-    c.recent_timestamp_at = now;
   }
   c.window_sequence = at;
   packet.drop_front(predicted_bytes);

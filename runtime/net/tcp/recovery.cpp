@@ -14,15 +14,15 @@ constexpr std::uint8_t reorder_rounds_kept = 16;  // RFC 8985, 6.2 step 4
 }  // namespace
 
 void machine::rack_update(tcb& c, acknowledged const& got, instant now) {
-  if (got.duplicate_reported && c.send_una >= c.reorder_round_end) {
-    c.reorder_round_end = c.send_next;
-    c.reorder_rounds = reorder_rounds_kept;
-    c.reorder_quarters = static_cast<std::uint8_t>(std::min(c.reorder_quarters + 1, 16));
+  if (got.duplicate_reported && c.send_una >= c.make_rare().reorder_round_end) {
+    c.make_rare().reorder_round_end = c.send_next;
+    c.make_rare().reorder_rounds = reorder_rounds_kept;
+    c.make_rare().reorder_quarters = static_cast<std::uint8_t>(std::min(c.rare().reorder_quarters + 1, 16));
   }
   if (got.reordered) {
     c.reordering_seen = true;
-    ++c.reorderings;
-    c.reordering_bytes = std::max(c.reordering_bytes, got.reordering_bytes);
+    ++c.make_rare().reorderings;
+    c.make_rare().reordering_bytes = std::max(c.rare().reordering_bytes, got.reordering_bytes);
   }
   if (got.rack_sent_at == instant::min()) return;
   c.rack_trip = now - got.rack_last_sent_at;
@@ -40,7 +40,7 @@ duration machine::rack_detect(tcb& c, instant now) {
   if (c.reordering_seen ||
       (c.phase == recovery_phase::open && c.flight.sacked_records() < duplicate_threshold &&
        c.flight.sacked_bytes() < duplicate_threshold * c.segment_bytes())) {
-    window = std::min(c.trip.minimum * c.reorder_quarters / 4, c.trip.smoothed);
+    window = std::min(c.trip.minimum * c.rare().reorder_quarters / 4, c.trip.smoothed);
   }
   duration longest = 0s;
   for (auto* one = c.flight.oldest(); one != nullptr;) {
@@ -60,20 +60,19 @@ duration machine::rack_detect(tcb& c, instant now) {
 void machine::enter_recovery(tcb& c, instant now) {
   if (c.mtu_probe_out && mtu_probe_failed(c, now)) {
     c.phase = recovery_phase::mtu;
-    c.recovery_point = c.send_next;
+    c.make_rare().recovery_point = c.send_next;
     return;
   }
-  c.control.reduce(c.chosen.control, c.outstanding() - c.flight.sacked_bytes(), c.segment_bytes(), now);
+  c.control.reduce(c.chosen->control, c.outstanding() - c.flight.sacked_bytes(), c.segment_bytes(), now);
   c.phase = recovery_phase::fast_recovery;
-  c.recovery_point = c.send_next;
-  c.flight_at_recovery = std::max(c.outstanding() - c.flight.sacked_bytes(), c.segment_bytes());
-  c.delivered_in_recovery = c.sent_in_recovery = 0;
+  c.make_rare().recovery_point = c.send_next;
+  c.make_rare().flight_at_recovery = std::max(c.outstanding() - c.flight.sacked_bytes(), c.segment_bytes());
+  c.make_rare().delivered_in_recovery = c.make_rare().sent_in_recovery = 0;
   c.undo_possible = true;
-  c.undo_point = c.send_una;
-  c.retransmissions_to_undo = 0;
-  c.retransmitted_timestamp = 0;
-  c.ecn_point = c.send_next;
-  if (c.reorder_rounds != 0 && --c.reorder_rounds == 0) c.reorder_quarters = 1;
+  c.make_rare().retransmissions_to_undo = 0;
+  c.make_rare().retransmitted_timestamp = 0;
+  c.make_rare().ecn_point = c.send_next;
+  if (c.rare().reorder_rounds != 0 && --c.make_rare().reorder_rounds == 0) c.make_rare().reorder_quarters = 1;
 }
 
 void machine::undo_reduction(tcb& c) {
@@ -81,39 +80,39 @@ void machine::undo_reduction(tcb& c) {
   c.control.undo();
   c.phase = recovery_phase::open;
   c.undo_possible = false;
-  c.spurious_step = 0;
+  c.make_rare().spurious_step = 0;
   c.duplicate_acks = 0;
 }
 
 void machine::congestion_mark(tcb& c, instant now) {
-  if (c.phase != recovery_phase::open || c.send_una < c.ecn_point)
+  if (c.phase != recovery_phase::open || c.send_una < c.make_rare().ecn_point)
     return;  // once per window (RFC 3168, 6.1.2)
-  c.control.reduce(c.chosen.control, c.in_flight(), c.segment_bytes(), now);
+  c.control.reduce(c.chosen->control, c.in_flight(), c.segment_bytes(), now);
   c.phase = recovery_phase::reduced;
-  c.recovery_point = c.ecn_point = c.send_next;
-  c.flight_at_recovery = std::max(c.in_flight(), c.segment_bytes());
-  c.delivered_in_recovery = c.sent_in_recovery = 0;
+  c.make_rare().recovery_point = c.make_rare().ecn_point = c.send_next;
+  c.make_rare().flight_at_recovery = std::max(c.in_flight(), c.segment_bytes());
+  c.make_rare().delivered_in_recovery = c.make_rare().sent_in_recovery = 0;
   c.undo_possible = false;
   c.ecn_reduced = true;
 }
 
 void machine::proportional_reduction(tcb& c, std::uint32_t delivered, bool advanced) {
-  c.delivered_in_recovery += delivered;
+  c.make_rare().delivered_in_recovery += delivered;
   auto const pipe = c.in_flight();
   auto const threshold = c.control.threshold;
   std::int64_t count = 0;
   if (pipe > threshold) {
-    auto const share = (std::uint64_t{c.delivered_in_recovery} * threshold + c.flight_at_recovery - 1) /
-                       c.flight_at_recovery;
-    count = static_cast<std::int64_t>(share) - c.sent_in_recovery;
+    auto const share = (std::uint64_t{c.rare().delivered_in_recovery} * threshold + c.rare().flight_at_recovery - 1) /
+                       c.rare().flight_at_recovery;
+    count = static_cast<std::int64_t>(share) - c.rare().sent_in_recovery;
   } else {
-    auto const behind = std::int64_t{c.delivered_in_recovery} - c.sent_in_recovery;
+    auto const behind = std::int64_t{c.rare().delivered_in_recovery} - c.rare().sent_in_recovery;
     auto const limit = std::max<std::int64_t>(behind, delivered) + (advanced ? c.segment_bytes() : 0);
     count = std::min<std::int64_t>(threshold - pipe, limit);
   }
   count = std::max<std::int64_t>(count, 0);
   // The first retransmission goes in any case (RFC 6937, 3).
-  if (c.sent_in_recovery == 0) count = std::max<std::int64_t>(count, c.segment_bytes());
+  if (c.rare().sent_in_recovery == 0) count = std::max<std::int64_t>(count, c.segment_bytes());
   c.control.window = pipe + static_cast<std::uint32_t>(count);
 }
 
@@ -131,7 +130,7 @@ void machine::detect_losses(tcb& c, acknowledged const& got, bool advanced, inst
   }
   auto* const front = c.flight.front();
   if (front == nullptr) return;
-  bool const partial = advanced && c.phase == recovery_phase::fast_recovery && c.send_una < c.recovery_point;
+  bool const partial = advanced && c.phase == recovery_phase::fast_recovery && c.send_una < c.rare().recovery_point;
   bool const enough = c.phase == recovery_phase::open && c.duplicate_acks >= duplicate_threshold;
   if (partial || enough) {
     if (front->size() > c.segment_bytes() && !front->is_lost)
@@ -148,12 +147,12 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
     auto const whole = c.segment_bytes();
     delivered -= std::min(delivered - std::min(delivered, whole), c.duplicate_acks * whole);
   }
-  if (got.duplicate_reported && c.retransmissions_to_undo != 0) {
-    if (--c.retransmissions_to_undo == 0 && c.undo_possible) undo_reduction(c);
+  if (got.duplicate_reported && c.rare().retransmissions_to_undo != 0) {
+    if (--c.make_rare().retransmissions_to_undo == 0 && c.undo_possible) undo_reduction(c);
   }
   // Loss probe, RFC 8985 7.4.2.
-  if (c.loss_probe_out && (c.send_una >= c.loss_probe_end || got.sacked_bytes != 0)) {
-    if (!c.loss_probe_was_new && c.send_una >= c.loss_probe_end && !got.duplicate_reported &&
+  if (c.loss_probe_out && (c.send_una >= c.rare().loss_probe_end || got.sacked_bytes != 0)) {
+    if (!c.loss_probe_was_new && c.send_una >= c.rare().loss_probe_end && !got.duplicate_reported &&
         c.phase == recovery_phase::open && got.retransmission_delivered) {
       congestion_mark(c, now);  // the probe repaired a loss: that counts as one
       c.ecn_reduced = false;
@@ -161,33 +160,33 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
     c.loss_probe_out = false;
   }
   // Eifel: the echo is older than the first retransmission, so the original arrived.
-  if (advanced && c.undo_possible && c.retransmitted_timestamp != 0 && c.terms.timestamps &&
-      h.options.timestamps && sequence{h.options.timestamps->echo} < sequence{c.retransmitted_timestamp}) {
+  if (advanced && c.undo_possible && c.rare().retransmitted_timestamp != 0 && c.terms.timestamps &&
+      h.options.timestamps && sequence{h.options.timestamps->echo} < sequence{c.rare().retransmitted_timestamp}) {
     undo_reduction(c);
   }
-  if (c.phase == recovery_phase::timeout && c.spurious_step != 0) {
+  if (c.phase == recovery_phase::timeout && c.rare().spurious_step != 0) {
     // Only new data can tell (RFC 5682, 2.1 step 2b); without any, what is lost is sent again at once.
     bool const has_new = c.send.end() > c.send_next && c.send_una + c.send_window > c.send_next;
-    if (c.spurious_step == 1 && advanced && c.send_una < c.recovery_point && has_new) {
-      c.spurious_step = 2;
+    if (c.rare().spurious_step == 1 && advanced && c.send_una < c.rare().recovery_point && has_new) {
+      c.make_rare().spurious_step = 2;
       c.control.window = c.in_flight() + 2 * c.segment_bytes();
-    } else if (c.spurious_step == 2 && advanced && got.original_delivered) {
+    } else if (c.rare().spurious_step == 2 && advanced && got.original_delivered) {
       undo_reduction(c);
     } else {
-      c.spurious_step = 0;
+      c.make_rare().spurious_step = 0;
     }
   }
   if (c.phase != recovery_phase::open) {
     // Without SACK one more is waited for, lest old duplicates begin another recovery (RFC 6582, 6).
     bool const done =
-        c.terms.sack || c.flight.empty() ? c.send_una >= c.recovery_point : c.send_una > c.recovery_point;
+        c.terms.sack || c.flight.empty() ? c.send_una >= c.rare().recovery_point : c.send_una > c.rare().recovery_point;
     if (done) {
       if (c.phase == recovery_phase::fast_recovery || c.phase == recovery_phase::reduced)
         c.control.window = c.control.threshold;
       c.phase = recovery_phase::open;
-      c.undo_possible = c.undo_possible && c.retransmissions_to_undo != 0;
+      c.undo_possible = c.undo_possible && c.rare().retransmissions_to_undo != 0;
       c.duplicate_acks = 0;
-      c.spurious_step = 0;
+      c.make_rare().spurious_step = 0;
     }
   }
   detect_losses(c, got, advanced, now);
@@ -203,8 +202,8 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
       proportional_reduction(c, delivered, false);  // nothing is missing that would have to be made up for
       break;
     case recovery_phase::timeout:
-      if (c.spurious_step == 0 && advanced) {
-        c.control.acknowledged(c.chosen.control, delivered, c.segment_bytes(), c.trip.minimum, now);
+      if (c.rare().spurious_step == 0 && advanced) {
+        c.control.acknowledged(c.chosen->control, delivered, c.segment_bytes(), c.trip.minimum, now);
       }
       break;
     case recovery_phase::mtu:
@@ -215,7 +214,7 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
       // acknowledged beyond a gap is progress, too.
       if ((advanced || c.reordering_seen) &&
           (c.window_limited || (c.control.in_slow_start() && c.control.window < 2 * c.flight_largest))) {
-        c.control.acknowledged(c.chosen.control, delivered, c.segment_bytes(), c.trip.minimum, now);
+        c.control.acknowledged(c.chosen->control, delivered, c.segment_bytes(), c.trip.minimum, now);
       }
       break;
   }
@@ -240,17 +239,16 @@ void machine::on_retransmission_timeout(tcb& c, instant now) {
   bool const first = c.phase != recovery_phase::timeout || c.backoff == 0;
   if (first) {
     if (c.phase != recovery_phase::fast_recovery && c.phase != recovery_phase::timeout) {
-      c.control.reduce(c.chosen.control, c.in_flight(), c.segment_bytes(), now);
+      c.control.reduce(c.chosen->control, c.in_flight(), c.segment_bytes(), now);
       c.control.time_out();
       c.undo_possible = true;
-      c.undo_point = c.send_una;
-      c.retransmissions_to_undo = 0;
-      c.retransmitted_timestamp = 0;
+      c.make_rare().retransmissions_to_undo = 0;
+      c.make_rare().retransmitted_timestamp = 0;
     }
-    c.spurious_step = !reneged && c.phase != recovery_phase::timeout ? 1 : 0;
-    c.recovery_point = c.send_next;
+    c.make_rare().spurious_step = !reneged && c.phase != recovery_phase::timeout ? 1 : 0;
+    c.make_rare().recovery_point = c.send_next;
   } else {
-    c.spurious_step = 0;
+    c.make_rare().spurious_step = 0;
   }
   c.phase = recovery_phase::timeout;
   c.duplicate_acks = 0;

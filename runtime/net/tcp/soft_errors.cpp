@@ -27,9 +27,9 @@ void machine::set_mtu(tcb& c, std::uint32_t mtu_bytes, instant now) {
   auto const least = c.key.local.is_v4() ? std::uint32_t{limits.path_mtu_v4_min} : 1'280u;
   auto const mtu = std::max(mtu_bytes, least);
   if (mtu < c.mtu_bytes && c.current == state::syn_sent && c.fast_open_bytes != 0 &&
-      c.chosen.fast_open != fast_open::no) {
+      c.chosen->fast_open != fast_open::no) {
     // The SYN's data was too much: it goes without, at once (RFC 7413 4.2.1).
-    c.chosen.fast_open = fast_open::no;
+    c.own_settings().fast_open = fast_open::no;
     c.want_syn = true;
     return schedule(c);
   }
@@ -45,7 +45,7 @@ void machine::set_mtu(tcb& c, std::uint32_t mtu_bytes, instant now) {
   }
   if (c.flight.lost_bytes() != 0 && c.phase == recovery_phase::open) {
     c.phase = recovery_phase::mtu;
-    c.recovery_point = c.send_next;
+    c.make_rare().recovery_point = c.send_next;
   }
   schedule(c);
   arm(c, now);

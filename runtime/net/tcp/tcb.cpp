@@ -8,14 +8,20 @@
 
 namespace morgana::net::tcp {
 
-tcb::tcb(machine& m, flow_key const& which, settings const& with)
+tcb::tcb(machine& m, flow_key const& which, shared_settings const& with)
     : flow(which, flow_kind::connection),
       event_source(event_source::kind::connection),
       host(&m),
-      chosen(with),
+      chosen(&with),
       send(m.chunks),
       flight(m.records),
       receive(m.arrived) {}
+
+unusual& tcb::made_rare() {
+  rare_ = std::make_unique<unusual>();
+  rare_->reorder_round_end = rare_->ecn_point = send_una;
+  return *rare_;
+}
 
 std::uint32_t tcb::in_flight() const {
   auto out = outstanding();
@@ -26,18 +32,18 @@ std::uint32_t tcb::in_flight() const {
 }
 
 std::uint32_t tcb::receive_buffer() const {
-  auto const wanted = chosen.receive_buffer_bytes == receive_buffer_bytes_default
+  auto const wanted = chosen->receive_buffer_bytes == receive_buffer_bytes_default
                           ? std::max(host->receive_buffer_first, receive_buffer_grown)
-                          : chosen.receive_buffer_bytes;
+                          : chosen->receive_buffer_bytes;
   return std::min(wanted, host->receive_buffer_most);
 }
 
 /// Twice the congestion window, so that the next round trip's data is there before this one's is acknowledged; but not
 /// while others may need the buffers more.
 std::uint32_t tcb::send_buffer() const {
-  auto const wanted = chosen.send_buffer_bytes == send_buffer_bytes_default && !host->chunks.buffers.is_scarce()
-                          ? std::max(chosen.send_buffer_bytes, 2 * std::min(control.window, congestion::unlimited))
-                          : chosen.send_buffer_bytes;
+  auto const wanted = chosen->send_buffer_bytes == send_buffer_bytes_default && !host->chunks.buffers.is_scarce()
+                          ? std::max(chosen->send_buffer_bytes, 2 * std::min(control.window, congestion::unlimited))
+                          : chosen->send_buffer_bytes;
   return std::min(wanted, host->limits.send_buffer_bytes);
 }
 
@@ -79,10 +85,14 @@ information tcb::info() const {
   all.bytes_in_flight = in_flight();
   all.bytes_sent = bytes_sent;
   all.bytes_received = bytes_received;
-  all.bytes_acknowledged = bytes_acknowledged;
+  if (send_una != send_initial) {
+    // All that was sent, or less: the sequence number says how much. A FIN counts as one.
+    auto const most = bytes_sent + 1;
+    all.bytes_acknowledged = most - (static_cast<std::uint32_t>(most) - (send_una.value - send_initial.value - 1));
+  }
   all.segments_sent = segments_sent;
   all.segments_received = segments_received;
-  all.segments_retransmitted = segments_retransmitted;
+  all.segments_retransmitted = rare().segments_retransmitted;
   all.has_timestamps = terms.timestamps;
   all.has_sack = terms.sack;
   all.has_ecn = terms.ecn;
@@ -116,7 +126,17 @@ settings& tcb::options() {
   // What is changed now is looked at in the next output pass: a keepalive or a timeout may begin.
   disturb();
   if (in_table) host->schedule(*this);
-  return chosen;
+  return own_settings();
+}
+
+settings& tcb::own_settings() {
+  if (chosen->users != 1) {
+    auto* const own = host->given.take(*chosen);
+    own->users = 1;
+    --chosen->users;
+    chosen = own;
+  }
+  return const_cast<shared_settings&>(*chosen);
 }
 
 void tcb::describe_flight(information& all) const {
@@ -135,8 +155,8 @@ void tcb::describe_flight(information& all) const {
       all.segments_retransmitted_in_flight += segments;
     }
   }
-  all.reordering_segments = std::max(all.reordering_segments, count(reordering_bytes));
-  all.reorderings = reorderings;
+  all.reordering_segments = std::max(all.reordering_segments, count(rare().reordering_bytes));
+  all.reorderings = rare().reorderings;
   switch (phase) {
     case recovery_phase::open:
       all.phase = flight.sacked_bytes() != 0 || duplicate_acks != 0 ? loss_phase::disorder : loss_phase::open;
@@ -155,7 +175,7 @@ void tcb::describe_flight(information& all) const {
 }
 
 void tcb::flush(instant now) {
-  if (!more_follows && !chosen.hold_partial) return;
+  if (!more_follows && !chosen->hold_partial) return;
   more_follows = false;
   if (!may_send_data()) return;
   if (send.end() > send_next) flush_to = send.end();

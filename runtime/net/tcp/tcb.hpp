@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "congestion.hpp"
@@ -24,7 +25,6 @@ class tcb;
 class port;  // a listener
 struct output_tag;
 struct event_tag;
-struct member_tag;
 
 /// Something the user waits for; queued for poll_event while `ready` has bits.
 struct event_source : hook<event_tag> {
@@ -57,14 +57,46 @@ inline constexpr std::uint8_t speaks = 0x08;           ///< nothing changes when
 inline constexpr std::uint8_t waits = 0x10;            ///< only for losses, and to acknowledge
 }  // namespace calm
 
+/// Connections that were told the same have one copy of it together; who changes something has one of its own.
+struct shared_settings : settings {
+  explicit shared_settings(settings const& what) : settings(what) {}
+  mutable std::uint32_t users = 0;
+};
+
+/// What only connections have with which something is not as it should be, or that were told something special.
+struct unusual {
+  // Path-MTU probing (RFC 4821): what surely passes, and what may; of whole packets, 0: not known yet.
+  std::uint32_t mtu_proven = 0, mtu_limit = 0;
+  wire::sequence mtu_probe_begin, mtu_probe_end;
+  instant paced_until = instant::min();
+  instant keepalive_at = never;
+  instant challenged_at = instant::min();
+  // Recovery
+  wire::sequence recovery_point;
+  wire::sequence reorder_round_end;
+  wire::sequence loss_probe_end;
+  wire::sequence ecn_point;  ///< one reduction per window
+  std::uint32_t retransmissions_to_undo = 0;
+  std::uint32_t retransmitted_timestamp = 0;  ///< TSval of the first retransmission (RFC 3522)
+  std::uint32_t delivered_in_recovery = 0;    ///< PRR (RFC 6937)
+  std::uint32_t sent_in_recovery = 0;
+  std::uint32_t flight_at_recovery = 0;
+  std::uint8_t reorder_rounds = 0;    ///< RACK.reo_wnd_persist
+  std::uint8_t reorder_quarters = 1;  ///< RACK.reo_wnd_mult
+  std::uint8_t spurious_step = 0;     ///< F-RTO (RFC 5682)
+  // For people.
+  std::uint32_t reorderings = 0;
+  std::uint32_t reordering_bytes = 0;
+  std::uint32_t segments_retransmitted = 0;
+};
+
 class tcb final : public connection,
                   public flow,
                   public timed,
                   public event_source,
-                  public hook<output_tag>,
-                  public hook<member_tag> {
+                  public hook<output_tag> {
  public:
-  tcb(machine& host, flow_key const& which, settings const& with);
+  tcb(machine& host, flow_key const& which, shared_settings const& with);
 
   [[nodiscard]] endpoint local() const override { return {key.local, key.local_port}; }
   [[nodiscard]] endpoint peer() const override { return {key.peer, key.peer_port}; }
@@ -82,11 +114,21 @@ class tcb final : public connection,
   void abort(instant now) override;
   void release(instant now) override;
 
+  /// Its settings where nobody else has them, too.
+  [[nodiscard]] settings& own_settings();
   /// Something is not as it was: whoever relies on `calm` has to ask again.
   void disturb() { calm = 0; }
   void user_sent(instant now, more what = more::none);
   void describe_flight(information& all) const;
   void shutdown_released(instant now);
+
+  /// As it would be if nothing unusual had happened, when nothing has.
+  [[nodiscard]] unusual const& rare() const {
+    static constexpr unusual nothing;
+    return rare_ == nullptr ? nothing : *rare_;
+  }
+  /// The same, to be changed: from then on it is there.
+  [[nodiscard]] unusual& make_rare() { return rare_ != nullptr ? *rare_ : made_rare(); }
 
   // ---- derived from the state
   // ------------------------------------------------------------------------------
@@ -119,7 +161,7 @@ class tcb final : public connection,
   // -------------------------------------------------------------------------------------------------
   machine* host;
   tcp::state current = tcp::state::closed;
-  settings chosen;
+  shared_settings const* chosen;
   std::optional<net_error> failed;
   agreed terms;
   port* parent = nullptr;  ///< the listener, until accepted
@@ -131,10 +173,6 @@ class tcb final : public connection,
   wire::sequence window_sequence, window_acknowledgment;  ///< SND.WL1, SND.WL2
   std::uint32_t send_window = 0;
   std::uint32_t send_window_largest = 0;
-  instant paced_until = instant::min();
-  // Path-MTU probing (RFC 4821): what surely passes, and what may; of whole packets, 0: not known yet.
-  std::uint32_t mtu_proven = 0, mtu_limit = 0;
-  wire::sequence mtu_probe_begin, mtu_probe_end;
   std::uint32_t flight_largest = 0;  ///< of a round: whether the congestion window was used
   wire::sequence flight_round_end;
   std::uint32_t segment_bytes_now = 536;
@@ -152,7 +190,6 @@ class tcb final : public connection,
   receive_queue receive;
   wire::sequence acknowledged_to;      ///< Last.ACK.sent
   std::uint32_t recent_timestamp = 0;  ///< TS.Recent
-  instant recent_timestamp_at{};
   std::uint32_t timestamp_offset = 0;
   std::uint32_t receive_buffer_grown = 0;  ///< beyond the default, when the user reads so fast
   std::uint32_t read_bytes = 0;            ///< in this round trip
@@ -165,13 +202,11 @@ class tcb final : public connection,
   // Timers; one deadline is the least of them.
   instant timer_at = never;  ///< retransmission, loss probe, reordering or window probe
   instant acknowledge_at = never;
-  instant keepalive_at = never;
   instant end_at = never;         ///< FIN-WAIT-2 of a released connection
   instant stalled_since = never;  ///< user timeout: since when data waits without progress
   instant last_received_at{};
   instant last_sent_at{};
   instant syn_sent_at{};
-  instant challenged_at = instant::min();
   instant confirm_at = instant::min();  ///< when progress is told to IP again
   timer_kind timer = timer_kind::none;
 
@@ -180,22 +215,9 @@ class tcb final : public connection,
   std::uint8_t backoff = 0;  ///< retransmissions of the same data
   std::uint8_t probes = 0;   ///< window or keepalive probes without an answer
   std::uint8_t duplicate_acks = 0;
-  std::uint8_t reorder_rounds = 0;    ///< RACK.reo_wnd_persist
-  std::uint8_t reorder_quarters = 1;  ///< RACK.reo_wnd_mult
-  std::uint8_t spurious_step = 0;     ///< F-RTO (RFC 5682)
-  wire::sequence recovery_point;
-  wire::sequence undo_point;
-  wire::sequence reorder_round_end;
-  std::uint32_t retransmissions_to_undo = 0;
-  std::uint32_t retransmitted_timestamp = 0;  ///< TSval of the first retransmission (RFC 3522)
-  std::uint32_t delivered_in_recovery = 0;    ///< PRR (RFC 6937)
-  std::uint32_t sent_in_recovery = 0;
-  std::uint32_t flight_at_recovery = 0;
   instant rack_sent_at = instant::min();
   wire::sequence rack_end;
   duration rack_trip{};
-  wire::sequence loss_probe_end;
-  wire::sequence ecn_point;  ///< one reduction per window
 
   // Wishes of the output pass.
   bool want_syn : 1 = false;
@@ -233,11 +255,13 @@ class tcb final : public connection,
   // For people.
   std::uint16_t received_segment_bytes = 0;
   std::uint16_t fast_open_bytes = 0;  ///< went or came with the SYN; a client's that were not all taken: 0
-  std::uint32_t reorderings = 0;
-  std::uint32_t reordering_bytes = 0;
   instant last_data_at{};
-  std::uint64_t bytes_sent = 0, bytes_received = 0, bytes_acknowledged = 0;
-  std::uint32_t segments_sent = 0, segments_received = 0, segments_retransmitted = 0;
+  std::uint64_t bytes_sent = 0, bytes_received = 0;
+  std::uint32_t segments_sent = 0, segments_received = 0;
+
+ private:
+  [[nodiscard]] unusual& made_rare();
+  std::unique_ptr<unusual> rare_;
 };
 
 }  // namespace morgana::net::tcp

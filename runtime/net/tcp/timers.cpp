@@ -34,7 +34,7 @@ void machine::arm_loss_timer(tcb& c, instant now) {
   }
   if (!c.synchronized() || c.current == state::time_wait) return;
   if (auto const* front = c.flight.front()) {
-    if (c.phase == recovery_phase::open && c.terms.sack && c.chosen.loss_probe && !c.loss_probe_out &&
+    if (c.phase == recovery_phase::open && c.terms.sack && c.chosen->loss_probe && !c.loss_probe_out &&
         c.backoff == 0 && c.flight.sacked_bytes() == 0 && c.trip.smoothed != 0s) {
       c.timer = timer_kind::loss_probe;
       c.timer_at = loss_probe_time(c, *front, c.in_flight(), now);
@@ -68,20 +68,20 @@ void machine::arm(tcb& c, instant now) {
                                                      c.syn_unacknowledged);
     if (is_due) arm_loss_timer(c, now);
   }
-  if (c.keepalive_at == never && c.chosen.keepalive) start_keepalive(c, now);
-  auto first = std::min(std::min(c.timer_at, c.acknowledge_at), std::min(c.keepalive_at, c.end_at));
+  if (c.rare().keepalive_at == never && c.chosen->keepalive) start_keepalive(c, now);
+  auto first = std::min(std::min(c.timer_at, c.acknowledge_at), std::min(c.rare().keepalive_at, c.end_at));
   if (c.stalled_since != never) {
     if (auto const limit = stall_limit(c); limit != 0s && !is_blocked_here(c)) {
       first = std::min(first, after(c.stalled_since, limit));
     }
   }
-  if (c.pacing_waits) first = std::min(first, c.paced_until);
+  if (c.pacing_waits) first = std::min(first, c.rare().paced_until);
   if (first != never) wakes.at_latest(c, first);
 }
 
 void machine::start_keepalive(tcb& c, instant) {
-  c.keepalive_at =
-      c.chosen.keepalive && c.synchronized() ? after(c.last_received_at, c.chosen.keepalive_idle) : never;
+  auto const at = c.chosen->keepalive && c.synchronized() ? after(c.last_received_at, c.chosen->keepalive_idle) : never;
+  if (at != c.rare().keepalive_at) c.make_rare().keepalive_at = at;
 }
 
 /// One of its timers may have come; those that have not stay.
@@ -95,7 +95,7 @@ void machine::wake(tcb& c, instant now) {
     send_reset(c, now);
     return fail(c, net_error::timed_out);
   }
-  if (c.pacing_waits && c.paced_until <= now) {
+  if (c.pacing_waits && c.rare().paced_until <= now) {
     c.pacing_waits = false;
     schedule(c);
   }
@@ -113,7 +113,7 @@ void machine::wake(tcb& c, instant now) {
         break;
       case timer_kind::retransmission:
         if (!c.synchronized() || c.syn_unacknowledged) {
-          if (c.backoff >= (c.chosen.syn_retries != 0 ? c.chosen.syn_retries : limits.syn_retries)) return fail(c, net_error::timed_out);
+          if (c.backoff >= (c.chosen->syn_retries != 0 ? c.chosen->syn_retries : limits.syn_retries)) return fail(c, net_error::timed_out);
           if (++c.backoff == timeouts_to_suspect) below.suspect(c.key.peer, now);
           c.ecn_offered = false;  // RFC 3168, 6.1.1.1: something on the way may not like it
           c.want_syn = true;
@@ -155,25 +155,25 @@ void machine::wake(tcb& c, instant now) {
         break;
     }
   }
-  if (c.keepalive_at <= now) {
-    if (!c.chosen.keepalive || !c.flight.empty() || c.send.size() != 0) {
+  if (c.rare().keepalive_at <= now) {
+    if (!c.chosen->keepalive || !c.flight.empty() || c.send.size() != 0) {
       start_keepalive(c, now);
-      if (c.keepalive_at <= now) c.keepalive_at = after(now, c.chosen.keepalive_idle);
+      if (c.rare().keepalive_at <= now) c.make_rare().keepalive_at = after(now, c.chosen->keepalive_idle);
     } else {
       auto const silent = now - c.last_received_at;
-      auto const interval = std::max<duration>(c.chosen.keepalive_interval, 1ms);
-      if (silent < c.chosen.keepalive_idle) {
+      auto const interval = std::max<duration>(c.chosen->keepalive_interval, 1ms);
+      if (silent < c.chosen->keepalive_idle) {
         start_keepalive(c, now);
       } else {
         // By the clock, not by count: when time has jumped, probes that were due are not made up for.
-        auto const due = (silent - c.chosen.keepalive_idle) / interval + 1;
-        if (due > c.chosen.keepalive_probes) {
+        auto const due = (silent - c.chosen->keepalive_idle) / interval + 1;
+        if (due > c.chosen->keepalive_probes) {
           ++counters.timeouts;
           send_reset(c, now);
           return fail(c, net_error::timed_out);
         }
         c.want_window_probe = true;
-        c.keepalive_at = c.last_received_at + c.chosen.keepalive_idle + due * interval;
+        c.make_rare().keepalive_at = c.last_received_at + c.chosen->keepalive_idle + due * interval;
         schedule(c);
       }
     }
@@ -182,7 +182,7 @@ void machine::wake(tcb& c, instant now) {
 }
 
 duration machine::stall_limit(tcb const& c) const {
-  auto const chosen = c.chosen.user_timeout;
+  auto const chosen = c.chosen->user_timeout;
   if (!c.released) return chosen;
   // A peer that acknowledges probes of its closed window for ever would keep it (RFC 6429 2 allows to end
   // it).

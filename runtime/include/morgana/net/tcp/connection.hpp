@@ -65,6 +65,8 @@ struct settings {
   std::uint16_t probe_mtu_from = 0;
   tcp::fast_open fast_open = tcp::fast_open::no;  ///< before connecting
   std::uint8_t syn_retries = 0;                   ///< before connecting gives up; 0: as network_limits says
+
+  friend bool operator==(settings const&, settings const&) = default;
 };
 
 /// Where a sender stands with losses; the numbers are those of Linux's tcp_ca_state.
