@@ -46,7 +46,7 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
   // RFC 5961, 5.2: beyond what was sent, or older than the largest window, is somebody guessing.
   if (ack > c.send_next || ack < c.send_una - std::max(c.send_window_largest, 65'535u)) {
     // Answered like data that may wait, so that what comes right behind it is answered with it.
-    if (may_challenge(c, now)) c.acknowledge_at = std::min(c.acknowledge_at, after(now, acknowledge_delay));
+    if (may_challenge(c, now)) c.busy->acknowledge_at = std::min(c.busy->acknowledge_at, after(now, acknowledge_delay));
     return false;
   }
   bool const advanced = ack > c.send_una;
@@ -58,7 +58,7 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
   }
   c.disturb();
   bool const window_changed = a.window(c.terms.send_scale) != c.send_window;
-  bool const was_outstanding = !c.flight.empty();
+  bool const was_outstanding = !c.busy->flight.empty();
   acknowledged got;
   got.ambiguous_after = now - c.trip.minimum;
   if (c.terms.sack && h.options.sack_count != 0) {
@@ -70,7 +70,7 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
     for (auto i = first; i < h.options.sack_count; ++i) {
       auto const& block = h.options.sack[i];
       if (block.left < block.right && block.left >= c.send_una && block.right <= c.send_next) {
-        c.flight.sack(block.left, block.right, c.segment_bytes(), limits.sack_ranges, got);
+        c.busy->flight.sack(block.left, block.right, c.segment_bytes(), limits.sack_ranges, got);
         if (got.ranges_full) ++counters.sack_ranges_full;
       }
     }
@@ -79,13 +79,13 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
   if (advanced) {
     c.send_una = ack;
     made_progress(c, now);
-    c.flight.acknowledge_to(ack, got);
-    c.send.acknowledge_to(std::min(ack, c.send.end()));
+    c.busy->flight.acknowledge_to(ack, got);
+    c.busy->send.acknowledge_to(std::min(ack, c.busy->send.end()));
     c.backoff = 0;
     c.more_follows = false;
     if (c.mtu_probe_out && ack >= c.rare().mtu_probe_end) mtu_probe_arrived(c, now);
-    c.stalled_since = c.send.size() != 0 || c.outstanding() != 0 ? now : never;
-    if (c.writer_waits && c.send.size() * 3 <= std::uint64_t{c.send_buffer()} * 2) {
+    c.busy->stalled_since = c.busy->send.size() != 0 || c.outstanding() != 0 ? now : never;
+    if (c.writer_waits && c.busy->send.size() * 3 <= std::uint64_t{c.send_buffer()} * 2) {
       c.writer_waits = false;
       notify(c, ready_to_write);
     }

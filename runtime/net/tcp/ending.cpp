@@ -40,11 +40,11 @@ void machine::close(tcb& c) {
   if (!without_buffers.empty()) std::erase(without_buffers, &c);
   static_cast<hook<output_tag>&>(c).unlink();
   c.timer = timer_kind::none;
-  c.timer_at = c.acknowledge_at = c.end_at = c.stalled_since = never;
+  c.busy->timer_at = c.busy->acknowledge_at = c.busy->end_at = c.busy->stalled_since = never;
   if (c.rare().keepalive_at != never) c.make_rare().keepalive_at = never;
   c.want_syn = c.acknowledge_now = c.want_loss_probe = c.want_window_probe = false;
-  c.flight.clear();
-  c.send.clear();
+  c.busy->flight.clear();
+  c.busy->send.clear();
   if (c.current != state::time_wait) c.current = state::closed;
   if (c.released) return destroy(c);
   if (was_open) closed.push_back(c);
@@ -57,12 +57,13 @@ void machine::fail(tcb& c, net_error why) {
   if (c.current == state::syn_sent) c.fast_open_bytes = 0;
   c.current = state::closed;
   // What came in order before it had a user is there for whoever accepts it, as the failure is.
-  if (c.parent == nullptr) c.receive.clear();
+  if (c.parent == nullptr) c.busy->receive.clear();
   close(c);
 }
 
 void machine::destroy(tcb& c) {
   leave(*c.chosen);
+  if (c.busy != nullptr) busies.give(c.busy);
   blocks.give(&c);
 }
 

@@ -132,7 +132,7 @@ result<connection*> machine::connect(flow_key const& key, settings const& with, 
   c->current = state::syn_sent;
   c->send_initial = c->send_una = first.number;
   c->send_next = c->send_initial + 1;
-  c->send.start_at(c->send_next);
+  c->busy->send.start_at(c->send_next);
   c->ecn_offered = with.ecn;
   c->want_syn = true;
   schedule(*c);
@@ -168,7 +168,7 @@ std::size_t engine::unfinished() const {
     auto const& c = static_cast<tcb const&>(one);
     bool const closes =
         c.current == state::fin_wait_1 || c.current == state::closing || c.current == state::last_ack;
-    if (closes || c.send.size() != 0) ++count;
+    if (closes || (c.busy != nullptr && c.busy->send.size() != 0)) ++count;
   });
   return count;
 }

@@ -102,7 +102,7 @@ void machine::fast_open_ended(tcb& c) {
 }
 
 void machine::syn_acknowledged(tcb& c, sequence ack, instant now) {
-  if (c.backoff == 0) c.trip.sample(now - c.syn_sent_at);
+  if (c.backoff == 0) c.trip.sample(now - c.busy->syn_sent_at);
   c.send_una = ack;
   if (c.synchronized()) {  // a server's: data may be on the way behind it
     c.backoff = 0;
@@ -111,7 +111,7 @@ void machine::syn_acknowledged(tcb& c, sequence ack, instant now) {
   // A client's: what was not taken of the SYN's data is as if it had not been sent (RFC 7413 4.2.1).
   if (c.fast_open_bytes == 0) return;
   c.send_next = ack;
-  c.send.acknowledge_to(ack);
+  c.busy->send.acknowledge_to(ack);
   auto const taken = static_cast<std::uint32_t>(ack - (c.send_initial + 1));
   c.bytes_sent += taken;
   if (taken == c.fast_open_bytes) return;
@@ -139,8 +139,8 @@ void machine::put_fast_open(tcb& c, wire::tcp_header& h, segment& packet) {
   }
   if (!may_fast_open(c.key.peer, *c.chosen)) return;
   auto const room = fast_open_room(c.key.peer, advertised_segment_bytes(c));
-  auto const count = std::min(static_cast<std::uint32_t>(c.send.size()), room);
-  c.fast_open_bytes = static_cast<std::uint16_t>(c.send.collect(c.send_initial + 1, count, packet));
+  auto const count = std::min(static_cast<std::uint32_t>(c.busy->send.size()), room);
+  c.fast_open_bytes = static_cast<std::uint16_t>(c.busy->send.collect(c.send_initial + 1, count, packet));
   if (c.fast_open_bytes != 0) ++counters.fast_opens_sent;
 }
 

@@ -280,12 +280,12 @@ tcb* machine::promote(port& where, half_open* entry, arrival const& a, agreed co
   c->terms = terms;
   c->send_initial = c->send_una = initial;
   c->send_next = initial + 1;
-  c->send.start_at(initial + 1);
+  c->busy->send.start_at(initial + 1);
   c->receive_initial = peer_initial;
-  c->receive.start_at(peer_initial + 1);
+  c->busy->receive.start_at(peer_initial + 1);
   c->acknowledged_to = peer_initial + 1;
   c->receive_edge = peer_initial + 1 + first_window(where, limits);
-  c->syn_sent_at = now;
+  c->busy->syn_sent_at = now;
   c->backoff = 1;  // who asks whether the handshake was measured learns that it was not, here
   where.queue.push_back(c);
   ++where.waiting;
@@ -339,7 +339,7 @@ connection* port::accept() {
   c->parent = nullptr;
   // What happened before anybody listened to it.
   std::uint8_t ready = ready_connected | ready_to_write;
-  if (!c->receive.ready().empty() || c->fin_received || c->failed) ready |= ready_to_read;
+  if (!c->busy->receive.ready().empty() || c->fin_received || c->failed) ready |= ready_to_read;
   if (c->current == tcp::state::closed) ready |= ready_closed;
   host->notify(*c, ready);
   if (!queue.empty()) host->notify(*this, ready_to_accept);

@@ -156,7 +156,7 @@ bool machine::acceptable(tcb& c, arrival& a, segment& packet, instant now) {
     if (!h.options.timestamps) return false;  // RFC 7323 3.2
     if (is_too_old(c, a, now)) {
       ++counters.paws_dropped;
-      if (a.size != 0 && c.terms.sack) c.receive.report_duplicate(h.sequence, h.sequence + a.size);
+      if (a.size != 0 && c.terms.sack) c.busy->receive.report_duplicate(h.sequence, h.sequence + a.size);
       answer();
       return false;
     }
@@ -174,7 +174,7 @@ bool machine::acceptable(tcb& c, arrival& a, segment& packet, instant now) {
       return false;
     }
   } else if (end <= next) {
-    if (c.terms.sack) c.receive.report_duplicate(h.sequence, end);
+    if (c.terms.sack) c.busy->receive.report_duplicate(h.sequence, end);
     // Its acknowledgment may still be news.
     bool const believed = input_acknowledgment(c, a, now);
     c.quick_acks = std::max<std::uint8_t>(c.quick_acks, 1);
@@ -194,7 +194,7 @@ bool machine::acceptable(tcb& c, arrival& a, segment& packet, instant now) {
   }
   if (h.sequence < next) {
     auto const known = static_cast<std::uint32_t>(next - h.sequence);
-    if (c.terms.sack) c.receive.report_duplicate(h.sequence, next);
+    if (c.terms.sack) c.busy->receive.report_duplicate(h.sequence, next);
     packet.drop_front(std::min(known, a.size));
     a.size -= std::min(known, a.size);
     h.sequence = next;
@@ -226,6 +226,7 @@ bool machine::pass_own_fin(tcb& c, instant now) {
 
 void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now) {
   auto const& h = a.header;
+  c.engage(now);
   c.disturb();
   ++c.segments_received;
   if (c.current == state::syn_sent) return input_syn_sent(c, a, packet, now);
@@ -310,7 +311,7 @@ void machine::input_data(tcb& c, arrival const& a, segment& packet, instant now)
   if (part > c.received_segment_bytes)
     c.received_segment_bytes = static_cast<std::uint16_t>(std::min(part, 65'535u));
   auto const before = c.receive_next();
-  auto const what = c.receive.insert(a.header.sequence, packet, limits.out_of_order_ranges);
+  auto const what = c.busy->receive.insert(a.header.sequence, packet, limits.out_of_order_ranges);
   received(c, what, a.size, static_cast<std::uint32_t>(c.receive_next() - before), now);
 }
 
@@ -338,7 +339,7 @@ void machine::received(tcb& c, receive_queue::outcome what, std::uint32_t size, 
 
 bool machine::input_fin(tcb& c, instant now) {
   c.disturb();
-  c.receive.pass_fin();
+  c.busy->receive.pass_fin();
   c.receive_edge = std::max(c.receive_edge, c.receive_next());
   c.fin_received = true;
   c.acknowledge_now = true;
@@ -408,7 +409,7 @@ void machine::apply_syn(tcb& c, wire::tcp_header const& h, bool is_answer, insta
     c.has_recent_timestamp = true;
   }
   c.receive_initial = h.sequence;
-  c.receive.start_at(h.sequence + 1);
+  c.busy->receive.start_at(h.sequence + 1);
   c.receive_edge = c.acknowledged_to = h.sequence + 1;
   c.last_received_at = now;
 }
@@ -418,13 +419,13 @@ void machine::became_established(tcb& c, instant now) {
   refresh_path(c);
   c.send_window_largest = c.send_window;
   c.pushed_to = c.small_until = c.flush_to = c.send_una;
-  c.push_point = c.send.end();
+  c.push_point = c.busy->send.end();
   // RFC 6298, 5.7: a handshake that needed the timer starts data with a timeout of three seconds.
   if (c.backoff != 0 && c.trip.smoothed == 0s) c.trip.variation = 0s;
   bool const was_lost = c.backoff > 1;
   c.backoff = 0;
   c.timer = timer_kind::none;
-  c.timer_at = never;
+  c.busy->timer_at = never;
   c.control.start(c.segment_bytes());
   if (was_lost) c.control.window = c.segment_bytes();  // RFC 5681, 3.1
   c.quick_acks = quick_acks_at_start;

@@ -89,8 +89,8 @@ class machine {
       c.acknowledge_now = true;
     } else if (c.segments_unacknowledged >= 2) {
       c.acknowledge_now = true;
-    } else if (c.acknowledge_at == never) {
-      c.acknowledge_at = after(now, acknowledge_delay);
+    } else if (c.busy->acknowledge_at == never) {
+      c.busy->acknowledge_at = after(now, acknowledge_delay);
     }
   }
   /// False: it was the last, and `c` may be gone.
@@ -144,6 +144,10 @@ class machine {
   void wake(tcb& c, instant now);
   void on_deadline(instant now);
   [[nodiscard]] instant next_deadline() const;
+  /// Gives back what a connection does not need while it waits for its user or its peer; and takes it again.
+  void rest(tcb& c);
+  void engage(tcb& c);
+  void engage(tcb& c, instant now);
   void start_keepalive(tcb& c, instant now);
   /// How long data may wait without progress; 0: as long as it is retransmitted.
   [[nodiscard]] duration stall_limit(tcb const& c) const;
@@ -274,6 +278,7 @@ class machine {
   std::uint32_t receive_buffer_most;   ///< of a connection: no single one takes more than a quarter of all
   slab<sent> records{64};
   slab<tcb> blocks{16};
+  slab<busy_part> busies{16};
   slab<shared_settings> given{16};
   shared_settings const* given_last = nullptr;  ///< most that follow are told the same
   flow_table flows;
@@ -311,5 +316,10 @@ class machine {
   bool in_run = false;
   bool predicts = true;  ///< false: everything goes the ordinary way, for the test that compares the two
 };
+
+inline void tcb::engage(instant now) {
+  if (busy == nullptr) [[unlikely]]
+    host->engage(*this, now);
+}
 
 }  // namespace morgana::net::tcp

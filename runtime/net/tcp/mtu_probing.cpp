@@ -14,7 +14,7 @@ constexpr std::uint32_t segments_behind = 4;        // so many follow it, that i
 
 bool machine::build_mtu_probe(tcb& c, std::uint32_t pending, addressing& between, segment& packet,
                               instant now) {
-  if (c.mtu_probe_out || c.phase != recovery_phase::open || c.flight.sacked_bytes() != 0) return false;
+  if (c.mtu_probe_out || c.phase != recovery_phase::open || c.busy->flight.sacked_bytes() != 0) return false;
   auto const header = (c.key.local.is_v4() ? 40u : 60u) + (c.terms.timestamps ? 12u : 0u);
   auto const path = below.find(c.key.peer);
   if (!path) return false;
@@ -60,9 +60,9 @@ void machine::mtu_probe_arrived(tcb& c, instant now) {
 }
 
 bool machine::mtu_probe_failed(tcb& c, instant now) {
-  auto const* const front = c.flight.front();
+  auto const* const front = c.busy->flight.front();
   if (!c.mtu_probe_out || front == nullptr || front->begin != c.rare().mtu_probe_begin || !front->is_lost ||
-      c.flight.lost_bytes() != front->size()) {
+      c.busy->flight.lost_bytes() != front->size()) {
     return false;
   }
   auto const header = (c.key.local.is_v4() ? 40u : 60u) + (c.terms.timestamps ? 12u : 0u);

@@ -92,11 +92,11 @@ void machine::finish(tcb& c, wire::tcp_header& h, addressing& between, segment& 
     if (c.terms.timestamps) {
       h.options.timestamps = wire::tcp_timestamps{timestamp(c.timestamp_offset, now), c.recent_timestamp};
     }
-    if (packet.size() == 0 && c.terms.sack && c.receive.has_sack()) {
+    if (packet.size() == 0 && c.terms.sack && c.busy->receive.has_sack()) {
       auto const most = c.terms.timestamps ? std::size_t{3} : std::size_t{4};
-      h.options.sack_count = c.receive.sack_blocks(std::span(h.options.sack).first(most));
+      h.options.sack_count = c.busy->receive.sack_blocks(std::span(h.options.sack).first(most));
     }
-    if (h.options.sack_count != 0) c.receive.reported();
+    if (h.options.sack_count != 0) c.busy->receive.reported();
     if (c.ecn_must_echo) h.flags |= wire::tcp_ece;
   }
   if (h.has(wire::tcp_ack)) {
@@ -106,7 +106,7 @@ void machine::finish(tcb& c, wire::tcp_header& h, addressing& between, segment& 
     }
     c.acknowledged_to = h.acknowledgment;
     c.acknowledge_now = false;
-    c.acknowledge_at = never;
+    c.busy->acknowledge_at = never;
     c.segments_unacknowledged = 0;
   }
   between.traffic_class =
@@ -130,11 +130,11 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
   wire::tcp_header h;
   h.sequence = from;
   auto const end = from + count;
-  bool const has_fin = c.fin_queued && end == c.send.end() + 1;
+  bool const has_fin = c.fin_queued && end == c.busy->send.end() + 1;
   auto const payload = count - (has_fin ? 1u : 0u);
   auto per_segment = c.segment_bytes();
-  if (c.terms.sack && c.receive.has_sack()) {
-    auto const sacks = c.receive.sack_blocks(std::span(h.options.sack).first(c.terms.timestamps ? 3 : 4));
+  if (c.terms.sack && c.busy->receive.has_sack()) {
+    auto const sacks = c.busy->receive.sack_blocks(std::span(h.options.sack).first(c.terms.timestamps ? 3 : 4));
     auto const room = 4u + 8u * sacks;
     if (payload + room <= per_segment) {
       h.options.sack_count = sacks;
@@ -143,7 +143,7 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
       per_segment -= room;
     }
   }
-  auto taken = static_cast<std::uint32_t>(c.send.collect(from, payload, packet));
+  auto taken = static_cast<std::uint32_t>(c.busy->send.collect(from, payload, packet));
   if (taken < payload || taken > per_segment) {
     // More slices than a segment has, or SACK blocks in the way: whole segments of what there is.
     if (taken > per_segment && !(c.super_segments)) {
@@ -178,9 +178,9 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
     ++c.make_rare().retransmissions_to_undo;
     if (c.rare().retransmitted_timestamp == 0) c.make_rare().retransmitted_timestamp = timestamp(c.timestamp_offset, now);
   } else {
-    if (c.stalled_since == never) c.stalled_since = now;
-    if (c.flight.empty()) c.control.resume(now - c.last_sent_at, now);
-    c.flight.add(from, from + covered, now, ends_write);
+    if (c.busy->stalled_since == never) c.busy->stalled_since = now;
+    if (c.busy->flight.empty()) c.control.resume(now - c.last_sent_at, now);
+    c.busy->flight.add(from, from + covered, now, ends_write);
     c.send_next = from + covered;
     c.sent_data = true;
     c.bytes_sent += taken;
@@ -231,39 +231,39 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
   auto const largest = c.super_segments ? super_segment_bytes(c) : bytes;
   auto const in_flight = c.in_flight();
   c.pacing_waits = c.chosen->pacing && now < c.rare().paced_until;
-  if (c.flight.lost_bytes() != 0 && c.rare().spurious_step != 2 && !c.pacing_waits) {
-    auto* const lost = c.flight.next_lost();
+  if (c.busy->flight.lost_bytes() != 0 && c.rare().spurious_step != 2 && !c.pacing_waits) {
+    auto* const lost = c.busy->flight.next_lost();
     if (lost != nullptr &&
         (in_flight == 0 || in_flight + std::min(lost->size(), bytes) <= c.control.window)) {
       auto const allowed =
           std::max(in_flight == 0 ? bytes : (c.control.window - in_flight) / bytes * bytes, bytes);
       auto const most = std::min(largest, allowed);
       // A FIN rides on its last segment although it counts one.
-      auto const fin = c.fin_queued && lost->end == c.send.end() + 1 ? 1u : 0u;
-      if (lost->size() - fin > most) c.flight.split(*lost, lost->begin + most);
+      auto const fin = c.fin_queued && lost->end == c.busy->send.end() + 1 ? 1u : 0u;
+      if (lost->size() - fin > most) c.busy->flight.split(*lost, lost->begin + most);
       if (build_retransmission(c, *lost, between, packet, now)) return true;
     }
   }
   if (c.want_loss_probe) {
     c.disturb();
     c.want_loss_probe = false;
-    auto* const last = c.flight.back();
+    auto* const last = c.busy->flight.back();
     if (last != nullptr && c.phase == recovery_phase::open) {
       c.loss_probe_out = true;
-      auto const pending = static_cast<std::uint32_t>(std::max(c.send.end() - c.send_next, 0));
+      auto const pending = static_cast<std::uint32_t>(std::max(c.busy->send.end() - c.send_next, 0));
       auto const room = (c.send_una + c.send_window) - c.send_next;
       auto const fresh = std::min(pending, bytes);
       c.loss_probe_was_new = fresh != 0 && room >= static_cast<std::int32_t>(fresh);
       c.timer = timer_kind::retransmission;
-      c.timer_at = now + c.trip.timeout();
+      c.busy->timer_at = now + c.trip.timeout();
       if (c.loss_probe_was_new) {
         auto const made = build_data(c, c.send_next, fresh, nullptr, between, packet, now);
         c.make_rare().loss_probe_end = c.send_next;
         if (made != 0) return true;
       } else {
-        auto const fin = c.fin_queued && last->end == c.send.end() + 1 ? 1u : 0u;
-        if (last->size() - fin > bytes) c.flight.split(*last, last->end - (bytes + fin));
-        auto* const probe = c.flight.back();
+        auto const fin = c.fin_queued && last->end == c.busy->send.end() + 1 ? 1u : 0u;
+        if (last->size() - fin > bytes) c.busy->flight.split(*last, last->end - (bytes + fin));
+        auto* const probe = c.busy->flight.back();
         c.make_rare().loss_probe_end = c.send_next;
         if (build_retransmission(c, *probe, between, packet, now)) return true;
       }
@@ -290,25 +290,25 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
 
 bool machine::build_retransmission(tcb& c, sent& which, addressing& between, segment& packet, instant now) {
   c.disturb();
-  bool const is_first = &which == c.flight.front();
+  bool const is_first = &which == c.busy->flight.front();
   if (is_first && c.timer != timer_kind::retransmission) c.timer = timer_kind::none;
   auto const covered = build_data(c, which.begin, which.size(), &which, between, packet, now);
   if (covered == 0) return false;
-  if (covered < which.size()) c.flight.split(which, which.begin + covered);
-  c.flight.retransmitted(which, now);
+  if (covered < which.size()) c.busy->flight.split(which, which.begin + covered);
+  c.busy->flight.retransmitted(which, now);
   if (c.timer == timer_kind::none) arm_loss_timer(c, now);
   return true;
 }
 
 bool machine::build_new(tcb& c, std::uint32_t largest, addressing& between, segment& packet, instant now) {
-  auto const pending = static_cast<std::uint32_t>(std::max(c.send.end() - c.send_next, 0));
+  auto const pending = static_cast<std::uint32_t>(std::max(c.busy->send.end() - c.send_next, 0));
   bool const fin_waits = c.fin_queued && !c.fin_sent();
   c.window_blocked = false;
   if (pending == 0 && !fin_waits) return false;
   auto const bytes = c.segment_bytes();
   if (c.chosen->probe_mtu_from != 0 && build_mtu_probe(c, pending, between, packet, now)) return true;
   auto const window_room = (c.send_una + c.send_window) - c.send_next;
-  if (c.flight.empty() && now - c.last_sent_at > c.trip.timeout() && c.chosen->restart_after_idle &&
+  if (c.busy->flight.empty() && now - c.last_sent_at > c.trip.timeout() && c.chosen->restart_after_idle &&
       window_room > 0) {
     c.control.restart(bytes);
     if (c.super_segments) largest = super_segment_bytes(c);
@@ -330,10 +330,10 @@ bool machine::build_new(tcb& c, std::uint32_t largest, addressing& between, segm
     forced = c.want_window_probe && count != 0;
   }
   // What was held back for more of it has waited long enough, too.
-  bool const held = (c.chosen->hold_partial || c.more_follows) && c.send.end() > c.flush_to && !c.fin_queued;
+  bool const held = (c.chosen->hold_partial || c.more_follows) && c.busy->send.end() > c.flush_to && !c.fin_queued;
   if (held && c.want_window_probe && count == pending && count < bytes) {
     forced = true;
-    c.push_point = c.send.end();
+    c.push_point = c.busy->send.end();
   }
   // Nagle's algorithm as Minshall has it: one segment that is not full may be out, not only none at all.
   bool const nagle = !c.chosen->no_delay && !c.fin_queued && c.small_until > c.send_una;
@@ -353,7 +353,7 @@ bool machine::build_new(tcb& c, std::uint32_t largest, addressing& between, segm
 void machine::build_syn(tcb& c, wire::tcp_header& h, segment& packet, instant now) {
   bool const answers = c.current != state::syn_sent;
   refresh_path(c);
-  c.syn_sent_at = now;
+  c.busy->syn_sent_at = now;
   c.timer = timer_kind::none;
   h.sequence = c.send_initial;
   h.flags = wire::tcp_syn;

@@ -27,10 +27,10 @@ inline void machine::validate_window(tcb& c) {
 
 /// Nothing is out, and nothing waits: validate_window() and arm() would find nothing to do.
 inline bool machine::has_nothing_to_await(tcb const& c) {
-  if (c.send_una != c.send_next || c.send_next != c.send.end() || !c.synchronized()) return false;
+  if (c.send_una != c.send_next || c.send_next != c.busy->send.end() || !c.synchronized()) return false;
   bool const has_flag = c.fin_queued || c.chosen->keepalive || c.probe_moves || c.pacing_waits;
-  return !has_flag && c.timer == timer_kind::none && c.acknowledge_at == never && c.timer_at == never &&
-         c.rare().keepalive_at == never && c.end_at == never && c.stalled_since == never;
+  return !has_flag && c.timer == timer_kind::none && c.busy->acknowledge_at == never && c.busy->timer_at == never &&
+         c.rare().keepalive_at == never && c.busy->end_at == never && c.busy->stalled_since == never;
 }
 
 /// Whether a PSH is due: the data of the user's last write ends here (RFC 9293 3.9.1.2 lets earlier ones

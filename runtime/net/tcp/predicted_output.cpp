@@ -45,7 +45,7 @@ class summed_header {
   if ((c.calm & calm::speaks) == 0 && !becomes_calm(c, calm::speaks)) [[unlikely]]
     return false;
   auto const from = c.send_next;
-  auto pending = static_cast<std::uint32_t>(c.send.end() - from);
+  auto pending = static_cast<std::uint32_t>(c.busy->send.end() - from);
   bool has_fin = false;
   if (c.fin_queued) [[unlikely]] {
     has_fin = !c.fin_sent();
@@ -68,7 +68,7 @@ class summed_header {
       return false;
   }
   packet.clear();
-  if (count != 0 && c.send.collect(from, count, packet) != count) [[unlikely]]
+  if (count != 0 && c.busy->send.collect(from, count, packet) != count) [[unlikely]]
     return false;
   c.window_blocked = c.pacing_waits = false;
   std::uint32_t flags = wire::tcp_ack;
@@ -77,9 +77,9 @@ class summed_header {
     bool const ends_write = count != 0 && ends_a_write(c, from, from + count);
     if (ends_write) flags |= wire::tcp_psh;
     if (fin != 0) flags |= wire::tcp_fin;
-    if (c.stalled_since == never) c.stalled_since = now;
-    if (c.flight.empty()) c.control.resume(now - c.last_sent_at, now);
-    c.flight.add(from, end, now, ends_write);
+    if (c.busy->stalled_since == never) c.busy->stalled_since = now;
+    if (c.busy->flight.empty()) c.control.resume(now - c.last_sent_at, now);
+    c.busy->flight.add(from, end, now, ends_write);
     c.send_next = end;
     c.sent_data = true;
     c.bytes_sent += count;
@@ -114,7 +114,7 @@ class summed_header {
   header.put32(28, c.recent_timestamp);
   c.acknowledged_to = next;
   c.acknowledge_now = false;
-  c.acknowledge_at = never;
+  c.busy->acknowledge_at = never;
   c.segments_unacknowledged = 0;
   if (c.partial_checksum) {
     wire::checksum sum;
@@ -149,15 +149,15 @@ class summed_header {
   if (c.probe_moves) {
     c.probe_moves = false;
     if (c.timer == timer_kind::loss_probe) {
-      auto const* const front = c.flight.front();
+      auto const* const front = c.busy->flight.front();
       if (front == nullptr) [[unlikely]]
         return arm_loss_timer(c, now), arm(c, now);
-      c.timer_at = loss_probe_time(c, *front, c.outstanding(), now);
+      c.busy->timer_at = loss_probe_time(c, *front, c.outstanding(), now);
     }
   } else if (c.timer != timer_kind::loss_probe && c.timer != timer_kind::retransmission) {
     return arm(c, now);
   }
-  auto const first = std::min(c.timer_at, c.acknowledge_at);
+  auto const first = std::min(c.busy->timer_at, c.busy->acknowledge_at);
   if (first != never) wakes.at_latest(c, first);
 }
 
@@ -165,7 +165,7 @@ class summed_header {
 [[gnu::always_inline]] inline void machine::leave_output(tcb& c, instant now) {
   turn = 0;
   static_cast<hook<output_tag>&>(c).unlink();
-  if (c.flight.empty() && has_nothing_to_await(c)) return;
+  if (c.busy->flight.empty() && has_nothing_to_await(c)) return;
   validate_window(c);
   (c.calm & calm::waits) != 0 ? arm_calm(c, now) : arm(c, now);
 }
@@ -174,7 +174,7 @@ bool machine::transmit(addressing& between, segment& packet, instant now) {
   if (replies.front() != nullptr) [[unlikely]]
     return transmit_reply(between, packet);
   while (auto* const c = output.front()) {
-    if (!c->acknowledge_now && c->send_next == c->send.end() && c->has_said_all()) {
+    if (!c->acknowledge_now && c->send_next == c->busy->send.end() && c->has_said_all()) {
       // It is here because something arrived. What build() would note on its way:
       c->pacing_waits = c->chosen->pacing && now < c->rare().paced_until;
       c->window_blocked = false;

@@ -53,28 +53,28 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
   c.calm = 0;
   bool const quiet = c.synchronized() && c.phase == recovery_phase::open && c.terms.timestamps &&
                      !c.terms.ecn && !c.loss_probe_out && !c.syn_unacknowledged &&
-                     (c.flight.lost_bytes() | c.flight.sacked_records()) == 0;
+                     (c.busy->flight.lost_bytes() | c.busy->flight.sacked_records()) == 0;
   if (!quiet) return false;
-  if (c.has_recent_timestamp && !c.fin_beyond_gap && !c.receive.has_gaps() && c.send_window != 0 &&
+  if (c.has_recent_timestamp && !c.fin_beyond_gap && !c.busy->receive.has_gaps() && c.send_window != 0 &&
       (c.probes | c.duplicate_acks | c.backoff) == 0) {
     c.calm |= calm::hears;
     if (c.may_receive_data() && !c.fin_received && !c.released && c.parent == nullptr)
       c.calm |= calm::receives;
     // RACK has nothing to find then: what is still out was sent later than what arrived.
-    auto const* const first = c.flight.front();
+    auto const* const first = c.busy->flight.front();
     bool const is_newest =
         first == nullptr ||
-        (c.flight.is_in_order() &&
+        (c.busy->flight.is_in_order() &&
          !(first->at < c.rack_sent_at || (first->at == c.rack_sent_at && first->begin < c.rack_end)));
     if (c.terms.sack && !c.undo_possible && !c.mtu_probe_out && is_newest) c.calm |= calm::is_acknowledged;
   }
   bool const asks_nothing =
       chosen.no_delay && !chosen.hold_partial && !chosen.pacing && chosen.probe_mtu_from == 0;
   if (asks_nothing && !c.want_syn && !c.want_loss_probe && !c.want_window_probe && !c.more_follows &&
-      !c.super_segments && !c.receive.has_sack() && (c.terms.sack || c.duplicate_acks == 0)) {
+      !c.super_segments && !c.busy->receive.has_sack() && (c.terms.sack || c.duplicate_acks == 0)) {
     c.calm |= calm::speaks;
     if (c.terms.sack && chosen.loss_probe && c.backoff == 0 && c.trip.smoothed != 0s && !c.pacing_waits &&
-        !chosen.keepalive && c.rare().keepalive_at == never && c.end_at == never && chosen.user_timeout == 0s &&
+        !chosen.keepalive && c.rare().keepalive_at == never && c.busy->end_at == never && chosen.user_timeout == 0s &&
         !c.released) {
       c.calm |= calm::waits;
     }
@@ -89,12 +89,12 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
   auto const bytes = static_cast<std::uint32_t>(ack - c.send_una);
   c.send_una = ack;
   made_progress(c, now);
-  auto const last = c.flight.acknowledge_in_order(ack);
-  c.send.acknowledge_to(std::min(ack, c.send.end()));
+  auto const last = c.busy->flight.acknowledge_in_order(ack);
+  c.busy->send.acknowledge_to(std::min(ack, c.busy->send.end()));
   c.more_follows = false;
-  bool const waits = c.send.size() != 0 || c.outstanding() != 0;
-  c.stalled_since = waits ? now : never;
-  if (c.writer_waits && c.send.size() * 3 <= std::uint64_t{c.send_buffer()} * 2) [[unlikely]] {
+  bool const waits = c.busy->send.size() != 0 || c.outstanding() != 0;
+  c.busy->stalled_since = waits ? now : never;
+  if (c.writer_waits && c.busy->send.size() * 3 <= std::uint64_t{c.send_buffer()} * 2) [[unlikely]] {
     c.writer_waits = false;
     notify(c, ready_to_write);
   }
@@ -117,7 +117,7 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
   }
   if (waits || c.fin_queued) return arm_loss_timer(c, now);
   c.timer = timer_kind::none;
-  c.timer_at = never;
+  c.busy->timer_at = never;
 }
 
 /// The segment was expected, what it acknowledges needs the long way. False: it ends here.
@@ -154,6 +154,7 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
   if (found == nullptr || found->kind != flow_kind::connection) [[unlikely]]
     return false;
   auto& c = static_cast<tcb&>(*found);
+  c.engage(now);
   sequence const at{wire::load32(bytes, 4)};
   sequence const acknowledged{wire::load32(bytes, 8)};
   sequence const stamp{wire::load32(bytes, 24)};
@@ -202,7 +203,7 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
     if (part > c.received_segment_bytes)
       c.received_segment_bytes = static_cast<std::uint16_t>(std::min(part, 65'535u));
     auto const before = c.receive_next();
-    auto const what = c.receive.append(packet);
+    auto const what = c.busy->receive.append(packet);
     if (what == receive_queue::outcome::in_order) [[likely]] {
       auto const added = static_cast<std::uint32_t>(c.receive_next() - before);
       c.bytes_received += added;
@@ -241,9 +242,9 @@ bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint
   if (c.phase != recovery_phase::open || c.loss_probe_out || !c.terms.sack || c.undo_possible ||
       c.mtu_probe_out) [[unlikely]]
     return false;
-  if ((c.flight.lost_bytes() | c.flight.sacked_records()) != 0 || !c.flight.is_in_order()) [[unlikely]]
+  if ((c.busy->flight.lost_bytes() | c.busy->flight.sacked_records()) != 0 || !c.busy->flight.is_in_order()) [[unlikely]]
     return false;
-  auto const& first = *c.flight.front();
+  auto const& first = *c.busy->flight.front();
   if (first.at < c.rack_sent_at || (first.at == c.rack_sent_at && first.begin < c.rack_end)) [[unlikely]]
     return false;
   c.backoff = c.probes = c.duplicate_acks = 0;
@@ -279,7 +280,7 @@ bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint
   if (size > c.received_segment_bytes)
     c.received_segment_bytes = static_cast<std::uint16_t>(std::min(size, 65'535u));
   auto const before = c.receive_next();
-  if (auto const what = c.receive.append(packet); what != receive_queue::outcome::in_order) [[unlikely]] {
+  if (auto const what = c.busy->receive.append(packet); what != receive_queue::outcome::in_order) [[unlikely]] {
     received(c, what, size, 0, now);
     return true;
   }

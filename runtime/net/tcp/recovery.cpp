@@ -38,17 +38,17 @@ duration machine::rack_detect(tcb& c, instant now) {
   if (c.rack_sent_at == instant::min()) return 0s;
   duration window = 0s;
   if (c.reordering_seen ||
-      (c.phase == recovery_phase::open && c.flight.sacked_records() < duplicate_threshold &&
-       c.flight.sacked_bytes() < duplicate_threshold * c.segment_bytes())) {
+      (c.phase == recovery_phase::open && c.busy->flight.sacked_records() < duplicate_threshold &&
+       c.busy->flight.sacked_bytes() < duplicate_threshold * c.segment_bytes())) {
     window = std::min(c.trip.minimum * c.rare().reorder_quarters / 4, c.trip.smoothed);
   }
   duration longest = 0s;
-  for (auto* one = c.flight.oldest(); one != nullptr;) {
-    auto* const next = c.flight.next_sent(*one);
+  for (auto* one = c.busy->flight.oldest(); one != nullptr;) {
+    auto* const next = c.busy->flight.next_sent(*one);
     if (!(one->at < c.rack_sent_at || (one->at == c.rack_sent_at && one->end < c.rack_end))) break;
     auto const left = one->at + c.rack_trip + window - now;
     if (left <= 0s) {
-      c.flight.mark_lost(*one);
+      c.busy->flight.mark_lost(*one);
     } else {
       longest = std::max(longest, left);
     }
@@ -63,10 +63,10 @@ void machine::enter_recovery(tcb& c, instant now) {
     c.make_rare().recovery_point = c.send_next;
     return;
   }
-  c.control.reduce(c.chosen->control, c.outstanding() - c.flight.sacked_bytes(), c.segment_bytes(), now);
+  c.control.reduce(c.chosen->control, c.outstanding() - c.busy->flight.sacked_bytes(), c.segment_bytes(), now);
   c.phase = recovery_phase::fast_recovery;
   c.make_rare().recovery_point = c.send_next;
-  c.make_rare().flight_at_recovery = std::max(c.outstanding() - c.flight.sacked_bytes(), c.segment_bytes());
+  c.make_rare().flight_at_recovery = std::max(c.outstanding() - c.busy->flight.sacked_bytes(), c.segment_bytes());
   c.make_rare().delivered_in_recovery = c.make_rare().sent_in_recovery = 0;
   c.undo_possible = true;
   c.make_rare().retransmissions_to_undo = 0;
@@ -76,7 +76,7 @@ void machine::enter_recovery(tcb& c, instant now) {
 }
 
 void machine::undo_reduction(tcb& c) {
-  c.flight.forget_losses();
+  c.busy->flight.forget_losses();
   c.control.undo();
   c.phase = recovery_phase::open;
   c.undo_possible = false;
@@ -122,20 +122,20 @@ void machine::detect_losses(tcb& c, acknowledged const& got, bool advanced, inst
     auto const wait = rack_detect(c, now);
     if (wait > 0s) {
       c.timer = timer_kind::reordering;
-      c.timer_at = now + wait;
+      c.busy->timer_at = now + wait;
     } else if (c.timer == timer_kind::reordering) {
       c.timer = timer_kind::none;
     }
     return;
   }
-  auto* const front = c.flight.front();
+  auto* const front = c.busy->flight.front();
   if (front == nullptr) return;
   bool const partial = advanced && c.phase == recovery_phase::fast_recovery && c.send_una < c.rare().recovery_point;
   bool const enough = c.phase == recovery_phase::open && c.duplicate_acks >= duplicate_threshold;
   if (partial || enough) {
     if (front->size() > c.segment_bytes() && !front->is_lost)
-      c.flight.split(*front, front->begin + c.segment_bytes());
-    c.flight.mark_lost(*front);
+      c.busy->flight.split(*front, front->begin + c.segment_bytes());
+    c.busy->flight.mark_lost(*front);
   }
 }
 
@@ -166,7 +166,7 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
   }
   if (c.phase == recovery_phase::timeout && c.rare().spurious_step != 0) {
     // Only new data can tell (RFC 5682, 2.1 step 2b); without any, what is lost is sent again at once.
-    bool const has_new = c.send.end() > c.send_next && c.send_una + c.send_window > c.send_next;
+    bool const has_new = c.busy->send.end() > c.send_next && c.send_una + c.send_window > c.send_next;
     if (c.rare().spurious_step == 1 && advanced && c.send_una < c.rare().recovery_point && has_new) {
       c.make_rare().spurious_step = 2;
       c.control.window = c.in_flight() + 2 * c.segment_bytes();
@@ -179,7 +179,7 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
   if (c.phase != recovery_phase::open) {
     // Without SACK one more is waited for, lest old duplicates begin another recovery (RFC 6582, 6).
     bool const done =
-        c.terms.sack || c.flight.empty() ? c.send_una >= c.rare().recovery_point : c.send_una > c.rare().recovery_point;
+        c.terms.sack || c.busy->flight.empty() ? c.send_una >= c.rare().recovery_point : c.send_una > c.rare().recovery_point;
     if (done) {
       if (c.phase == recovery_phase::fast_recovery || c.phase == recovery_phase::reduced)
         c.control.window = c.control.threshold;
@@ -190,9 +190,9 @@ void machine::after_acknowledgment(tcb& c, acknowledged const& got, bool advance
     }
   }
   detect_losses(c, got, advanced, now);
-  if (c.phase == recovery_phase::open && c.flight.lost_bytes() != 0) enter_recovery(c, now);
+  if (c.phase == recovery_phase::open && c.busy->flight.lost_bytes() != 0) enter_recovery(c, now);
   // One reduction per window: the mark's serves the loss, too.
-  if (c.phase == recovery_phase::reduced && c.flight.lost_bytes() != 0)
+  if (c.phase == recovery_phase::reduced && c.busy->flight.lost_bytes() != 0)
     c.phase = recovery_phase::fast_recovery;
   switch (c.phase) {
     case recovery_phase::fast_recovery:
@@ -235,7 +235,7 @@ void machine::on_retransmission_timeout(tcb& c, instant now) {
   ++counters.timeouts;
   c.loss_probe_out = c.mtu_probe_out = false;
   // A peer that acknowledged by SACK what it then threw away has its front record sacked (RFC 2018, 8).
-  bool const reneged = c.flight.front() != nullptr && c.flight.front()->is_sacked;
+  bool const reneged = c.busy->flight.front() != nullptr && c.busy->flight.front()->is_sacked;
   bool const first = c.phase != recovery_phase::timeout || c.backoff == 0;
   if (first) {
     if (c.phase != recovery_phase::fast_recovery && c.phase != recovery_phase::timeout) {
@@ -253,7 +253,7 @@ void machine::on_retransmission_timeout(tcb& c, instant now) {
   c.phase = recovery_phase::timeout;
   c.duplicate_acks = 0;
   c.control.window = c.segment_bytes();
-  c.flight.mark_all_lost(reneged);
+  c.busy->flight.mark_all_lost(reneged);
   if (++c.backoff == timeouts_to_suspect) below.suspect(c.key.peer, now);
   refresh_path(c);
   schedule(c);

@@ -12,7 +12,7 @@ bool machine::on_icmp(addressing const& quoted, std::uint16_t source_port, std::
   if (found == nullptr || found->kind != flow_kind::connection) return false;
   auto& c = static_cast<tcb&>(*found);
   wire::sequence const at{number};
-  if (at < c.send_una || at >= c.send_next) return false;
+  if (at < c.send_una || at >= c.send_next) return false;  // so that something is under way
   if (what == engine::soft_error::too_big) {
     set_mtu(c, mtu_bytes, now);
     return true;
@@ -40,10 +40,10 @@ void machine::set_mtu(tcb& c, std::uint32_t mtu_bytes, instant now) {
   auto const whole = std::min<std::uint32_t>(mtu - header, c.terms.peer_segment_bytes);
   c.segment_bytes_now = whole - (c.terms.timestamps ? 12u : 0u);
   // What was too big is gone, and says nothing of congestion.
-  for (auto* one = c.flight.front(); one != nullptr; one = c.flight.next(*one)) {
-    if (one->size() > c.segment_bytes()) c.flight.mark_lost(*one);
+  for (auto* one = c.busy->flight.front(); one != nullptr; one = c.busy->flight.next(*one)) {
+    if (one->size() > c.segment_bytes()) c.busy->flight.mark_lost(*one);
   }
-  if (c.flight.lost_bytes() != 0 && c.phase == recovery_phase::open) {
+  if (c.busy->flight.lost_bytes() != 0 && c.phase == recovery_phase::open) {
     c.phase = recovery_phase::mtu;
     c.make_rare().recovery_point = c.send_next;
   }

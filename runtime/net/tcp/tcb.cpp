@@ -13,9 +13,9 @@ tcb::tcb(machine& m, flow_key const& which, shared_settings const& with)
       event_source(event_source::kind::connection),
       host(&m),
       chosen(&with),
-      send(m.chunks),
-      flight(m.records),
-      receive(m.arrived) {}
+      busy(m.busies.take(m)) {}
+
+busy_part::busy_part(machine& host) : send(host.chunks), flight(host.records), receive(host.arrived) {}
 
 unusual& tcb::made_rare() {
   rare_ = std::make_unique<unusual>();
@@ -25,7 +25,7 @@ unusual& tcb::made_rare() {
 
 std::uint32_t tcb::in_flight() const {
   auto out = outstanding();
-  out -= std::min(out, flight.sacked_bytes() + flight.lost_bytes());
+  out -= std::min(out, busy->flight.sacked_bytes() + busy->flight.lost_bytes());
   // Without SACK every duplicate acknowledgment says that something arrived.
   if (!terms.sack && duplicate_acks != 0) out -= std::min(out, duplicate_acks * segment_bytes());
   return out;
@@ -64,17 +64,24 @@ void tcb::tune_receive_buffer(instant now) {
 
 std::uint32_t tcb::receive_space() const {
   auto const buffer = receive_buffer();
-  auto const space = buffer - std::min(buffer, static_cast<std::uint32_t>(receive.ready().size()));
+  auto const space = buffer - std::min(buffer, static_cast<std::uint32_t>(busy->receive.ready().size()));
   if (!host->arrived.is_crowded()) [[likely]]
     return space;
   // A share of what is left; and who holds nothing may always have two segments.
   constexpr std::uint32_t share = 64;
-  auto const least = receive.ready().empty() ? 2 * segment_bytes() : 0u;
+  auto const least = busy->receive.ready().empty() ? 2 * segment_bytes() : 0u;
   auto const left = static_cast<std::uint32_t>(std::min<std::size_t>(host->arrived.bytes_left() / share, UINT32_MAX));
   return std::min(space, std::max(left, least));
 }
 
 information tcb::info() const {
+  if (busy == nullptr) {
+    auto& self = const_cast<tcb&>(*this);
+    host->engage(self);
+    auto const all = info();
+    host->rest(self);
+    return all;
+  }
   information all;
   all.state = current;
   all.maximum_segment_size = segment_bytes();
@@ -101,9 +108,9 @@ information tcb::info() const {
   all.send_unacknowledged = send_una.value;
   all.send_next = send_next.value;
   all.send_window_bytes = send_window;
-  all.receive_next = receive.next().value;
+  all.receive_next = busy->receive.next().value;
   if (current != tcp::state::closed && current != tcp::state::time_wait) {
-    all.unsent_bytes = static_cast<std::uint32_t>(std::max(send.end() - send_next, 0));
+    all.unsent_bytes = static_cast<std::uint32_t>(std::max(busy->send.end() - send_next, 0));
     if (fin_queued && !fin_sent()) ++all.unsent_bytes;
   }
   all.deadline = host->wakes.of(*this);
@@ -112,8 +119,8 @@ information tcb::info() const {
   describe_flight(all);
   all.received_segment_bytes = received_segment_bytes;
   all.advertised_segment_bytes = host->advertised_segment_bytes(*this);
-  all.send_queue_bytes = static_cast<std::uint32_t>(send.size());
-  all.receive_queue_bytes = static_cast<std::uint32_t>(receive.ready().size());
+  all.send_queue_bytes = static_cast<std::uint32_t>(busy->send.size());
+  all.receive_queue_bytes = static_cast<std::uint32_t>(busy->receive.ready().size());
   all.retransmissions_in_a_row = backoff;
   all.window_probes = probes;
   all.last_data_received_at = last_data_at;
@@ -124,6 +131,7 @@ information tcb::info() const {
 
 settings& tcb::options() {
   // What is changed now is looked at in the next output pass: a keepalive or a timeout may begin.
+  engage(last_received_at);
   disturb();
   if (in_table) host->schedule(*this);
   return own_settings();
@@ -142,8 +150,8 @@ settings& tcb::own_settings() {
 void tcb::describe_flight(information& all) const {
   auto const whole = std::max(segment_bytes(), 1u);
   auto const count = [&](std::uint32_t bytes) { return (bytes + whole - 1) / whole; };
-  auto const* one = flight.front();
-  for (; one != nullptr; one = flight.next(*one)) {
+  auto const* one = busy->flight.front();
+  for (; one != nullptr; one = busy->flight.next(*one)) {
     auto const segments = count(one->size());
     all.segments_unacknowledged += segments;
     if (one->is_sacked) {
@@ -159,7 +167,7 @@ void tcb::describe_flight(information& all) const {
   all.reorderings = rare().reorderings;
   switch (phase) {
     case recovery_phase::open:
-      all.phase = flight.sacked_bytes() != 0 || duplicate_acks != 0 ? loss_phase::disorder : loss_phase::open;
+      all.phase = busy->flight.sacked_bytes() != 0 || duplicate_acks != 0 ? loss_phase::disorder : loss_phase::open;
       break;
     case recovery_phase::mtu:
     case recovery_phase::fast_recovery:
@@ -178,7 +186,8 @@ void tcb::flush(instant now) {
   if (!more_follows && !chosen->hold_partial) return;
   more_follows = false;
   if (!may_send_data()) return;
-  if (send.end() > send_next) flush_to = send.end();
+  engage(now);
+  if (busy->send.end() > send_next) flush_to = busy->send.end();
   host->schedule(*this);
   host->arm(*this, now);
 }
@@ -186,14 +195,15 @@ void tcb::flush(instant now) {
 result<std::size_t> tcb::write(std::span<std::byte const> bytes, instant now, more what) {
   if (failed) return morgana::failure(*failed);
   if (fin_queued || current == tcp::state::closed) return morgana::failure(net_error::not_connected);
+  engage(now);
   auto const limit = send_buffer();
-  auto const room = limit - std::min<std::size_t>(limit, send.size());
-  auto const done = send.append(bytes.first(std::min(bytes.size(), room)));
+  auto const room = limit - std::min<std::size_t>(limit, busy->send.size());
+  auto const done = busy->send.append(bytes.first(std::min(bytes.size(), room)));
   if (done < bytes.size()) {
     writer_waits = true;
     ++host->counters.send_buffers_full;
     if (done < std::min(bytes.size(), room)) ++host->counters.buffers_exhausted;
-    if (send.size() == 0) host->wait_for_buffers(*this, now);
+    if (busy->send.size() == 0) host->wait_for_buffers(*this, now);
   }
   if (done != 0) user_sent(now, what);
   return done;
@@ -202,15 +212,16 @@ result<std::size_t> tcb::write(std::span<std::byte const> bytes, instant now, mo
 result<bool> tcb::write(std::span<slice> owned, instant now) {
   if (failed) return morgana::failure(*failed);
   if (fin_queued || current == tcp::state::closed) return morgana::failure(net_error::not_connected);
+  engage(now);
   auto const limit = send_buffer();
   std::size_t total = 0;
   for (auto const& one : owned) total += one.size();
   // More than the whole buffer is taken when it is empty: it would never fit otherwise.
-  if (send.size() != 0 && send.size() + total > limit) {
+  if (busy->send.size() != 0 && busy->send.size() + total > limit) {
     writer_waits = true;
     return false;
   }
-  for (auto& one : owned) send.append(std::move(one));
+  for (auto& one : owned) busy->send.append(std::move(one));
   if (total != 0) user_sent(now);
   return true;
 }
@@ -220,19 +231,20 @@ void tcb::user_sent(instant now, more what) {
   if (more_follows) [[unlikely]]
     disturb();
   else
-    push_point = send.end();
+    push_point = busy->send.end();
   if (!may_send_data()) return;  // it goes when the handshake is done
-  if (stalled_since == never) stalled_since = now;
+  if (busy->stalled_since == never) busy->stalled_since = now;
   host->schedule(*this);
 }
 
 result<std::optional<std::size_t>> tcb::read(std::span<std::byte> into, instant now) {
-  if (auto const count = receive.ready().take_out(into); count != 0) {
+  if (busy == nullptr) return fin_received ? std::optional(std::size_t{0}) : std::nullopt;
+  if (auto const count = busy->receive.ready().take_out(into); count != 0) {
     was_read(count, now);
     return count;
   }
   if (failed) return morgana::failure(*failed);
-  if (!receive.ready().empty()) return std::optional<std::size_t>();  // `into` has no room
+  if (!busy->receive.ready().empty()) return std::optional<std::size_t>();  // `into` has no room
   if (fin_received) return std::size_t{0};
   if (current == tcp::state::closed || current == tcp::state::time_wait)
     return morgana::failure(net_error::not_connected);
@@ -240,13 +252,15 @@ result<std::optional<std::size_t>> tcb::read(std::span<std::byte> into, instant 
 }
 
 std::span<std::byte const> tcb::peek() const {
-  auto const* front = receive.ready().front();
+  if (busy == nullptr) return {};
+  auto const* front = busy->receive.ready().front();
   return front == nullptr ? std::span<std::byte const>() : front->bytes();
 }
 
 void tcb::consume(std::size_t bytes, instant now) {
-  bytes = std::min(bytes, receive.ready().size());
-  receive.ready().drop_front(bytes);
+  if (busy == nullptr) return;
+  bytes = std::min(bytes, busy->receive.ready().size());
+  busy->receive.ready().drop_front(bytes);
   was_read(bytes, now);
 }
 
@@ -258,8 +272,9 @@ void tcb::was_read(std::size_t bytes, instant now) {
 
 void tcb::shutdown(instant now) {
   if (fin_queued || current == tcp::state::closed) return;
+  engage(now);
   disturb();
-  if (current == tcp::state::syn_sent && send.size() == 0) {
+  if (current == tcp::state::syn_sent && busy->send.size() == 0) {
     // Nothing was said yet: there is nothing to end in order (RFC 9293 3.10.4).
     failed = net_error::not_connected;
     return host->fail(*this, net_error::not_connected);
@@ -267,24 +282,26 @@ void tcb::shutdown(instant now) {
   fin_queued = true;
   if (current == tcp::state::established) current = tcp::state::fin_wait_1;
   if (current == tcp::state::close_wait) current = tcp::state::last_ack;
-  if (stalled_since == never) stalled_since = now;
+  if (busy->stalled_since == never) busy->stalled_since = now;
   if (synchronized()) host->schedule(*this);
 }
 
 void tcb::abort(instant now) {
   if (current == tcp::state::closed || current == tcp::state::time_wait) return;
+  engage(now);
   if (current != tcp::state::syn_sent) host->send_reset(*this, now);
   host->fail(*this, net_error::not_connected);
 }
 
 void tcb::release(instant now) {
   if (released) return;
+  engage(now);
   user = nullptr;
   static_cast<hook<event_tag>&>(*this).unlink();
-  if (!receive.ready().empty() && in_table) abort(now);
+  if (!busy->receive.ready().empty() && in_table) abort(now);
   released = true;
   disturb();
-  receive.clear();
+  busy->receive.clear();
   if (!in_table) return host->destroy(*this);
   if (!fin_queued)
     shutdown_released(now);

@@ -90,6 +90,21 @@ struct unusual {
   std::uint32_t segments_retransmitted = 0;
 };
 
+/// What a connection has while something is under way: who waits for its user or its peer has given it back
+/// (machine::rest).
+struct busy_part {
+  explicit busy_part(machine& host);
+  send_queue send;
+  sent_list flight;
+  receive_queue receive;
+  // Timers; one deadline is the least of them.
+  instant timer_at = never;  ///< retransmission, loss probe, reordering or window probe
+  instant acknowledge_at = never;
+  instant end_at = never;         ///< FIN-WAIT-2 of a released connection
+  instant stalled_since = never;  ///< user timeout: since when data waits without progress
+  instant syn_sent_at{};
+};
+
 class tcb final : public connection,
                   public flow,
                   public timed,
@@ -114,6 +129,8 @@ class tcb final : public connection,
   void abort(instant now) override;
   void release(instant now) override;
 
+  /// What begins now needs its busy part.
+  void engage(instant now);
   /// Its settings where nobody else has them, too.
   [[nodiscard]] settings& own_settings();
   /// Something is not as it was: whoever relies on `calm` has to ask again.
@@ -142,8 +159,8 @@ class tcb final : public connection,
   void was_read(std::size_t bytes, instant now);
   /// The output pass has nothing more for it.
   [[nodiscard]] bool has_said_all() const {
-    return send_next == send.end() && !fin_queued && !want_syn && !acknowledge_now && !want_loss_probe &&
-           !want_window_probe && flight.lost_bytes() == 0;
+    return send_next == busy->send.end() && !fin_queued && !want_syn && !acknowledge_now && !want_loss_probe &&
+           !want_window_probe && busy->flight.lost_bytes() == 0;
   }
   [[nodiscard]] bool may_send_data() const {
     return current == tcp::state::established || current == tcp::state::close_wait;
@@ -152,8 +169,8 @@ class tcb final : public connection,
     static_assert(static_cast<int>(tcp::state::fin_wait_2) - static_cast<int>(tcp::state::established) == 2);
     return current >= tcp::state::established && current <= tcp::state::fin_wait_2;
   }
-  [[nodiscard]] bool fin_sent() const { return fin_queued && send_next == send.end() + 1; }
-  [[nodiscard]] wire::sequence receive_next() const { return receive.next(); }
+  [[nodiscard]] bool fin_sent() const { return fin_queued && send_next == busy->send.end() + 1; }
+  [[nodiscard]] wire::sequence receive_next() const { return busy->receive.next(); }
   /// Payload of a full segment, options of data segments taken off.
   [[nodiscard]] std::uint32_t segment_bytes() const { return segment_bytes_now; }
 
@@ -164,6 +181,7 @@ class tcb final : public connection,
   shared_settings const* chosen;
   std::optional<net_error> failed;
   agreed terms;
+  busy_part* busy;  ///< null: nothing is sent, queued or waited for
   port* parent = nullptr;  ///< the listener, until accepted
   std::uint64_t addresses_sum = 0;  ///< the words of a segment's pseudo-header, but for its length
   std::uint64_t way = 0;            ///< what addressing::way points to
@@ -177,8 +195,6 @@ class tcb final : public connection,
   wire::sequence flight_round_end;
   std::uint32_t segment_bytes_now = 536;
   std::uint32_t mtu_bytes = 1500;
-  send_queue send;
-  sent_list flight;
   wire::sequence push_point;   ///< where the user's last write ended
   wire::sequence flush_to;     ///< what may not be held back any more
   wire::sequence pushed_to;    ///< the last PSH of a write's end, or in place of one
@@ -186,8 +202,8 @@ class tcb final : public connection,
 
   // Receive sequence space.
   wire::sequence receive_initial;
+  wire::sequence receive_rested;  ///< RCV.NXT while there is nothing to receive into
   wire::sequence receive_edge;  ///< the right edge of the window that the peer was promised
-  receive_queue receive;
   wire::sequence acknowledged_to;      ///< Last.ACK.sent
   std::uint32_t recent_timestamp = 0;  ///< TS.Recent
   std::uint32_t timestamp_offset = 0;
@@ -199,14 +215,8 @@ class tcb final : public connection,
   round_trip trip;
   congestion control;
 
-  // Timers; one deadline is the least of them.
-  instant timer_at = never;  ///< retransmission, loss probe, reordering or window probe
-  instant acknowledge_at = never;
-  instant end_at = never;         ///< FIN-WAIT-2 of a released connection
-  instant stalled_since = never;  ///< user timeout: since when data waits without progress
   instant last_received_at{};
   instant last_sent_at{};
-  instant syn_sent_at{};
   instant confirm_at = instant::min();  ///< when progress is told to IP again
   timer_kind timer = timer_kind::none;
 

@@ -12,6 +12,7 @@ constexpr duration fin_wait_2_max = 60s;
 constexpr duration device_retry = 500ms;
 /// Between looks at a pool that was empty: it tells nobody when a buffer comes back.
 constexpr duration buffers_interval = 10ms;
+constexpr duration rest_interval = 1s;
 
 duration backed_off(duration timeout, std::uint8_t times) {
   return std::min<duration>(timeout * (1 << std::min<int>(times, 10)), timeout_max);
@@ -21,35 +22,35 @@ duration backed_off(duration timeout, std::uint8_t times) {
 /// Data waits although the peer has room and nothing is out: our own device takes nothing. It is asked again
 /// twice a second, and the user timeout is looked at only then.
 bool machine::is_blocked_here(tcb const& c) {
-  return c.timer == timer_kind::window_probe && c.send_window != 0 && c.send.end() > c.send_next;
+  return c.timer == timer_kind::window_probe && c.send_window != 0 && c.busy->send.end() > c.send_next;
 }
 
 void machine::arm_loss_timer(tcb& c, instant now) {
   c.timer = timer_kind::none;
-  c.timer_at = never;
+  c.busy->timer_at = never;
   if (c.current == state::syn_sent || c.current == state::syn_received || c.syn_unacknowledged) {
     c.timer = timer_kind::retransmission;
-    c.timer_at = c.syn_sent_at + backed_off(timeout_initial, c.backoff);
+    c.busy->timer_at = c.busy->syn_sent_at + backed_off(timeout_initial, c.backoff);
     return;
   }
   if (!c.synchronized() || c.current == state::time_wait) return;
-  if (auto const* front = c.flight.front()) {
+  if (auto const* front = c.busy->flight.front()) {
     if (c.phase == recovery_phase::open && c.terms.sack && c.chosen->loss_probe && !c.loss_probe_out &&
-        c.backoff == 0 && c.flight.sacked_bytes() == 0 && c.trip.smoothed != 0s) {
+        c.backoff == 0 && c.busy->flight.sacked_bytes() == 0 && c.trip.smoothed != 0s) {
       c.timer = timer_kind::loss_probe;
-      c.timer_at = loss_probe_time(c, *front, c.in_flight(), now);
+      c.busy->timer_at = loss_probe_time(c, *front, c.in_flight(), now);
     } else {
       auto const timeout = c.backoff == 0 ? c.trip.timeout() : backed_off(c.trip.timeout(), c.backoff);
       c.timer = timer_kind::retransmission;
-      c.timer_at = now + timeout;
+      c.busy->timer_at = now + timeout;
     }
     return;
   }
   // Nothing is out, and something waits for the peer's window.
-  if (c.send.end() > c.send_next || (c.fin_queued && !c.fin_sent())) {
+  if (c.busy->send.end() > c.send_next || (c.fin_queued && !c.fin_sent())) {
     c.timer = timer_kind::window_probe;
-    c.timer_at = now + std::min(backed_off(c.trip.timeout(), c.probes), limits.zero_window_probe);
-    if (c.probes != 0 && is_blocked_here(c)) c.timer_at = now + device_retry;
+    c.busy->timer_at = now + std::min(backed_off(c.trip.timeout(), c.probes), limits.zero_window_probe);
+    if (c.probes != 0 && is_blocked_here(c)) c.busy->timer_at = now + device_retry;
   }
 }
 
@@ -60,19 +61,19 @@ void machine::arm(tcb& c, instant now) {
     if (c.timer == timer_kind::loss_probe) arm_loss_timer(c, now);
   }
   if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe) {
-    auto const wants_probe = c.flight.empty() && c.synchronized() &&
-                             (c.send.end() > c.send_next || (c.fin_queued && !c.fin_sent()));
+    auto const wants_probe = c.busy->flight.empty() && c.synchronized() &&
+                             (c.busy->send.end() > c.send_next || (c.fin_queued && !c.fin_sent()));
     bool const is_due = c.timer == timer_kind::window_probe
                             ? !wants_probe
-                            : !c.want_loss_probe && (!c.flight.empty() || wants_probe || !c.synchronized() ||
+                            : !c.want_loss_probe && (!c.busy->flight.empty() || wants_probe || !c.synchronized() ||
                                                      c.syn_unacknowledged);
     if (is_due) arm_loss_timer(c, now);
   }
   if (c.rare().keepalive_at == never && c.chosen->keepalive) start_keepalive(c, now);
-  auto first = std::min(std::min(c.timer_at, c.acknowledge_at), std::min(c.rare().keepalive_at, c.end_at));
-  if (c.stalled_since != never) {
+  auto first = std::min(std::min(c.busy->timer_at, c.busy->acknowledge_at), std::min(c.rare().keepalive_at, c.busy->end_at));
+  if (c.busy->stalled_since != never) {
     if (auto const limit = stall_limit(c); limit != 0s && !is_blocked_here(c)) {
-      first = std::min(first, after(c.stalled_since, limit));
+      first = std::min(first, after(c.busy->stalled_since, limit));
     }
   }
   if (c.pacing_waits) first = std::min(first, c.rare().paced_until);
@@ -86,10 +87,11 @@ void machine::start_keepalive(tcb& c, instant) {
 
 /// One of its timers may have come; those that have not stay.
 void machine::wake(tcb& c, instant now) {
+  if (c.busy == nullptr) engage(c);
   c.disturb();
-  if (c.end_at <= now) return close(c);
-  if (c.stalled_since != never && stall_limit(c) != 0s && now - c.stalled_since >= stall_limit(c) &&
-      (!is_blocked_here(c) || c.timer_at <= now)) {
+  if (c.busy->end_at <= now) return close(c);
+  if (c.busy->stalled_since != never && stall_limit(c) != 0s && now - c.busy->stalled_since >= stall_limit(c) &&
+      (!is_blocked_here(c) || c.busy->timer_at <= now)) {
     ++counters.timeouts;
     if (c.released) ++counters.abandoned;
     send_reset(c, now);
@@ -99,15 +101,15 @@ void machine::wake(tcb& c, instant now) {
     c.pacing_waits = false;
     schedule(c);
   }
-  if (c.acknowledge_at <= now) {
-    c.acknowledge_at = never;
+  if (c.busy->acknowledge_at <= now) {
+    c.busy->acknowledge_at = never;
     c.acknowledge_now = true;
     schedule(c);
   }
-  if (c.timer_at <= now) {
+  if (c.busy->timer_at <= now) {
     auto const what = c.timer;
     c.timer = timer_kind::none;
-    c.timer_at = never;
+    c.busy->timer_at = never;
     switch (what) {
       case timer_kind::none:
         break;
@@ -132,13 +134,13 @@ void machine::wake(tcb& c, instant now) {
         break;
       case timer_kind::reordering: {
         auto const wait = rack_detect(c, now);
-        if (c.flight.lost_bytes() != 0) {
+        if (c.busy->flight.lost_bytes() != 0) {
           if (c.phase == recovery_phase::open) enter_recovery(c, now);
           if (c.phase == recovery_phase::fast_recovery) proportional_reduction(c, 0, false);
         }
         if (wait > 0s) {
           c.timer = timer_kind::reordering;
-          c.timer_at = now + wait;
+          c.busy->timer_at = now + wait;
         }
         schedule(c);
         break;
@@ -156,7 +158,7 @@ void machine::wake(tcb& c, instant now) {
     }
   }
   if (c.rare().keepalive_at <= now) {
-    if (!c.chosen->keepalive || !c.flight.empty() || c.send.size() != 0) {
+    if (!c.chosen->keepalive || !c.busy->flight.empty() || c.busy->send.size() != 0) {
       start_keepalive(c, now);
       if (c.rare().keepalive_at <= now) c.make_rare().keepalive_at = after(now, c.chosen->keepalive_idle);
     } else {
@@ -179,6 +181,31 @@ void machine::wake(tcb& c, instant now) {
     }
   }
   arm(c, now);
+  rest(c);
+}
+
+void machine::rest(tcb& c) {
+  auto const& b = *c.busy;
+  bool const is_open = c.current == state::established || c.current == state::close_wait;
+  bool const is_quiet = is_open && c.parent == nullptr && !static_cast<hook<output_tag>&>(c).linked() &&
+                        !c.acknowledge_now && b.flight.empty() && b.send.size() == 0 && c.send_una == c.send_next &&
+                        b.receive.ready().empty() && !b.receive.has_sack() && c.timer == timer_kind::none &&
+                        b.acknowledge_at == never && b.stalled_since == never;
+  if (!is_quiet) return;
+  c.receive_rested = b.receive.next();
+  busies.give(std::exchange(c.busy, nullptr));
+}
+
+void machine::engage(tcb& c) {
+  c.busy = busies.take(*this);
+  c.busy->send.start_at(c.send_next);
+  c.busy->receive.start_at(c.receive_rested);
+}
+
+[[gnu::cold, gnu::noinline]] void machine::engage(tcb& c, instant now) {
+  engage(c);
+  // Whatever begins now, there is a look whether it has ended.
+  wakes.at_latest(c, after(now, rest_interval));
 }
 
 duration machine::stall_limit(tcb const& c) const {
@@ -221,7 +248,7 @@ instant machine::next_deadline() const {
 
 void machine::after_user_left(tcb& c, instant now) {
   if (c.released && c.current == state::fin_wait_2) {
-    c.end_at = after(now, fin_wait_2_max);
+    c.busy->end_at = after(now, fin_wait_2_max);
     arm(c, now);
   }
 }

@@ -32,6 +32,9 @@ struct half {
 /// All that can be asked of a connection, as numbers.
 std::vector<std::int64_t> described(tcp::tcb const& one) {
   auto const all = one.info();
+  // Both of a kind rest at the same times, or what follows differs.
+  tcp::busy_part const resting(*one.host);
+  auto const& busy = one.busy == nullptr ? resting : *one.busy;
   auto const nanoseconds = [](auto what) { return static_cast<std::int64_t>(what.count()); };
   return {static_cast<std::int64_t>(all.state),
           all.maximum_segment_size,
@@ -79,9 +82,9 @@ std::vector<std::int64_t> described(tcp::tcb const& one) {
           one.receive_edge.value,
           one.acknowledged_to.value,
           one.recent_timestamp,
-          nanoseconds(one.timer_at.time_since_epoch()),
-          nanoseconds(one.acknowledge_at.time_since_epoch()),
-          nanoseconds(one.stalled_since.time_since_epoch()),
+          nanoseconds(busy.timer_at.time_since_epoch()),
+          nanoseconds(busy.acknowledge_at.time_since_epoch()),
+          nanoseconds(busy.stalled_since.time_since_epoch()),
           nanoseconds(one.last_received_at.time_since_epoch()),
           nanoseconds(one.last_sent_at.time_since_epoch()),
           static_cast<std::int64_t>(one.timer),
@@ -99,7 +102,7 @@ std::vector<std::int64_t> described(tcp::tcb const& one) {
           one.acknowledge_now,
           one.probe_moves,
           one.ready,
-          static_cast<std::int64_t>(one.flight.highest_sacked().value)};
+          static_cast<std::int64_t>(busy.flight.highest_sacked().value)};
 }
 
 /// The two pairs: 0 and 1 predict, 2 and 3 do not; 0 talks to 1 and 2 to 3.
