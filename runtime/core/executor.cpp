@@ -97,13 +97,13 @@ instant executor::run_ready(instant now) {
     timer.expired();
     ++ran;
   }
-  while (ran < batch_nodes_max && ready_.next_ != &ready_) {
+  while (ran < batch_nodes_max && has_ready()) {
     ready_node& node = *ready_.next_;
     node.unlink();
     node.run();
     ++ran;
   }
-  if (ready_.next_ != &ready_) return now_;
+  if (has_ready()) return now_;
   if (timers_.empty()) return never;
   auto const next = timers_.front()->deadline_;
   return next <= now_ ? now_ : next;

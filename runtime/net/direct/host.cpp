@@ -118,6 +118,9 @@ void direct_host::receive(std::span<segment> frames) {
 
 void direct_host::run() {
   if (lost_) return;
+  // Once: who is always ready does not keep us from sending.
+  has_stood_back_ = !has_stood_back_ && in_->executor().has_ready();
+  if (has_stood_back_) return touch();
   output();
   if (lost_) return;
   dispatch();

@@ -89,6 +89,8 @@ class executor {
   [[nodiscard]] instant now() const { return now_; }
 
   [[nodiscard]] std::size_t armed_timers() const { return timers_.size(); }
+  /// Whether a node waits for its turn. Asked by one that runs, the others are meant.
+  [[nodiscard]] bool has_ready() const { return ready_.next_ != &ready_; }
 
  private:
   friend class timer_node;

@@ -267,6 +267,50 @@ TEST_CASE("what many write in one go leaves in one batch") {
   CHECK(hosts.one.largest_batch == 20);
 }
 
+TEST_CASE("a request is acknowledged with its answer, by a task that was begun for its connection too") {
+  pair_of_hosts hosts;
+  auto const answer = [](direct_stream stream) -> task<> {
+    std::byte some[100];
+    if (auto const count = co_await stream.read(some, never); !count || *count == 0) co_return;
+    (void)co_await stream.write(some, never);
+    (void)co_await stream.read(some, never);  // the client's end
+  };
+  auto const serve = [&](network& on) -> task<result<void>> {
+    auto listening = on.listen({.port = 80});
+    if (!listening) co_return failure(std::move(listening.error()));
+    auto children = co_await open_scope();
+    for (;;) {
+      auto stream = co_await listening->accept(never);
+      if (!stream) co_return failure(std::move(stream.error()));
+      children.spawn(answer(std::move(*stream)));
+    }
+  };
+  std::size_t segments = 0;  // of TCP over IPv4, from the server
+  auto const ask = [&](network& on) -> task<result<std::size_t>> {
+    auto stream = co_await on.connect(endpoint{second_v4, 80}, on.now() + 1s);
+    if (!stream) co_return failure(std::move(stream.error()));
+    std::byte some[100] = {};
+    if (auto sent = co_await stream->write(some, never); !sent) co_return failure(std::move(sent.error()));
+    auto const count = co_await stream->read(some, on.now() + 1s);
+    CHECK(segments == 2);  // SYN-ACK and the answer
+    co_return count;
+  };
+  hosts.two.filter = [&](segment const& frame) {
+    std::byte kind[2], protocol[1];
+    if (frame.copy_out(12, kind) && frame.copy_out(23, protocol) && kind[0] == std::byte{8} &&
+        kind[1] == std::byte{0} && protocol[0] == std::byte{6})
+      ++segments;
+    return true;
+  };
+  auto done = hosts.w.run([&](network& server, network& client) -> task<result<std::size_t>> {
+    auto children = co_await open_scope();
+    children.spawn(serve(server));
+    co_return co_await ask(client);
+  }(*hosts.second, *hosts.first));
+  REQUIRE((done && done->has_value()));
+  CHECK(**done == 100);
+}
+
 TEST_CASE("a sender of datagrams waits for room instead of losing them") {
   pair_of_hosts hosts;
   auto done = hosts.w.run([](network& to, network& from) -> task<result<std::size_t>> {

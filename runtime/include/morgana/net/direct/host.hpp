@@ -2,8 +2,9 @@
 // direct_stack<Device> (direct_stack.hpp) adds the device; services (DHCP, DNS) need no more than this class.
 //
 // One turn of it moves everything that is to be sent to the device and wakes everyone who has an answer.
-// Whoever calls into the core asks for a turn with touch(); it comes after all that is ready now, so that
-// what many coroutines write in one go, and the acknowledgments of what arrived, leave together.
+// Whoever calls into the core asks for a turn with touch(); it comes after all that is ready now, and after what
+// that makes ready in its turn, so that what many coroutines write in one go leaves together, and the acknowledgment
+// of a request with its answer, although the task that answers was only begun by the one that accepted.
 #pragma once
 
 #include <array>
@@ -166,7 +167,8 @@ class direct_host : private ready_node, private timer_node {
   class core core_;
   std::array<segment, batch_frames> frames_;  ///< on their way to the device
   std::size_t first_frame_ = 0, end_frame_ = 0;
-  bool blocked_ = false;  ///< the device has no room
+  bool blocked_ = false;         ///< the device has no room
+  bool has_stood_back_ = false;  ///< the turn was put behind what was ready
   bool lost_ = false;
   std::vector<std::unique_ptr<direct_connection>> records_;
   direct_connection* free_records_ = nullptr;
