@@ -2,7 +2,9 @@
 import os
 import shutil
 
-from support import session_folder
+from support import session_folder    # it finds the package, and so the plugin
+
+pytest_plugins = ["morgana.pytest_plugin"]
 
 
 def pytest_configure(config):
