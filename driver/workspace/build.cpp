@@ -21,8 +21,8 @@ constexpr std::string_view status_mark = "\x02";
 class ninja_reader {
  public:
   /// `explains_undefined`: the target has words of its own for undefined symbols.
-  ninja_reader(build_request const& request, fs::path const& build_folder, bool explains_undefined)
-      : request_(request), explains_undefined_(explains_undefined), filter_(request.application, build_folder, fs::current_path(ignored_)) {}
+  ninja_reader(build_request const& request, fs::path const& build_folder)
+      : request_(request), filter_(request.application, build_folder, fs::current_path(ignored_)) {}
 
   void line(std::string_view text) {
     if (text.starts_with(status_mark)) {
@@ -41,11 +41,10 @@ class ninja_reader {
       if (text.starts_with("ninja: error: ")) error = text.substr(14);
       return;
     }
-    if (explains_undefined_ && !request_.verbose) {
-      if (undefined.take(text)) return;
+    bool const is_undefined = undefined.take(text);
+    if (!request_.verbose) {
+      if (is_undefined) return;
       if (undefined.is_explained() && text.find("linker command failed") != text.npos) return;
-    } else if (explains_undefined_) {
-      undefined.take(text);
     }
     std::string shown;
     if (filter_.take(text, shown) && request_.events.output) request_.events.output(shown + '\n');
@@ -68,7 +67,6 @@ class ninja_reader {
   }
 
   build_request const& request_;
-  bool explains_undefined_;
   std::error_code ignored_;
   compiler_output filter_;
   bool skip_command_ = false;
@@ -107,7 +105,7 @@ outcome<void> build(workspace_state const& state, build_request const& request) 
   call.environment = {fmt::format("NINJA_STATUS={}%f/%t ", status_mark)};
   if (request.events.color) call.environment.emplace_back("CLICOLOR_FORCE=1");
   auto const on = find_target(state.target, request.application);
-  ninja_reader reader(request, folder, on && !on->undefined_help.empty());
+  ninja_reader reader(request, folder);
   call.line = [&](std::string_view text) { reader.line(text); };
   auto const end = package_detail::run_process(call);
   if (!end.started) {

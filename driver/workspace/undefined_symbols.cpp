@@ -65,9 +65,13 @@ bool undefined_symbols::take(std::string_view line) {
   if (!inside_) return false;
   if (text.starts_with(user_mark)) {
     auto& one = all_.back();
-    auto const user = text.substr(user_mark.size());
+    auto user = text.substr(user_mark.size());
     if (auto place = place_in(user); place && place->file.is_relative() && !one.where)
       one.where = std::move(place);
+    // "file.hpp:12 (./file.hpp:12)" says it twice.
+    auto const again = user.rfind(" (./");
+    if (again != std::string_view::npos && user.substr(again + 4) == std::string(user.substr(0, again)) + ")")
+      user = user.substr(0, again);
     one.users.emplace_back(user);
     return true;
   }
@@ -81,15 +85,22 @@ bool undefined_symbols::take(std::string_view line) {
 }
 
 std::optional<diagnostic> undefined_symbols::explain(target const& on, fs::path const& application) const {
-  if (all_.empty() || on.undefined_help.empty()) return std::nullopt;
+  if (all_.empty()) return std::nullopt;
   // One whose place is the application's says most.
   auto const first =
       std::ranges::max_element(all_, {}, [](symbol const& one) { return one.where.has_value(); });
+  auto const name = shown(first->name);
+  // What is the host's elsewhere is the target's affair; what is declared in our headers or in the
+  // application's is defined by a package or by nobody.
+  bool const is_host = !on.undefined_help.empty() && !name.starts_with("morgana::");
   diagnostic out{
-      .code = "forbidden-symbol",
-      .message = fmt::format("`{}` cannot be used on the target `{}`", shown(first->name), on.name),
+      .code = is_host ? "forbidden-symbol" : "undefined-symbol",
+      .message = is_host ? fmt::format("`{}` cannot be used on the target `{}`", name, on.name)
+                         : fmt::format("`{}` is declared, but nothing in the image defines it", name),
       .where = first->where,
-      .help = {on.undefined_help}};
+      .help = {is_host ? on.undefined_help
+                       : "add the package that has it to `packages` in unikernel.toml, or the file that "
+                         "defines it to `sources`"}};
   if (out.where) {
     out.where->file = (application / out.where->file).lexically_normal();
   }

@@ -23,8 +23,9 @@ class undefined_symbols {
   bool take(std::string_view line);
   [[nodiscard]] bool is_explained() const { return !all_.empty(); }
 
-  /// One diagnostic, `forbidden-symbol`, for all of them; nothing when there were none, or the target says
-  /// nothing about them. `application` is the folder that `./` in the linker's words means.
+  /// One diagnostic for all of them: `forbidden-symbol` with the target's own help for what a host would have,
+  /// `undefined-symbol` for the rest; nothing when there were none. `application` is the folder that `./` in the
+  /// linker's words means.
   [[nodiscard]] std::optional<diagnostic> explain(target const& on,
                                                   std::filesystem::path const& application) const;
 

@@ -108,6 +108,10 @@ CASES = {
     "error_in_a_source": ({"unikernel.hpp": HELLO, "unikernel.toml": TOML + 'sources = ["src/*.cpp"]\n',
                            "src/part.cpp": "int part() { return prat; }\n"}, ["build"], {}),
     "missing_compiler": ({"unikernel.hpp": HELLO}, CONFIGURE, {"PATH": "/nonexistent"}),
+    "undefined_function": ({"unikernel.hpp": "int part();\n" + HELLO.replace("  co_return;", "  if (part() != 0) co_return;")},
+                           ["build"], {}),
+    "package_left_out": ({"unikernel.hpp": '#include "morgana/net/dns/message.hpp"\n' + HELLO.replace(
+        "  co_return;", "  if (morgana::net::dns::name::parse(\"www.test\")) co_return;")}, ["build"], {}),
     "over_budget": ({"unikernel.hpp": HELLO, "unikernel.toml": TOML + '[budgets]\nimage = "1 KiB"\n'}, ["build"], {}),
     "locked": ({"unikernel.hpp": HELLO, "morgana.lock": "schema = 1\n"}, ["configure", "--locked"], {}),
     "wrong_usage": ({"unikernel.hpp": HELLO}, ["configure", "one", "two"], {}),
