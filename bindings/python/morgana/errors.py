@@ -98,5 +98,6 @@ class raising:
     def __exit__(self, kind: Any, failure: Any, trace: Any) -> None:
         if isinstance(failure, _driver.Failure):
             diagnostics = [Diagnostic.of(raw) for raw in failure.args[0]]
-            chosen = NotSupported if diagnostics[0].code == "not-supported" else self.kind
-            raise chosen(diagnostics) from None
+            if diagnostics[0].code == "not-supported":
+                raise NotSupported(diagnostics) from None
+            raise self.kind(diagnostics) from None

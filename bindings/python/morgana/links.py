@@ -73,11 +73,15 @@ _KNOWN: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
 class Link:
     """A cable between two nodes of a simulation."""
 
-    def __init__(self, world: Any, number: int, ends: tuple[Any, Any]):
+    def __init__(self, world: Any, number: int, path: Sequence[Any], switch_link: int):
         self._world = world
         self._number = number
-        self.ends = ends
+        self._path = tuple(path)
+        self._switch_link = switch_link
+        self.ends = (path[0], path[-1])
         """The two nodes that it joins."""
+        self.boxes = tuple(path[1:-1])
+        """Those that stand in it."""
 
     def _side(self, sender: Any) -> Optional[int]:
         if sender is None:

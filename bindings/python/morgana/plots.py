@@ -177,7 +177,7 @@ def sequence(capture: Any, left: Any, right: Any, path: Optional[Path] = None, *
     shown: dict[str, str] = {}
     for i, ((sent, came), (label, colour, again)) in enumerate(zip(arrows, said)):
         rightward = sent.host == names[0]
-        x0, x1 = (0, 1) if rightward else (1, 0)
+        x0, x1 = (0.0, 1.0) if rightward else (1.0, 0.0)
         top, end_row = begin_of[i], end_of[i]
         if again:
             label, colour = label + "  (again)", _AGAIN

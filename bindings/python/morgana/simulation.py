@@ -156,14 +156,10 @@ class Simulation:
                 raise ValueError(f"{one!r} is no node of this simulation")
         wanted = links.settings(**settings)
         path = [a, *(self._box(one) for one in through), b]
-        numbers = []
+        numbers: list[int] = []
         for left, right in zip(path, path[1:]):
             numbers.append(self._world.join((left._number, -1), (right._number, -1), {} if numbers else wanted))
-        made = links.Link(self._world, numbers[0], (path[0], path[1]) if len(path) > 2 else (a, b))
-        made.ends = (a, b)
-        made._path = path
-        made._switch_link = numbers[-1] if isinstance(b, Switch) else numbers[0]
-        made.boxes = path[1:-1]
+        made = links.Link(self._world, numbers[0], path, numbers[-1] if isinstance(b, Switch) else numbers[0])
         for one in (a, b):
             one.links.append(made)
         return made
@@ -257,8 +253,8 @@ class Simulation:
 
     def _spawned_ended(self, task: asyncio.Task) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.problems.append(task.exception())
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            self.problems.append(problem)
 
     def at(self, when: units.Time, what: Callable[[], Any]) -> None:
         """Calls a function at that time since the simulation's begin."""

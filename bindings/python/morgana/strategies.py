@@ -248,7 +248,7 @@ def link_faults() -> st.SearchStrategy[tuple]:
     )
 
 
-def _fault(host: int, begin: int, length: int, pair: tuple, until: float) -> Fault:
+def _fault(host: int, begin: int, length: int, pair: tuple[str, Any], until: float) -> Fault:
     return Fault(host, begin * until / 80, length * until / 80, (pair,))
 
 
