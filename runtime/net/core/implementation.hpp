@@ -137,6 +137,7 @@ struct core::implementation final : tcp::routing,
     tcp::addressing between;
     std::uint64_t generation = 0;
     std::uint64_t v4_pair = 0;           ///< as it lies in a packet; 0: none to expect
+    std::uint64_t pair_sum = 0;          ///< of the words of both
     std::uint64_t link = UINT64_MAX;     ///< the first bytes of a frame to us from one station
     [[nodiscard]] bool is(ip_address const& source, ip_address const& destination) const {
       return between.source == source && between.destination == destination;
@@ -157,9 +158,9 @@ struct core::implementation final : tcp::routing,
 
   // ---- in (input.cpp, ipv6_input.cpp)
   void input(std::span<segment> frames);
-  void frame_input(segment& frame);
+  [[nodiscard]] std::optional<wire::protocol> expected(segment const& frame) const;
   void unexpected_input(segment& frame);
-  /// An IPv4 packet behind the Ethernet header, its addresses those of `accepted`, and not of TCP.
+  /// An IPv4 packet behind the Ethernet header, its addresses those of `accepted`, of UDP.
   void expected_datagram(segment& frame);
   void arp_input(std::span<std::byte const> bytes);
   void ipv4_input(segment& packet, bool link_group, bool looped);

@@ -22,6 +22,9 @@ ipv4_address constexpr all_systems{{224, 0, 0, 1}};
 constexpr std::uint64_t link_mask = std::bit_cast<std::uint64_t>(
     std::array<std::uint8_t, 8>{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0x00});
 
+/// The headers of Ethernet and IPv4 that an expected frame has.
+constexpr auto expected_bytes = wire::ethernet_header::size_bytes + wire::ipv4_header::size_bytes;
+
 constexpr std::uint8_t code_protocol_unreachable = 2;
 constexpr std::uint8_t code_unknown_next_header = 1;
 
@@ -51,15 +54,14 @@ void add_to_checksum(wire::checksum& sum, segment const& packet, std::size_t off
 
 // ---- Ethernet ----------------------------------------------------------------------------------------
 
-/// What nearly every frame is goes straight on: IPv4 without options, whole, between the pair of addresses that came
-/// last. All others take the ordinary way.
-[[gnu::always_inline]] inline void core::implementation::frame_input(segment& frame) {
+/// What nearly every frame is: IPv4 without options, whole, between the pair of addresses that came last. Its protocol, or
+/// none of these.
+[[gnu::always_inline]] inline std::optional<wire::protocol> core::implementation::expected(segment const& frame) const {
   auto const bytes = frame.front_piece();
   auto const size = frame.size();
   constexpr auto link = wire::ethernet_header::size_bytes;
-  constexpr auto both = link + wire::ipv4_header::size_bytes;
-  if (bytes.size() < both || accepted.generation != generation) [[unlikely]]
-    return unexpected_input(frame);
+  if (bytes.size() < expected_bytes || accepted.generation != generation) [[unlikely]]
+    return std::nullopt;
   std::uint64_t front, pair;
   std::memcpy(&front, bytes.data(), sizeof front);
   std::memcpy(&pair, bytes.data() + link + 12, sizeof pair);
@@ -67,21 +69,15 @@ void add_to_checksum(wire::checksum& sum, segment const& packet, std::size_t off
   // To us and not from a group; type IPv4, version 4, five words of header; no fragment, and nothing behind it.
   if ((front & link_mask) != accepted.link || pair != accepted.v4_pair ||
       (wire::load32(bytes, 12) & 0xffff'ff00u) != 0x0800'4500u || (wire::load16(bytes, link + 6) & 0x3fffu) != 0 ||
-      link + total != size ||
-      wire::fold_checksum(wire::sum_words<wire::ipv4_header::size_bytes>(bytes.data() + link)) != 0xffff) [[unlikely]]
-    return unexpected_input(frame);
-  accepted.between.traffic_class = wire::load8(bytes, link + 1);
-  if (static_cast<wire::protocol>(wire::load8(bytes, link + 9)) != wire::protocol::tcp) [[unlikely]]
-    return expected_datagram(frame);
-  frame.drop_front(both);
-  if (frame.checksum == checksum_state::partial) frame.checksum = checksum_state::valid;
-  tcp_engine.input(accepted.between, std::move(frame), now);
+      link + total != size || !wire::sums_to_whole(accepted.pair_sum + wire::sum_words<12>(bytes.data() + link)))
+      [[unlikely]]
+    return std::nullopt;
+  return static_cast<wire::protocol>(wire::load8(bytes, link + 9));
 }
 
 [[gnu::noinline]] void core::implementation::expected_datagram(segment& frame) {
   auto const bytes = frame.front_piece();
   constexpr auto link = wire::ethernet_header::size_bytes;
-  if (static_cast<wire::protocol>(wire::load8(bytes, link + 9)) != wire::protocol::udp) return unexpected_input(frame);
   auto const hop_limit = wire::load8(bytes, link + 8);
   frame.drop_front(link);
   udp_input({frame, accepted.between.source, accepted.between.destination, wire::protocol::udp,
@@ -90,12 +86,29 @@ void add_to_checksum(wire::checksum& sum, segment const& packet, std::size_t off
 
 void core::implementation::input(std::span<segment> frames) {
   counters.frames_in += frames.size();
-  tcp_engine.begin_run();
-  for (auto& frame : frames) {
-    frame_input(frame);
-    frame.clear();
+  constexpr auto class_at = wire::ethernet_header::size_bytes + 1;
+  auto* const end = frames.data() + frames.size();
+  for (auto* at = frames.data(); at != end;) {
+    auto* const first = at;
+    auto const what = expected(*at);
+    if (what == wire::protocol::tcp) [[likely]] {
+      auto const traffic_class = wire::load8(at->front_piece(), class_at);
+      accepted.between.traffic_class = traffic_class;
+      // Those that go the same way are handed on together.
+      do {
+        at->drop_front(expected_bytes);
+        if (at->checksum == checksum_state::partial) at->checksum = checksum_state::valid;
+        ++at;
+      } while (at != end && expected(*at) == wire::protocol::tcp &&
+               wire::load8(at->front_piece(), class_at) == traffic_class);
+      tcp_engine.input(accepted.between, std::span(first, at), now);
+    } else {
+      if (what) accepted.between.traffic_class = wire::load8(at->front_piece(), class_at);
+      what == wire::protocol::udp ? expected_datagram(*at) : unexpected_input(*at);
+      ++at;
+    }
+    for (auto& one : std::span(first, at)) one.clear();
   }
-  tcp_engine.end_run();
 }
 
 void core::implementation::accept(ip_address const& source, ip_address const& destination) {
@@ -107,12 +120,12 @@ void core::implementation::accept(ip_address const& source, ip_address const& de
   if (source.is_v6() || source.is_unspecified() || !raw.empty() || configuration.vlan) return;
   auto const bytes = std::array{source.v4(), destination.v4()};
   std::memcpy(&accepted.v4_pair, &bytes, sizeof bytes);
+  accepted.pair_sum = source.sum() + destination.sum();
   accepted.link = 0;
   std::memcpy(&accepted.link, configuration.device.address.bytes.data(), 6);
 }
 
 [[gnu::noinline]] void core::implementation::unexpected_input(segment& frame) {
-  tcp_engine.break_run();
   std::array<std::byte, link_and_ipv4_bytes_max> scratch;
   auto const bytes = host::leading(frame, scratch.size(), scratch);
   auto const header = wire::ethernet_header::parse(bytes);

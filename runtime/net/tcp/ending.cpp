@@ -29,7 +29,7 @@ void machine::send_reset(tcb& c, instant now) {
 /// Out of all tables; the handle stays until its user gives it up.
 void machine::close(tcb& c) {
   c.disturb();
-  break_run();
+  run.to = nullptr;
   bool const was_open = c.in_table;
   if (c.syn_unacknowledged) fast_open_ended(c);
   if (was_open) {

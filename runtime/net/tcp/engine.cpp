@@ -45,14 +45,8 @@ engine::~engine() = default;
 void engine::input(addressing const& between, segment&& packet, instant now) {
   self_->input(between, std::move(packet), now);
 }
-void engine::begin_run() {
-  self_->begin_run();
-}
-void engine::break_run() {
-  self_->break_run();
-}
-void engine::end_run() {
-  self_->end_run();
+void engine::input(addressing const& between, std::span<segment> packets, instant now) {
+  self_->input(between, packets, now);
 }
 bool engine::poll_transmit(addressing& between, segment& packet, instant now) {
   return self_->poll_transmit(between, packet, now);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "chunks.hpp"
@@ -48,16 +49,10 @@ class machine {
   void input(addressing const& between, segment&& packet, instant now);  // prediction.cpp
   void input_unpredicted(addressing const& between, segment& packet, instant now);
   void input_connection(tcb& c, arrival& a, segment& packet, instant now);
-  /// prediction.cpp: the segments from here on come between the same addresses and at the same time, until the run ends.
-  void begin_run() { in_run = true; }
-  void break_run() { run.to = nullptr; }
-  void end_run() {
-    in_run = false;
-    run.to = nullptr;
-  }
-  /// False, and nothing done, when it does not go on where the last one ended.
-  [[nodiscard]] bool input_following(std::span<std::byte const> bytes, segment& packet, instant now);
-  void input_in_run(addressing const& between, segment& packet, instant now);
+  /// prediction.cpp: the same for segments that came together.
+  void input(addressing const& between, std::span<segment> packets, instant now);
+  /// How many of them go on, one after the other, where the last segment ended; only these are taken.
+  [[nodiscard]] std::size_t input_following(std::span<segment> packets, instant now);
   void input_single(addressing const& between, segment& packet, instant now);
   /// False, and nothing done, when it is not the segment that was expected.
   [[nodiscard]] bool input_predicted(addressing const& between, std::span<std::byte const> bytes,
@@ -308,7 +303,8 @@ class machine {
   instant cookies_until = instant::min();  ///< an acknowledgment may belong to one sent lately
   std::uint32_t challenges_left = 0;
   random_stream jitter;
-  /// Of a run, the connection whose data came last, and what its next segment is to repeat.
+  /// Of segments that came together, the connection whose data came last, and what its next one is to repeat, as it lies
+  /// in a header.
   struct {
     tcb* to = nullptr;
     std::uint32_t ports, acknowledgment, flags_and_window;

@@ -5,6 +5,9 @@
 // What is out of the ordinary with a connection is asked once (becomes_calm) and not again until the ordinary
 // way touches it. tests/unit/runtime/net/tcp_prediction.cpp compares the two.
 #include <algorithm>
+#include <bit>
+#include <cstring>
+#include <span>
 
 #include "machine.hpp"
 #include "morgana/net/wire/bytes.hpp"
@@ -18,7 +21,19 @@ namespace {
 
 constexpr std::size_t predicted_bytes = 32;  // nop, nop, timestamps behind the fixed header
 constexpr std::uint32_t first_option_word = 0x0101'080a;
+/// What segments of one run may differ in.
 constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
+
+/// A word as it lies in memory.
+[[gnu::always_inline]] inline std::uint32_t raw32(std::byte const* bytes) {
+  std::uint32_t word;
+  std::memcpy(&word, bytes, sizeof word);
+  return word;
+}
+/// The same of a value.
+constexpr std::uint32_t raw32(std::uint32_t value) {
+  return std::endian::native == std::endian::little ? std::byteswap(value) : value;
+}
 
 /// The sum over all of a segment whose header is in one piece: that of its addresses is known.
 [[gnu::always_inline]] inline bool is_intact(tcb const& c, std::span<std::byte const> front,
@@ -41,7 +56,7 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
       for (; part != end; ++part) sum.add(part->bytes());
     }
   }
-  return sum.finish() == 0;
+  return sum.is_whole();
 }
 
 }  // namespace
@@ -211,7 +226,7 @@ constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
       made_progress(c, now);
       tell(c, ready_to_read);
       if (in_run && !has_fin && (c.calm & needed) == needed) {
-        run = {&c, wire::load32(bytes, 0), acknowledged.value, flags_and_window & ~run_ignores};
+        run = {&c, raw32(bytes.data()), raw32(acknowledged.value), raw32(flags_and_window & ~run_ignores)};
       }
     } else {
       received(c, what, size, 0, now);
@@ -252,57 +267,72 @@ bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint
   return true;
 }
 
-/// The segment behind one that was expected, in the same run: all that was asked for that one holds, and what
-/// it began, an event and a place in the output pass, is there.
-[[gnu::always_inline]] inline bool machine::input_following(std::span<std::byte const> bytes, segment& packet,
-                                                            instant now) {
-  if (run.to == nullptr || bytes.size() < predicted_bytes) return false;
+/// The segments behind one that was expected: all that was asked for that one holds, and what it began, an event and a
+/// place in the output pass, is there.
+std::size_t machine::input_following(std::span<segment> packets, instant now) {
   auto& c = *run.to;
-  sequence const at{wire::load32(bytes, 4)};
-  sequence const stamp{wire::load32(bytes, 24)};
-  auto const size = static_cast<std::uint32_t>(packet.size() - predicted_bytes);
-  if (wire::load32(bytes, 0) != run.ports || wire::load32(bytes, 8) != run.acknowledgment ||
-      (wire::load32(bytes, 12) & ~run_ignores) != run.flags_and_window ||
-      wire::load32(bytes, 20) != first_option_word || at != c.receive_next() ||
-      stamp < sequence{c.recent_timestamp} || size == 0 ||
-      static_cast<std::int32_t>(size) > c.receive_edge - at || packet.gso_size != 0)
-    return false;
-  if (packet.checksum == checksum_state::unchecked && !is_intact(c, bytes, packet)) [[unlikely]]
-    return false;
-  ++counters.segments_in;
-  ++counters.predicted_in;
-  ++c.segments_received;
-  if (at <= c.acknowledged_to) {
-    c.recent_timestamp = stamp.value;
+  auto& queue = c.busy->receive;
+  auto const begin = c.receive_next();
+  std::size_t count = 0;
+  std::uint32_t full = 0;
+  for (auto& packet : packets) {
+    auto const bytes = packet.front_piece();
+    if (bytes.size() < predicted_bytes) break;
+    sequence const at{wire::load32(bytes, 4)};
+    sequence const stamp{wire::load32(bytes, 24)};
+    auto const size = static_cast<std::uint32_t>(packet.size() - predicted_bytes);
+    if (raw32(bytes.data()) != run.ports || raw32(bytes.data() + 8) != run.acknowledgment ||
+        (raw32(bytes.data() + 12) & ~raw32(run_ignores)) != run.flags_and_window ||
+        raw32(bytes.data() + 20) != raw32(first_option_word) || at != queue.next() ||
+        stamp < sequence{c.recent_timestamp} || size == 0 || static_cast<std::int32_t>(size) > c.receive_edge - at ||
+        packet.gso_size != 0)
+      break;
+    if (packet.checksum == checksum_state::unchecked && !is_intact(c, bytes, packet)) [[unlikely]]
+      break;
+    ++count;
+    c.window_sequence = at;
+    if (size > c.received_segment_bytes)
+      c.received_segment_bytes = static_cast<std::uint16_t>(std::min(size, 65'535u));
+    packet.drop_front(predicted_bytes);
+    if (auto const what = queue.append(packet); what != receive_queue::outcome::in_order) [[unlikely]] {
+      received(c, what, size, 0, now);
+      break;
+    }
+    full += size <= c.segment_bytes() ? 1u : (size + c.segment_bytes() - 1) / c.segment_bytes();
   }
-  c.window_sequence = at;
-  packet.drop_front(predicted_bytes);
-  if (size > c.received_segment_bytes)
-    c.received_segment_bytes = static_cast<std::uint16_t>(std::min(size, 65'535u));
-  auto const before = c.receive_next();
-  if (auto const what = c.busy->receive.append(packet); what != receive_queue::outcome::in_order) [[unlikely]] {
-    received(c, what, size, 0, now);
-    return true;
+  counters.segments_in += count;
+  counters.predicted_in += count;
+  c.segments_received += static_cast<std::uint32_t>(count);
+  c.bytes_received += static_cast<std::uint32_t>(c.receive_next() - begin);
+  if (full != 0) {
+    // None of them is the first that waits for its acknowledgment.
+    c.segments_unacknowledged = static_cast<std::uint8_t>(std::min(255u, c.segments_unacknowledged + full));
+    c.quick_acks = static_cast<std::uint8_t>(c.quick_acks - std::min<std::size_t>(c.quick_acks, count));
+    c.acknowledge_now = true;
   }
-  c.bytes_received += static_cast<std::uint32_t>(c.receive_next() - before);
-  received_in_order(c, size, now);
-  return true;
+  return count;
 }
 
 [[gnu::noinline]] void machine::input_single(addressing const& between, segment& packet, instant now) {
   ++counters.segments_in;
-  break_run();
+  run.to = nullptr;
   if (predicts && input_predicted(between, packet.front_piece(), packet, now)) [[likely]]
     return;
   input_unpredicted(between, packet, now);
 }
 
-[[gnu::noinline]] void machine::input_in_run(addressing const& between, segment& packet, instant now) {
-  if (!input_following(packet.front_piece(), packet, now)) input_single(between, packet, now);
+void machine::input(addressing const& between, segment&& packet, instant now) {
+  input_single(between, packet, now);
 }
 
-void machine::input(addressing const& between, segment&& packet, instant now) {
-  return run.to == nullptr ? input_single(between, packet, now) : input_in_run(between, packet, now);
+void machine::input(addressing const& between, std::span<segment> packets, instant now) {
+  in_run = packets.size() > 1;
+  while (!packets.empty()) {
+    input_single(between, packets.front(), now);
+    packets = packets.subspan(1);
+    if (run.to != nullptr) packets = packets.subspan(input_following(packets, now));
+  }
+  in_run = false;
 }
 
 }  // namespace morgana::net::tcp

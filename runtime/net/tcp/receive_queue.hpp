@@ -47,8 +47,9 @@ class receive_queue {
         ready_.append_from(one);
       }
       if (one.size() != 0) [[unlikely]]
-        break;
+        return appended(before);
     }
+    packet.forget_slices();
     return appended(before);
   }
   /// The FIN took a number.

@@ -91,7 +91,7 @@ class slice {
   }
   void drop_back(std::size_t bytes) { size_ -= static_cast<std::uint32_t>(std::min<std::size_t>(bytes, size_)); }
   /// Takes `next` in when it begins where this ends, in the same buffer; false, and nothing done, when it does not.
-  [[nodiscard]] bool join(slice& next) {
+  [[nodiscard, gnu::always_inline]] bool join(slice& next) {
     if (owner_ != next.owner_ || owner_ == nullptr || offset_ + size_ != next.offset_) return false;
     size_ += next.size_;
     // This one keeps the buffer.
@@ -158,6 +158,11 @@ class segment {
   [[nodiscard]] std::span<slice const> slices() const { return {slices_.data(), slice_count_}; }
   /// The same, to be moved from by who clears the segment afterwards.
   [[nodiscard]] std::span<slice> owned_slices() { return {slices_.data(), slice_count_}; }
+  /// All of them were moved from.
+  void forget_slices() {
+    slices_bytes_ = 0;
+    slice_count_ = 0;
+  }
   /// False, and nothing changed, when it would exceed segment_slices_max or segment_bytes_max.
   [[nodiscard]] bool append(slice part) {
     if (slice_count_ == segment_slices_max || size() + part.size() > segment_bytes_max) return false;

@@ -238,31 +238,36 @@ class script {
   void carry(unsigned side) {
     auto const count = choice_.chance(500'000) ? queues_[side].size() : std::size_t{1};
     bool const together = choice_.chance(500'000);
-    if (together) {
-      for (unsigned world : {0u, 2u}) halves_[side + world]->engine.begin_run();
-    }
-    for (std::size_t i = 0; i < count && !queues_[side].empty(); ++i) {
-      auto const one = std::move(queues_[side].front());
-      queues_[side].pop_front();
-      for (unsigned world : {0u, 2u}) give(*halves_[side + world], one);
-    }
-    if (together) {
-      for (unsigned world : {0u, 2u}) halves_[side + world]->engine.end_run();
+    for (std::size_t i = 0; i < count && !queues_[side].empty();) {
+      // What comes together has one traffic class.
+      std::vector<frame> those;
+      do {
+        those.push_back(std::move(queues_[side].front()));
+        queues_[side].pop_front();
+        ++i;
+      } while (together && i < count && !queues_[side].empty() &&
+               queues_[side].front().between.traffic_class == those.back().between.traffic_class);
+      for (unsigned world : {0u, 2u}) give(*halves_[side + world], those);
     }
     events(side);
     send(side);
   }
-  void give(half& to, frame const& f) {
-    segment packet;
-    for (std::size_t at = 0; at < f.bytes.size();) {
-      auto part = to.pool.take_slice(std::min(f.bytes.size() - at, to.pool.buffer_bytes()));
-      std::memcpy(part.writable().data(), f.bytes.data() + at, part.size());
-      at += part.size();
-      REQUIRE(packet.append(std::move(part)));
+  void give(half& to, std::vector<frame> const& those) {
+    std::vector<segment> packets(those.size());
+    for (std::size_t i = 0; i < those.size(); ++i) {
+      auto const& f = those[i];
+      auto& packet = packets[i];
+      for (std::size_t at = 0; at < f.bytes.size();) {
+        auto part = to.pool.take_slice(std::min(f.bytes.size() - at, to.pool.buffer_bytes()));
+        std::memcpy(part.writable().data(), f.bytes.data() + at, part.size());
+        at += part.size();
+        REQUIRE(packet.append(std::move(part)));
+      }
+      packet.gso_size = f.gso_size;
+      if (f.checked) packet.checksum = checksum_state::valid;
     }
-    packet.gso_size = f.gso_size;
-    if (f.checked) packet.checksum = checksum_state::valid;
-    to.engine.input(f.between, std::move(packet), now_);
+    to.engine.input(those.front().between, packets, now_);
+    for (auto& packet : packets) packet.clear();
   }
   void events(unsigned side) {
     for (unsigned world : {0u, 2u}) {

@@ -85,11 +85,9 @@ class engine {
   // ---- packets -----------------------------------------------------------------------------------------
   /// `packet` begins at the TCP header; its checksum is verified unless its state says valid.
   void input(addressing const& between, segment&& packet, instant now);
-  /// Between these, input() gets what came together: between the same addresses, at the same time, and nothing else is
-  /// asked of the engine. break_run(): other addresses follow.
-  void begin_run();
-  void break_run();
-  void end_run();
+  /// The same for what came together: what one was asked, those that go on where it ended need not be asked again. Each
+  /// is moved from in part, and to be cleared.
+  void input(addressing const& between, std::span<segment> packets, instant now);
   /// Builds the next segment that wants to go, TCP header first, checksum done or partial; false when none.
   [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now);
   /// Nothing can leave now, and poll_transmit is not called until something can: what waits gets its timers.

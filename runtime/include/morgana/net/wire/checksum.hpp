@@ -32,6 +32,9 @@ namespace morgana::net::wire {
   return static_cast<std::uint16_t>((folded & 0xffffu) + (folded >> 16));
 }
 
+/// fold_checksum() == 0xffff: in one's complement that is zero, and a multiple of it is.
+[[nodiscard]] constexpr bool sums_to_whole(std::uint64_t sum) { return sum != 0 && sum % 0xffff == 0; }
+
 /// The words of `Size` bytes, a multiple of four, as they lie in memory: for headers, whose length is known.
 /// One's complement sums do not mind the byte order (RFC 1071, 2B): fold, then network_order().
 template <std::size_t Size>
@@ -74,6 +77,8 @@ class checksum {
   /// A sum of words as they lie in memory, at an even offset.
   constexpr void add_sum(std::uint64_t words) { sum_ += words; }
 
+  /// finish() == 0, for a sum that is not of zeros alone: of a packet with its checksum in place.
+  [[nodiscard]] constexpr bool is_whole() const { return sums_to_whole(sum_); }
   /// The sum so far, folded to 16 bits and not complemented: what checksum_state::partial holds.
   [[nodiscard]] constexpr std::uint16_t partial() const { return network_order(fold_checksum(sum_)); }
   /// The checksum to store.
