@@ -158,7 +158,7 @@ struct core::implementation final : tcp::routing,
 
   // ---- in (input.cpp, ipv6_input.cpp)
   void input(std::span<segment> frames);
-  [[nodiscard]] std::optional<wire::protocol> expected(segment const& frame) const;
+  [[nodiscard]] bool is_expected(segment const& frame, std::byte const* front, std::uint32_t kind) const;
   void unexpected_input(segment& frame);
   /// An IPv4 packet behind the Ethernet header, its addresses those of `accepted`, of UDP.
   void expected_datagram(segment& frame);

@@ -25,6 +25,17 @@ constexpr std::uint64_t link_mask = std::bit_cast<std::uint64_t>(
 /// The headers of Ethernet and IPv4 that an expected frame has.
 constexpr auto expected_bytes = wire::ethernet_header::size_bytes + wire::ipv4_header::size_bytes;
 
+/// Type IPv4, version 4, five words of header; and no fragment: as they lie in a frame.
+constexpr auto kind_expected = std::bit_cast<std::uint32_t>(std::array<std::uint8_t, 4>{0x08, 0x00, 0x45, 0x00});
+constexpr auto kind_mask = std::bit_cast<std::uint32_t>(std::array<std::uint8_t, 4>{0xff, 0xff, 0xff, 0x00});
+/// These four bytes, and the traffic class in the last.
+std::uint32_t kind_of(std::byte const* frame) {
+  std::uint32_t kind;
+  std::memcpy(&kind, frame + 12, sizeof kind);
+  return kind;
+}
+constexpr auto fragment_mask = std::bit_cast<std::uint32_t>(std::array<std::uint8_t, 4>{0x00, 0x00, 0x3f, 0xff});
+
 constexpr std::uint8_t code_protocol_unreachable = 2;
 constexpr std::uint8_t code_unknown_next_header = 1;
 
@@ -54,25 +65,22 @@ void add_to_checksum(wire::checksum& sum, segment const& packet, std::size_t off
 
 // ---- Ethernet ----------------------------------------------------------------------------------------
 
-/// What nearly every frame is: IPv4 without options, whole, between the pair of addresses that came last. Its protocol, or
-/// none of these.
-[[gnu::always_inline]] inline std::optional<wire::protocol> core::implementation::expected(segment const& frame) const {
-  auto const bytes = frame.front_piece();
-  auto const size = frame.size();
-  constexpr auto link = wire::ethernet_header::size_bytes;
-  if (bytes.size() < expected_bytes || accepted.generation != generation) [[unlikely]]
-    return std::nullopt;
-  std::uint64_t front, pair;
-  std::memcpy(&front, bytes.data(), sizeof front);
-  std::memcpy(&pair, bytes.data() + link + 12, sizeof pair);
-  auto const total = std::size_t{wire::load16(bytes, link + 2)};
-  // To us and not from a group; type IPv4, version 4, five words of header; no fragment, and nothing behind it.
-  if ((front & link_mask) != accepted.link || pair != accepted.v4_pair ||
-      (wire::load32(bytes, 12) & 0xffff'ff00u) != 0x0800'4500u || (wire::load16(bytes, link + 6) & 0x3fffu) != 0 ||
-      link + total != size || !wire::sums_to_whole(accepted.pair_sum + wire::sum_words<12>(bytes.data() + link)))
-      [[unlikely]]
-    return std::nullopt;
-  return static_cast<wire::protocol>(wire::load8(bytes, link + 9));
+/// What nearly every frame is: IPv4 without options, whole, between the pair of addresses that came last. `front` is its
+/// first piece, of expected_bytes at least; `kind` says which traffic class it has.
+[[gnu::always_inline]] inline bool core::implementation::is_expected(segment const& frame, std::byte const* front,
+                                                                     std::uint32_t kind) const {
+  std::uint64_t link, pair;
+  std::uint32_t part;
+  constexpr auto ip = wire::ethernet_header::size_bytes;
+  std::memcpy(&link, front, sizeof link);
+  std::memcpy(&pair, front + ip + 12, sizeof pair);
+  std::memcpy(&part, front + ip + 4, sizeof part);
+  auto const total = std::size_t{wire::load16({front, expected_bytes}, ip + 2)};
+  // To us and not from a group; no fragment, and nothing behind it.
+  auto const differs = ((link & link_mask) ^ accepted.link) | (pair ^ accepted.v4_pair) |
+                       (kind_of(front) ^ kind) | (part & fragment_mask);
+  return differs == 0 && ip + total == frame.size() &&
+         wire::sums_to_whole(accepted.pair_sum + wire::sum_words<12>(front + ip));
 }
 
 [[gnu::noinline]] void core::implementation::expected_datagram(segment& frame) {
@@ -87,24 +95,34 @@ void add_to_checksum(wire::checksum& sum, segment const& packet, std::size_t off
 void core::implementation::input(std::span<segment> frames) {
   counters.frames_in += frames.size();
   constexpr auto class_at = wire::ethernet_header::size_bytes + 1;
+  constexpr auto protocol_at = wire::ethernet_header::size_bytes + 9;
   auto* const end = frames.data() + frames.size();
   for (auto* at = frames.data(); at != end;) {
     auto* const first = at;
-    auto const what = expected(*at);
-    if (what == wire::protocol::tcp) [[likely]] {
-      auto const traffic_class = wire::load8(at->front_piece(), class_at);
-      accepted.between.traffic_class = traffic_class;
+    auto front = at->front_piece();
+    auto const kind = front.size() < expected_bytes ? 0 : kind_of(front.data());
+    if ((kind & kind_mask) != kind_expected || accepted.generation != generation ||
+        !is_expected(*at, front.data(), kind)) [[unlikely]] {
+      unexpected_input(*at++);
+      first->clear();
+      continue;
+    }
+    accepted.between.traffic_class = wire::load8(front, class_at);
+    auto const protocol = wire::load8(front, protocol_at);
+    if (protocol == static_cast<std::uint8_t>(wire::protocol::tcp)) [[likely]] {
       // Those that go the same way are handed on together.
-      do {
+      for (;;) {
         at->drop_front(expected_bytes);
         if (at->checksum == checksum_state::partial) at->checksum = checksum_state::valid;
-        ++at;
-      } while (at != end && expected(*at) == wire::protocol::tcp &&
-               wire::load8(at->front_piece(), class_at) == traffic_class);
+        if (++at == end) break;
+        front = at->front_piece();
+        if (front.size() < expected_bytes || wire::load8(front, protocol_at) != protocol ||
+            !is_expected(*at, front.data(), kind))
+          break;
+      }
       tcp_engine.input(accepted.between, std::span(first, at), now);
     } else {
-      if (what) accepted.between.traffic_class = wire::load8(at->front_piece(), class_at);
-      what == wire::protocol::udp ? expected_datagram(*at) : unexpected_input(*at);
+      protocol == static_cast<std::uint8_t>(wire::protocol::udp) ? expected_datagram(*at) : unexpected_input(*at);
       ++at;
     }
     for (auto& one : std::span(first, at)) one.clear();

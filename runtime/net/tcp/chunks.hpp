@@ -57,13 +57,20 @@ class chunk_list {
   /// The same, moved from where it is; left there when the source is full. What follows on the last piece in its buffer
   /// becomes one with it.
   [[gnu::always_inline]] void append_from(slice& part) {
+    if (!join(part)) append_piece(part);
+  }
+  /// False, and nothing done, when it does not follow on the last piece.
+  [[nodiscard, gnu::always_inline]] bool join(slice& part) {
     auto const size = static_cast<std::uint32_t>(part.size());
-    if (size == 0) return;
-    if (last_ != nullptr && last_->room() == 0 && last_->memory.join(part)) {
-      last_->size += size;
-      size_ += size;
-      return;
-    }
+    if (last_ == nullptr || last_->room() != 0 || !last_->memory.join(part)) return false;
+    last_->size += size;
+    size_ += size;
+    return true;
+  }
+  [[gnu::always_inline]] void append_piece(slice& part) {
+    auto const size = static_cast<std::uint32_t>(part.size());
+    if (size == 0) [[unlikely]]
+      return part.reset();
     if (is_refused()) [[unlikely]]
       return;
     size_ += size;

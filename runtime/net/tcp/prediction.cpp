@@ -268,46 +268,46 @@ bool machine::acknowledge_predicted(tcb& c, sequence at, sequence ack, std::uint
 }
 
 /// The segments behind one that was expected: all that was asked for that one holds, and what it began, an event and a
-/// place in the output pass, is there.
+/// place in the output pass, is there. None is larger than that one.
 std::size_t machine::input_following(std::span<segment> packets, instant now) {
   auto& c = *run.to;
   auto& queue = c.busy->receive;
   auto const begin = c.receive_next();
-  std::size_t count = 0;
-  std::uint32_t full = 0;
-  for (auto& packet : packets) {
-    auto const bytes = packet.front_piece();
+  auto const largest = std::min<std::uint32_t>(c.received_segment_bytes, c.segment_bytes());
+  bool is_dropped = false;
+  auto packet = packets.begin();
+  for (; packet != packets.end() && !is_dropped; ++packet) {
+    auto const bytes = packet->front_piece();
     if (bytes.size() < predicted_bytes) break;
     sequence const at{wire::load32(bytes, 4)};
     sequence const stamp{wire::load32(bytes, 24)};
-    auto const size = static_cast<std::uint32_t>(packet.size() - predicted_bytes);
+    auto const size = static_cast<std::uint32_t>(packet->size() - predicted_bytes);
     if (raw32(bytes.data()) != run.ports || raw32(bytes.data() + 8) != run.acknowledgment ||
         (raw32(bytes.data() + 12) & ~raw32(run_ignores)) != run.flags_and_window ||
         raw32(bytes.data() + 20) != raw32(first_option_word) || at != queue.next() ||
-        stamp < sequence{c.recent_timestamp} || size == 0 || static_cast<std::int32_t>(size) > c.receive_edge - at ||
-        packet.gso_size != 0)
+        stamp < sequence{c.recent_timestamp} || size == 0 || size > largest ||
+        static_cast<std::int32_t>(size) > c.receive_edge - at || packet->gso_size != 0)
       break;
-    if (packet.checksum == checksum_state::unchecked && !is_intact(c, bytes, packet)) [[unlikely]]
+    if (packet->checksum == checksum_state::unchecked && !is_intact(c, bytes, *packet)) [[unlikely]]
       break;
-    ++count;
     c.window_sequence = at;
-    if (size > c.received_segment_bytes)
-      c.received_segment_bytes = static_cast<std::uint16_t>(std::min(size, 65'535u));
-    packet.drop_front(predicted_bytes);
-    if (auto const what = queue.append(packet); what != receive_queue::outcome::in_order) [[unlikely]] {
+    bool const is_apart = packet->header_size() == predicted_bytes;  // the payload lies in slices alone
+    if (!is_apart) packet->drop_front(predicted_bytes);
+    auto const what = is_apart ? queue.append_slices(*packet) : queue.append(*packet);
+    if (what != receive_queue::outcome::in_order) [[unlikely]] {
       received(c, what, size, 0, now);
-      break;
+      is_dropped = true;
     }
-    full += size <= c.segment_bytes() ? 1u : (size + c.segment_bytes() - 1) / c.segment_bytes();
   }
+  auto const count = static_cast<std::uint32_t>(packet - packets.begin());
   counters.segments_in += count;
   counters.predicted_in += count;
-  c.segments_received += static_cast<std::uint32_t>(count);
+  c.segments_received += count;
   c.bytes_received += static_cast<std::uint32_t>(c.receive_next() - begin);
-  if (full != 0) {
+  if (auto const kept = count - (is_dropped ? 1u : 0u); kept != 0) {
     // None of them is the first that waits for its acknowledgment.
-    c.segments_unacknowledged = static_cast<std::uint8_t>(std::min(255u, c.segments_unacknowledged + full));
-    c.quick_acks = static_cast<std::uint8_t>(c.quick_acks - std::min<std::size_t>(c.quick_acks, count));
+    c.segments_unacknowledged = static_cast<std::uint8_t>(std::min(255u, c.segments_unacknowledged + kept));
+    c.quick_acks = static_cast<std::uint8_t>(c.quick_acks - std::min<std::uint32_t>(c.quick_acks, kept));
     c.acknowledge_now = true;
   }
   return count;

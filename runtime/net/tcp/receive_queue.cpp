@@ -33,7 +33,7 @@ void receive_queue::add(chunk_list& to, segment const& packet, std::size_t offse
 
 [[gnu::noinline]] void receive_queue::append_copy(slice& part) {
   part.drop_front(ready_.append(part.bytes()));
-  ready_.append_from(part);
+  part.size() == 0 ? part.reset() : ready_.append_from(part);
 }
 
 receive_queue::outcome receive_queue::insert(sequence at, segment& packet, std::uint32_t ranges_max) {

@@ -36,17 +36,19 @@ class receive_queue {
   outcome insert(wire::sequence at, segment& packet, std::uint32_t ranges_max);
   /// The same for what begins at next() while there are no gaps: all in order, or dropped. Slices are moved.
   [[gnu::always_inline]] outcome append(segment& packet) {
-    auto const before = ready_.size();
     if (packet.header_size() != 0) [[unlikely]] {
-      if (ready_.append(packet.header()) != packet.header_size()) return appended(before);
+      auto const before = ready_.size();
+      auto const whole = ready_.append(packet.header()) == packet.header_size();
+      auto const what = appended(before);
+      if (!whole || packet.slices().empty()) return what;
     }
+    return append_slices(packet);
+  }
+  /// The same for the slices alone, whatever lies in front of them.
+  [[gnu::always_inline]] outcome append_slices(segment& packet) {
+    auto const before = ready_.size();
     for (auto& one : packet.owned_slices()) {
-      if (is_small(one.size()) && !ready_.empty() && !ready_.may_hold(one.size())) [[unlikely]] {
-        append_copy(one);
-      } else {
-        ready_.append_from(one);
-      }
-      if (one.size() != 0) [[unlikely]]
+      if (!ready_.join(one) && !take(one)) [[unlikely]]
         return appended(before);
     }
     packet.forget_slices();
@@ -73,6 +75,15 @@ class receive_queue {
   /// It would keep a whole buffer from its pool: better copied behind what is there.
   [[nodiscard]] bool is_small(std::size_t bytes) const { return bytes * 4 < from_->buffers.buffer_bytes(); }
   void append_copy(slice& part);
+  /// As a piece of its own, or copied; whether nothing is left of it.
+  [[gnu::always_inline]] bool take(slice& part) {
+    if (is_small(part.size()) && !ready_.empty() && !ready_.may_hold(part.size())) [[unlikely]] {
+      append_copy(part);
+    } else {
+      ready_.append_piece(part);
+    }
+    return part.size() == 0;
+  }
   outcome appended(std::size_t before) {
     next_ += static_cast<std::uint32_t>(ready_.size() - before);
     return ready_.size() == before ? outcome::dropped : outcome::in_order;

@@ -33,7 +33,11 @@ namespace morgana::net::wire {
 }
 
 /// fold_checksum() == 0xffff: in one's complement that is zero, and a multiple of it is.
-[[nodiscard]] constexpr bool sums_to_whole(std::uint64_t sum) { return sum != 0 && sum % 0xffff == 0; }
+[[nodiscard]] constexpr bool sums_to_whole(std::uint64_t sum) {
+  // 0xffff times this is -1, so that multiples of 0xffff become small numbers: how often it is in them, negated.
+  constexpr std::uint64_t most = 0x0001'0001'0001'0001u;
+  return 0 - sum * most - 1 < most;
+}
 
 /// The words of `Size` bytes, a multiple of four, as they lie in memory: for headers, whose length is known.
 /// One's complement sums do not mind the byte order (RFC 1071, 2B): fold, then network_order().
