@@ -51,7 +51,7 @@ class Guest:
     def _receive(self, until):
         left = until - time.monotonic()
         if left <= 0 or not select.select([self._socket], [], [], left)[0]:
-            raise AssertionError(f"nothing came from the runner in {self.seconds} s:\n{tail(self.console)}")
+            raise AssertionError(f"nothing came from the runner in {self.seconds} s: {self.errors}\n{tail(self.console)}")
         data = self._socket.recv(1 << 16)
         if not data:
             raise AssertionError(f"the runner ended without saying how the guest did:\n{tail(self.console)}")

@@ -134,6 +134,12 @@ struct blkfront_state final : event_listener {
   [[nodiscard]] task<result<void>> connect(instant deadline);
   [[nodiscard]] task<result<void>> read_disk(instant deadline);
   [[nodiscard]] result<void> make_ring();
+  [[nodiscard]] result<void> open_port();
+  [[nodiscard]] task<result<void>> show_ring(instant deadline);
+  /// After a suspend, with the pages there are.
+  [[nodiscard]] task<result<void>> connect_again(instant deadline);
+  void renew(domain with);
+  void go_on();
   [[nodiscard]] task<void> monitor();
 
   void lose(driver_error why) {
@@ -143,6 +149,8 @@ struct blkfront_state final : event_listener {
     room.complete_all();
   }
   void events_came() override;
+  [[nodiscard]] bool quiesce() override;
+  void resumed(resumption how) override;
   void show() {
     if (queue->publish()) port.notify();
   }
@@ -176,6 +184,8 @@ struct blkfront_state final : event_listener {
   block_information as;
   std::uint32_t indirect_pages = 0;
   bool can_flush = false, can_barrier = false, can_discard = false;
+  bool is_busy = true;   ///< a handshake is under way
+  bool is_away = false;  ///< resumed, and not connected again yet: requests wait
   std::optional<driver_error> lost;
   shared_pages ring;
   block_pages pages;
@@ -197,7 +207,11 @@ result<void> blkfront_state::make_ring() {
   if (!made) return failure(std::move(made.error()));
   ring = *std::move(made);
   queue.emplace(ring.memory(), pages);
-  auto opened = host->open_port(with);
+  return open_port();
+}
+
+result<void> blkfront_state::open_port() {
+  auto opened = host->open_port(device.backend());
   if (!opened) return failure(std::move(opened.error()));
   port = bound_port(*host, *opened);
   return {};
@@ -232,6 +246,12 @@ task<result<void>> blkfront_state::connect(instant deadline) {
     log.error("`{}`: {}", name, made.error());
     co_return made;
   }
+  auto shown = co_await show_ring(deadline);
+  if (shown) go_on();
+  co_return shown;
+}
+
+task<result<void>> blkfront_state::show_ring(instant deadline) {
   std::array const keys{store_entry{"ring-ref", std::to_string(ring.reference(0))},
                         store_entry{"event-channel", std::to_string(port.number())},
                         store_entry{"protocol", protocol}, store_entry{"feature-persistent", "1"}};
@@ -246,10 +266,64 @@ task<result<void>> blkfront_state::connect(instant deadline) {
   co_return {};
 }
 
+// ---- a suspend ----------------------------------------------------------------------------------------
+
+bool blkfront_state::quiesce() {
+  if (is_busy || lost || !queue) return !is_busy;
+  queue->pause(true);
+  return queue->out() == 0;
+}
+
+void blkfront_state::go_on() {
+  is_busy = is_away = false;
+  queue->pause(false);
+  room.complete_all();
+}
+
+void blkfront_state::renew(domain with) {
+  pages.renew(*host, with);
+  ring.renew(with);
+  if (!lost) queue->restart(ring.memory());
+}
+
+void blkfront_state::resumed(resumption how) {
+  if (is_busy || !queue) return;
+  if (how == resumption::cancelled) return go_on();
+  port.forget();
+  renew(device.backend());
+  is_busy = is_away = !lost;
+}
+
+task<result<void>> blkfront_state::connect_again(instant deadline) {
+  auto const before = as;
+  auto const could_flush = can_flush || can_barrier;
+  if (auto found = co_await device.find(deadline); !found) co_return found;
+  renew(device.backend());
+  if (auto opened = open_port(); !opened) co_return opened;
+  auto shown = co_await show_ring(deadline);
+  if (shown && (as.sector_bytes != before.sector_bytes || as.sectors < before.sectors ||
+                as.read_only != before.read_only || (could_flush && !can_flush && !can_barrier))) {
+    log.error("`{}`: after the suspend the backend at {} has another disk", name, device.backend_path());
+    shown = failure(core_error::not_supported);
+  }
+  as = before;
+  if (shown) go_on();
+  co_return shown;
+}
+
 task<void> blkfront_state::monitor() {
   while (!lost) {
     if (!co_await device.changed(never)) co_return;
     auto const& here = co_await this_context();
+    if (is_away) {
+      if (co_await connect_again(after(here.now(), blkfront::connect_time))) {
+        log.info("`{}`: connected again", name);
+        continue;
+      }
+      is_busy = is_away = false;
+      lose(driver_error::backend_failed);
+      co_return;
+    }
     auto const state = co_await device.backend_state(after(here.now(), blkfront::connect_time));
     if (state != device_state::connected) {
       log.error("`{}`: the backend closed {}", name, device.path());
@@ -321,9 +395,11 @@ task<void> blkfront::disconnect() {
   auto& state = *state_;
   auto const& here = co_await this_context();
   auto const deadline = after(here.now(), disconnect_time);
+  state.is_busy = true;
   state.lose(driver_error::backend_failed);
   state.monitoring = {};
   (void)co_await state.device.close(deadline);
+  state.is_busy = false;
   for (;;) {
     auto const pages = state.pages.end();
     if (state.ring.end() && pages) co_return;
@@ -338,7 +414,7 @@ task<void> blkfront::disconnect() {
 // ---- moving data --------------------------------------------------------------------------------------
 
 void blkfront_state::events_came() {
-  if (!queue || lost) return;
+  if (!queue || lost || is_away) return;
   queue->poll();
   if (!queue->broken()) return;
   log.error("`{}`: the backend of {} broke the protocol: {}", name, device.path(), queue->lie());

@@ -31,6 +31,13 @@ std::uint16_t block_pages::take() {
   return page;
 }
 
+void block_pages::renew(driver_host& on, domain with) {
+  for (std::size_t i = 0; i < grants_.size(); ++i) {
+    grants_[i].renew(with, on.frame_of(memory_.data() + i * grant_page_bytes));
+    grants_[i].permit(grant_access::read_write);
+  }
+}
+
 bool block_pages::end() {
   auto ended = true;
   for (auto& one : grants_) ended = one.end() && ended;

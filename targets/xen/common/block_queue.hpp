@@ -42,6 +42,8 @@ class block_pages {
   [[nodiscard]] std::span<std::byte> memory(std::uint16_t page) const {
     return memory_.subspan(page * grant_page_bytes, grant_page_bytes);
   }
+  /// After grant_table::restart(): the same pages and references for a backend.
+  void renew(driver_host& on, domain with);
   /// Ends all grants. False while the backend has one mapped; then it may be tried again.
   [[nodiscard]] bool end();
 
@@ -78,7 +80,7 @@ class block_queue {
   /// Bytes of at most `wanted` that a read or write may have now; 0: there is no room before another has
   /// ended. Whole pages, unless it is all of `wanted`.
   [[nodiscard]] std::size_t room(std::size_t wanted) const;
-  [[nodiscard]] bool has_slot() const { return !broken() && ring_.free() != 0 && used_ != requests_max; }
+  [[nodiscard]] bool has_slot() const { return !broken() && !is_paused_ && ring_.free() != 0 && used_ != requests_max; }
 
   /// Puts a request; what it needs must be there. `sector` and sizes are multiples of 512 bytes. Gives its
   /// number.
@@ -96,6 +98,10 @@ class block_queue {
   void copy_out(std::uint32_t number, std::span<std::byte> into) const;
   /// The owner is done with it, or goes: then the pages are free when it has ended.
   void release(std::uint32_t number);
+  /// While it is paused it has no room and no slot.
+  void pause(bool is_paused) { is_paused_ = is_paused; }
+  /// Another backend, after the pages' renew(): an empty ring. Nothing is out.
+  void restart(std::span<std::byte> ring_page) { ring_ = ring(ring_page); }
   /// Tells the owners of all that is out; none of it ends any more.
   void abandon();
 
@@ -123,6 +129,7 @@ class block_queue {
   std::uint32_t indirect_pages_ = 0;
   std::uint32_t out_ = 0;
   std::uint32_t used_ = 0;
+  bool is_paused_ = false;
   std::string_view lie_;
   std::array<entry, requests_max> entries_;
 };

@@ -20,6 +20,20 @@ void driver_host::events_came() {
   for (auto* one = first_; one != nullptr; one = one->next_) one->events_came();
 }
 
+bool driver_host::quiesce() {
+  auto is_quiet = true;
+  for (auto* one = first_; one != nullptr; one = one->next_) is_quiet = one->quiesce() && is_quiet;
+  return is_quiet && store.is_quiet();
+}
+
+void driver_host::resumed(resumption how) {
+  if (how == resumption::elsewhere) grants.restart();
+  for (auto* one = first_; one != nullptr; one = one->next_) one->resumed(how);
+  if (how != resumption::elsewhere) return;
+  grants.collect();
+  store.resumed();
+}
+
 std::span<std::byte> take_pages(std::size_t count) {
   auto* const memory = static_cast<std::byte*>(std::aligned_alloc(grant_page_bytes, count * grant_page_bytes));
   if (memory == nullptr) return {};
@@ -55,6 +69,13 @@ result<shared_pages> shared_pages::make(driver_host& on, domain with, std::size_
     if (!made.grants_[i]) return failure(driver_error::no_grant, static_cast<std::int64_t>(on.grants.limit()));
   }
   return made;
+}
+
+void shared_pages::renew(domain with) {
+  for (std::size_t i = 0; i < count(); ++i) {
+    grants_[i].renew(with, on_->frame_of(memory_.data() + i * grant_page_bytes));
+    grants_[i].permit(grant_access::read_write);
+  }
 }
 
 bool shared_pages::end() {

@@ -18,6 +18,12 @@ namespace morgana::xen {
 
 class driver_host;
 
+/// How it goes on after a suspend that was asked for.
+enum class resumption : std::uint8_t {
+  cancelled,  ///< as if nothing had been
+  elsewhere   ///< in another domain: backends do not know us, grants give no rights, ports are closed
+};
+
 /// Registered for as long as it lives.
 class event_listener {
  public:
@@ -32,6 +38,11 @@ class event_listener {
   friend class driver_host;
   /// Completes what can be; must not resume coroutines, nor make or end listeners.
   virtual void events_came() = 0;
+  /// The guest is to be suspended: nothing new is begun, until resumed(). True once nothing is out and no handshake is
+  /// under way; asked again until then.
+  [[nodiscard]] virtual bool quiesce() { return true; }
+  /// Elsewhere, every grant is renewed here, and none ends; connecting again is the listener's business.
+  virtual void resumed(resumption) {}
   driver_host* on_;
   event_listener* next_;
 };
@@ -63,6 +74,10 @@ class driver_host {
 
   /// Tells the listeners.
   void events_came();
+  /// Before a suspend: true once all listeners are quiet and no request to xenstore is out.
+  [[nodiscard]] bool quiesce();
+  /// After it, or when it was called off. Elsewhere the table of grants is there again, and xenstore.
+  void resumed(resumption how);
 
  protected:
   explicit driver_host(store_link& link) : store(link) {}
@@ -90,6 +105,8 @@ class bound_port {
   ~bound_port() { close(); }
   [[nodiscard]] event_port number() const { return port_; }
   void notify() const { on_->send_event(port_); }
+  /// It is no port any more: the guest goes on as another domain.
+  void forget() { on_ = nullptr; }
 
  private:
   void close() {
@@ -118,6 +135,9 @@ class shared_pages {
   [[nodiscard]] std::span<std::byte> memory() const { return memory_; }
   [[nodiscard]] std::size_t count() const { return memory_.size() / grant_page_bytes; }
   [[nodiscard]] grant_reference reference(std::size_t page) const { return grants_[page].reference(); }
+
+  /// After grant_table::restart(): the same pages and references for a backend.
+  void renew(domain with);
 
   /// Ends the grants and gives the memory back. False when the backend has one of them mapped: nothing is given back
   /// then, and it may be tried again.

@@ -25,6 +25,24 @@ grant grant_table::give(domain who, std::uint32_t frame, grant_access access) {
   return made;
 }
 
+void grant_table::restart() {
+  for (auto which = grant_references_reserved; which < fresh_; ++which) entries_[which] = {};
+}
+
+void grant_table::collect() {
+  used_ = stuck_ = 0;
+  free_ = 0;
+  for (auto which = grant_references_reserved; which < fresh_; ++which) {
+    // No page that is granted is the guest's first.
+    if (entries_[which].frame != 0) {
+      ++used_;
+      continue;
+    }
+    entries_[which].frame = free_;
+    free_ = which;
+  }
+}
+
 bool grant_table::take_right(grant_reference which) {
   std::atomic_ref flags(entries_[which].flags);
   auto seen = flags.load(std::memory_order_relaxed);
@@ -49,6 +67,10 @@ bool grant::end() {
   table_ = nullptr;
   reference_ = 0;
   return true;
+}
+
+void grant::renew(domain who, std::uint32_t frame) {
+  table_->entries_[reference_] = {.flags = 0, .who = who, .frame = frame};
 }
 
 void grant::permit(grant_access access) {

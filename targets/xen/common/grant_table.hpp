@@ -39,6 +39,11 @@ class grant_table {
   /// size.
   [[nodiscard]] grant give(domain who, std::uint32_t frame, grant_access access);
 
+  /// The guest goes on as another domain, whose table is new: nobody has any right. Then grant::renew() for every grant
+  /// there is, before any of them ends; and last collect(), which finds what is free: what was stuck, too.
+  void restart();
+  void collect();
+
   /// Grants that are out.
   [[nodiscard]] std::size_t used() const { return used_; }
   [[nodiscard]] std::size_t limit() const {
@@ -83,6 +88,8 @@ class grant {
   [[nodiscard]] bool end();
   /// Takes the right away and keeps the reference. False as end().
   [[nodiscard]] bool withdraw() { return table_->take_right(reference_); }
+  /// After grant_table::restart(): the same reference for that domain and frame, without the right.
+  void renew(domain who, std::uint32_t frame);
   /// Gives the right back.
   void permit(grant_access access);
 

@@ -140,6 +140,15 @@ bool net_receiver::lied(std::string_view how) {
   return false;
 }
 
+void net_receiver::restart(std::span<std::byte> ring) {
+  (void)take_back();
+  ring_ = decltype(ring_)(ring);
+  posted_goal_ = std::min(posted_max_, posted_at_first / 2);
+  expects_ = expects::frame;
+  chain_ = 0;
+  drops_ = false;
+}
+
 bool net_receiver::take_back() {
   for (auto& one : lent_) {
     if (one == nullptr) continue;

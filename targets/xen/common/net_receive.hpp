@@ -48,6 +48,9 @@ class net_receiver {
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
   [[nodiscard]] std::uint32_t posted() const { return posted_; }
 
+  /// Another backend, after the pool's renew(): an empty ring; what is held of frames stays.
+  void restart(std::span<std::byte> ring);
+
   /// Takes back what is lent, once the backend has closed. False while it has a page mapped.
   [[nodiscard]] bool take_back();
 

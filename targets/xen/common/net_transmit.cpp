@@ -43,7 +43,11 @@ std::uint16_t flags_of(net::segment const& frame) {
 
 }  // namespace
 
-net_transmitter::net_transmitter(std::span<std::byte> ring, page_pool& pages) : ring_(ring), pages_(&pages) {
+void net_transmitter::restart(std::span<std::byte> ring) {
+  take_back();
+  ring_ = decltype(ring_)(ring);
+  extras_out_ = 0;
+  free_id_count_ = 0;
   while (free_id_count_ < ring_.slots()) {
     free_ids_[free_id_count_] = static_cast<std::uint16_t>(free_id_count_);
     ++free_id_count_;

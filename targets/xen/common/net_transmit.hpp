@@ -24,7 +24,7 @@ class net_transmitter {
   static constexpr std::uint32_t slots_max = 256;
 
   /// `ring` is one zeroed page.
-  net_transmitter(std::span<std::byte> ring, page_pool& pages);
+  net_transmitter(std::span<std::byte> ring, page_pool& pages) : pages_(&pages) { restart(ring); }
   ~net_transmitter() { take_back(); }
 
   /// False when there is no room for it yet. The frame is within net_wire::frame_bytes_max.
@@ -39,6 +39,9 @@ class net_transmitter {
   [[nodiscard]] std::string_view lie() const { return lie_; }
   /// Frames' parts that the backend did not send.
   [[nodiscard]] std::uint64_t failed() const { return failed_; }
+
+  /// Another backend, after the pool's renew(): an empty ring. What was out is lost.
+  void restart(std::span<std::byte> ring);
 
   /// Takes back all pages, once the backend has closed.
   void take_back();

@@ -37,6 +37,11 @@ struct netfront_state final : net::frame_port, event_listener, page_waiter {
   }
 
   [[nodiscard]] task<result<void>> connect(instant deadline);
+  /// After a suspend, with the pages there are.
+  [[nodiscard]] task<result<void>> connect_again(instant deadline);
+  [[nodiscard]] task<result<void>> show_rings(instant deadline);
+  [[nodiscard]] result<void> open_ports();
+  void renew(domain with);
   [[nodiscard]] task<result<void>> read_features(instant deadline);
   [[nodiscard]] result<void> make_rings();
   [[nodiscard]] std::vector<store_entry> entries() const;
@@ -56,13 +61,15 @@ struct netfront_state final : net::frame_port, event_listener, page_waiter {
 
   [[nodiscard]] result<std::size_t> take(std::span<net::segment> into) override;
   void events_came() override;
+  [[nodiscard]] bool quiesce() override { return !is_busy; }
+  void resumed(resumption how) override;
   /// Shows the backend what was put.
   void show();
   /// After put() had no room. False: there may be some already.
   [[nodiscard]] bool wait_for_room();
   void pages_came() override { lend_pages(); }
   void lend_pages() {
-    if (receiver && !lost && receiver->refill()) receive_port.notify();
+    if (receiver && !lost && !is_away && receiver->refill()) receive_port.notify();
   }
 
   struct nobody final : completion {
@@ -76,6 +83,8 @@ struct netfront_state final : net::frame_port, event_listener, page_waiter {
   bool splits_events = false;
   bool has_sg = false;
   bool has_carrier = true;
+  bool is_busy = true;   ///< a handshake is under way
+  bool is_away = false;  ///< resumed, and not connected again yet: what is sent is lost
   std::optional<driver_error> lost;
   shared_pages transmit_ring, receive_ring;
   std::optional<page_pool> transmit_pages, receive_pages;
@@ -144,6 +153,11 @@ result<void> netfront_state::make_rings() {
   transmitter.emplace(transmit_ring.memory(), *transmit_pages);
   receiver.emplace(receive_ring.memory(), *receive_pages, static_cast<std::uint32_t>(receive_limit / 4 * 3), receive_limit);
   receive_pages->tell(*this);
+  return open_ports();
+}
+
+result<void> netfront_state::open_ports() {
+  auto const with = device.backend();
   auto port = host->open_port(with);
   if (!port) return failure(std::move(port.error()));
   transmit_port = bound_port(*host, *port);
@@ -182,11 +196,57 @@ task<result<void>> netfront_state::connect(instant deadline) {
     log.error("`{}`: {}", name, made.error());
     co_return made;
   }
+  co_return co_await show_rings(deadline);
+}
+
+task<result<void>> netfront_state::show_rings(instant deadline) {
   auto const keys = entries();
   if (auto told = co_await device.publish(keys, device_state::connected, deadline); !told) co_return told;
   if (auto reached = co_await device.reached(device_state::connected, deadline); !reached) co_return reached;
+  is_busy = is_away = false;
   lend_pages();
   co_return {};
+}
+
+// ---- after a suspend ----------------------------------------------------------------------------------
+
+void netfront_state::renew(domain with) {
+  transmit_pages->renew(with);
+  receive_pages->renew(with);
+  transmit_ring.renew(with);
+  receive_ring.renew(with);
+  if (lost) return;
+  transmitter->restart(transmit_ring.memory());
+  receiver->restart(receive_ring.memory());
+}
+
+void netfront_state::resumed(resumption how) {
+  if (how != resumption::elsewhere || !receiver) return;
+  transmit_port.forget();
+  receive_events.forget();
+  renew(device.backend());
+  if (lost) return;
+  is_busy = is_away = true;
+  // Nobody waits for room where everything is lost.
+  room_came();
+}
+
+task<result<void>> netfront_state::connect_again(instant deadline) {
+  auto const before = as;
+  if (auto found = co_await device.find(deadline); !found) co_return found;
+  if (auto read = co_await read_features(deadline); !read) co_return read;
+  // Whoever uses the device goes by what it could.
+  auto const after_all = std::exchange(as, before);
+  if (after_all.address != before.address || after_all.mtu_bytes < before.mtu_bytes ||
+      after_all.transmit_checksum < before.transmit_checksum ||
+      after_all.segmentation_tcp_v4 < before.segmentation_tcp_v4 ||
+      after_all.segmentation_tcp_v6 < before.segmentation_tcp_v6) {
+    log.error("`{}`: after the suspend the backend at {} has another address or can less", name, device.backend_path());
+    co_return failure(core_error::not_supported);
+  }
+  renew(device.backend());
+  if (auto opened = open_ports(); !opened) co_return opened;
+  co_return co_await show_rings(deadline);
 }
 
 task<void> netfront_state::monitor() {
@@ -194,6 +254,15 @@ task<void> netfront_state::monitor() {
     if (!co_await device.changed(never)) co_return;
     auto const& here = co_await this_context();
     auto const deadline = after(here.now(), netfront::connect_time);
+    if (is_away) {
+      if (co_await connect_again(deadline)) {
+        log.info("`{}`: connected again", name);
+        continue;
+      }
+      is_busy = is_away = false;
+      lose(driver_error::backend_failed);
+      co_return;
+    }
     auto const state = co_await device.backend_state(deadline);
     if (state != device_state::connected && state != device_state::reconfiguring &&
         state != device_state::reconfigured) {
@@ -241,9 +310,11 @@ task<void> netfront::disconnect() {
   auto& state = *state_;
   auto const& here = co_await this_context();
   auto const deadline = after(here.now(), disconnect_time);
+  state.is_busy = true;
   state.lose(driver_error::backend_failed);
   state.monitoring = {};
   (void)co_await state.device.close(deadline);
+  state.is_busy = false;
   // What it was lent comes back before the pages go.
   if (state.transmitter) state.transmitter->take_back();
   for (;;) {
@@ -263,7 +334,7 @@ task<void> netfront::disconnect() {
 // ---- frames -------------------------------------------------------------------------------------------
 
 void netfront_state::show() {
-  if (!lost && transmitter->publish()) transmit_port.notify();
+  if (!lost && !is_away && transmitter->publish()) transmit_port.notify();
 }
 
 bool netfront_state::wait_for_room() {
@@ -278,14 +349,14 @@ bool netfront_state::wait_for_room() {
 }
 
 void netfront_state::events_came() {
-  if (!receiver || lost) return;
+  if (!receiver || lost || is_away) return;
   if (!writable && transmitter->has_response()) room_came();
   if (!readers.is_empty()) frames_came();
 }
 
 result<std::size_t> netfront_state::take(std::span<net::segment> into) {
   std::size_t taken = 0;
-  while (!lost && taken < into.size()) {
+  while (!lost && !is_away && taken < into.size()) {
     if (receiver->next(into[taken])) {
       ++taken;
       continue;
@@ -310,7 +381,7 @@ result<std::size_t> netfront::transmit(std::span<net::segment> from) {
   while (done < from.size() && !on.lost) {
     auto& frame = from[done];
     if (on.can_send(frame)) {
-      if (frame.size() > net_wire::frame_bytes_max || !on.has_carrier) {
+      if (frame.size() > net_wire::frame_bytes_max || !on.has_carrier || on.is_away) {
         ++on.counters.dropped_sent;
       } else if (on.transmitter->put(frame)) {
         ++on.counters.sent_frames;

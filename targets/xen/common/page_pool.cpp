@@ -76,6 +76,16 @@ bool page_pool::grow() {
   return true;
 }
 
+void page_pool::renew(domain with) {
+  with_ = with;
+  for (auto const& one : groups_) {
+    for (auto* each = one.begin(); each != one.begin() + one.count; ++each) {
+      each->is_lent_ = false;
+      each->grant_.renew(with, on_->frame_of(each->memory().data()));
+    }
+  }
+}
+
 bool page_pool::end() {
   waiter_ = nullptr;
   auto all = true;

@@ -65,6 +65,9 @@ class page_pool {
   [[nodiscard]] std::size_t made() const { return made_; }
   [[nodiscard]] std::size_t free() const { return free_count_; }
 
+  /// After grant_table::restart(): the same pages and references, without rights, for a backend.
+  void renew(domain with);
+
   /// Ends all grants; nobody uses the pages any more. False when the backend has one mapped: call it again.
   [[nodiscard]] bool end();
 

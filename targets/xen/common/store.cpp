@@ -117,10 +117,18 @@ task<result<void>> store::write_all(std::string_view folder, std::span<store_ent
 
 store_watch::store_watch(store& on, std::string_view path)
     : on_(&on), next_(std::exchange(on.watches_, this)), path_(path), token_(on.next_token_++) {
+  start();
+}
+
+void store_watch::start() {
   token_text token;
   write_token(token, token_);
-  static_cast<void>(on.link_->client().watch(nobody, path_, token.view()));
-  on.link_->flush();
+  static_cast<void>(on_->link_->client().watch(nobody, path_, token.view()));
+  on_->link_->flush();
+}
+
+void store::resumed() {
+  for (auto* one = watches_; one != nullptr; one = one->next_) one->start();
 }
 
 store_watch::~store_watch() {

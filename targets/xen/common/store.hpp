@@ -95,6 +95,11 @@ class store final : store_user {
   [[nodiscard]] task<result<void>> write_all(std::string_view folder, std::span<store_entry const> entries,
                                              instant deadline);
 
+  /// Nobody waits for an answer.
+  [[nodiscard]] bool is_quiet() const { return requests_ == nullptr; }
+  /// Another xenstore, which knows of no watch: each is registered anew, and fires.
+  void resumed();
+
  private:
   friend class store_watch;
   void take(store_event const& event) override;
@@ -142,6 +147,7 @@ class store_watch {
 
  private:
   friend class store;
+  void start();
   store* on_;
   store_watch* next_;
   std::string path_;

@@ -76,6 +76,9 @@ class store_client {
   /// The next event, when all of it is there.
   [[nodiscard]] std::optional<store_event> receive(byte_ring& replies);
 
+  /// Another xenstore: what waits and what has come of an answer is for nobody.
+  void restart() { outgoing_size_ = incoming_size_ = 0; }
+
   /// The other side sent what cannot be.
   [[nodiscard]] bool is_broken() const { return is_broken_; }
 

@@ -78,6 +78,10 @@ std::uint64_t xen_deadline(std::int64_t deadline_ns) {
   return boot_time_ns + static_cast<std::uint64_t>(deadline_ns);
 }
 
+[[clang::minsize]] void continue_clock(std::int64_t since_boot_ns) {
+  boot_time_ns = hypervisor::time_ns() - static_cast<std::uint64_t>(since_boot_ns);
+}
+
 void start_clock() {
   if (machine.is_xen) {
     boot_time_ns = hypervisor::time_ns();

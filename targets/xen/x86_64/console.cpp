@@ -14,6 +14,7 @@ constexpr serial_port port(0x3f8);
 constexpr int tries_max = 100'000;  // of the status register, which takes a microsecond: 100 ms
 constexpr std::uint64_t room_wait_ns = 100'000'000;
 constinit std::uint64_t dropped_bytes = 0;
+constinit event_port ring_port = 0;
 constinit byte_ring output;
 constinit byte_ring input;
 
@@ -33,7 +34,7 @@ std::size_t write_to_ring(std::span<std::byte const> bytes) {
   std::uint64_t deadline = 0;
   while (done < bytes.size()) {
     auto const size = output.write(bytes.subspan(done));
-    hypervisor::send_event(machine.console_port);
+    hypervisor::send_event(ring_port);
     done += size;
     if (size != 0) {
       deadline = 0;
@@ -61,7 +62,19 @@ std::size_t write_somewhere(std::span<std::byte const> bytes) {
   return write_to_ring(bytes);
 }
 
+[[clang::minsize, gnu::noinline]] void open_ring(event_port port) {
+  auto& page = *reinterpret_cast<console_page*>(machine.console_page);
+  output = byte_ring(page.output, page.output_put, page.output_taken);
+  input = byte_ring(page.input, page.input_taken, page.input_put);
+  ring_port = port;
+  hypervisor::unmask(port);
+}
+
 }  // namespace
+
+[[clang::minsize]] void restart_console() {
+  if (output.is_open()) open_ring(hypervisor::port_of(hvm_parameter::name::console_port));
+}
 
 void start_console() {
   if (!machine.is_xen) {
@@ -69,11 +82,7 @@ void start_console() {
     return;
   }
   if (machine.is_initial_domain) hypervisor::bind(console_interrupt);
-  if (machine.console_page == 0) return;
-  auto& page = *reinterpret_cast<console_page*>(machine.console_page);
-  output = byte_ring(page.output, page.output_put, page.output_taken);
-  input = byte_ring(page.input, page.input_taken, page.input_put);
-  hypervisor::unmask(machine.console_port);
+  if (machine.console_page != 0) open_ring(machine.console_port);
 }
 
 }  // namespace morgana::xen
@@ -94,7 +103,7 @@ std::size_t console_read(std::span<std::byte> into) noexcept {
   if (machine.is_initial_domain) return ask_xen(console_operation::read, into.data(), into.size());
   if (machine.is_xen) {
     if (input.is_open()) size = input.read(into);
-    if (size != 0) hypervisor::send_event(machine.console_port);
+    if (size != 0) hypervisor::send_event(ring_port);
     return size;
   }
   while (size < into.size() && port.has_input()) into[size++] = static_cast<std::byte>(port.read());

@@ -79,7 +79,7 @@ void power_off(int status) noexcept {
 
 // Nothing tells a bare machine that it was stopped and resumed.
 std::uint64_t resume_generation() noexcept {
-  return 0;
+  return xen::xen_control::generation();
 }
 
 }  // namespace morgana::platform

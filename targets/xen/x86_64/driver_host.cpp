@@ -31,6 +31,11 @@ constexpr std::size_t guarded_count = 8;
 class guest_host final : public driver_host {
  public:
   guest_host() : driver_host(xen_control::link()) {
+    map_grants();
+    grants.start(grant_pages_of_image);
+  }
+
+  void map_grants() {
     auto const* const first = reinterpret_cast<std::byte const*>(grant_pages_of_image);
     for (std::size_t i = 0; i < grant_pages; ++i) {
       add_to_physical_map place{.who = self,
@@ -42,7 +47,6 @@ class guest_host final : public driver_host {
         platform::crash(platform::crash_reason::platform, "Xen does not give its grant table");
       }
     }
-    grants.start(grant_pages_of_image);
   }
 
   [[nodiscard]] result<event_port> open_port(domain other) override {
@@ -90,10 +94,18 @@ class guest_host final : public driver_host {
 };
 
 alignas(guest_host) constinit std::byte memory[sizeof(guest_host)] = {};
-constinit driver_host* the_host = nullptr;
+constinit guest_host* the_host = nullptr;
 
 void tell_drivers() {
   the_host->events_came();
+}
+
+bool suspend_drivers(hypervisor::suspend_step what) {
+  if (what == hypervisor::suspend_step::quiesce) return the_host->quiesce();
+  auto const elsewhere = what == hypervisor::suspend_step::elsewhere;
+  if (elsewhere) the_host->map_grants();
+  the_host->resumed(elsewhere ? resumption::elsewhere : resumption::cancelled);
+  return true;
 }
 
 }  // namespace
@@ -103,6 +115,7 @@ driver_host* driver_host::of_guest() {
     // For ever: nothing takes it down.
     the_host = new (memory) guest_host();
     hypervisor::on_events = tell_drivers;
+    hypervisor::on_suspend = suspend_drivers;
   }
   return the_host;
 }

@@ -34,6 +34,7 @@ void must(hypercall_number number, Argument& argument, std::string_view refused,
 }  // namespace
 
 constinit void (*hypervisor::on_events)() = nullptr;
+constinit bool (*hypervisor::on_suspend)(suspend_step) = nullptr;
 
 void hypervisor::start() {
   add_to_physical_map place{
@@ -121,6 +122,20 @@ void hypervisor::set_timer(std::uint64_t deadline_ns) {
   single_shot_timer argument{.deadline_ns = deadline_ns, .flags = 0};
   hypercall(machine.is_intel, hypercall_number::vcpu, single_shot_timer::command, 0,
             reinterpret_cast<std::uint64_t>(&argument));
+}
+
+[[clang::minsize]] bool hypervisor::suspend() {
+  shutdown argument{.why = shutdown::reason::suspend};
+  // 1: called off, or only a copy was made.
+  if (hypercall_with(machine.is_intel, hypercall_number::schedule, argument) != 0) return false;
+  start();
+  return true;
+}
+
+[[clang::minsize]] event_port hypervisor::port_of(hvm_parameter::name which) {
+  hvm_parameter argument{.who = self, .which = which, .value = 0};
+  hypercall_with(machine.is_intel, hypercall_number::hvm, argument, hvm_parameter::get);
+  return static_cast<event_port>(argument.value);
 }
 
 void hypervisor::end(shutdown::reason why) {

@@ -19,6 +19,9 @@ void send_event(event_port port);
 void unmask(event_port port);
 /// Takes the events that came: those that come from here on interrupt. False when there were none.
 bool take_events();
+/// What is to be done with drivers around a suspend. True: it is done; of `quiesce` false as long as they are not quiet.
+enum class suspend_step : std::uint8_t { quiesce, cancelled, elsewhere };
+[[gnu::visibility("hidden")]] extern bool (*on_suspend)(suspend_step);
 /// Called when events may have come: who drives devices. Null where nobody does.
 [[gnu::visibility("hidden")]] extern void (*on_events)();
 /// Lets others run.
@@ -32,6 +35,12 @@ void yield();
 void set_timer(std::uint64_t deadline_ns);
 
 [[noreturn]] void end(shutdown::reason why);
+
+/// Returns when the guest runs again. True: as another domain, whose shared page and interrupts are in place, and no other
+/// port; false: as if nothing had been.
+[[nodiscard]] bool suspend();
+/// A port of Xen's tools, as it is now.
+[[nodiscard]] event_port port_of(hvm_parameter::name which);
 
 }  // namespace hypervisor
 

@@ -47,7 +47,11 @@ struct machine_description {
 /// Before the ports: an interrupt of theirs is a change, and one that was missed does not come again.
 void start_interrupts();
 void start_console();
+/// After a suspend: an empty ring.
+void restart_console();
 void start_clock();
+/// After a suspend: Xen's time may have jumped, and the monotonic clock goes on from there.
+void continue_clock(std::int64_t since_boot_ns);
 void start_heap();
 
 /// A moment of the monotonic clock, in Xen's time.
@@ -87,6 +91,10 @@ void poll();
 [[nodiscard]] bool stop_requested();
 /// The stop is for a reboot: Xen's tools start the domain again.
 [[nodiscard]] bool reboot_requested();
+/// Does it when it was asked for and drivers are quiet. True when it was done.
+bool suspend_if_wanted();
+/// How often the guest has gone on as another domain.
+[[nodiscard]] std::uint64_t generation();
 /// Waits until xenstore has it, half a second at most.
 void say_exit(int status);
 }  // namespace xen_control

@@ -49,6 +49,7 @@ void halt_under_xen(instant deadline) {
     if (control::stop_requested()) return;
     deadline = std::min(deadline, platform::monotonic_now() + control_interval);
   }
+  if (xen_control::suspend_if_wanted()) return;
   // What came may have made a coroutine ready, which `deadline` knows nothing of.
   if (deliver_events() || xen_control::stop_requested() || deadline <= platform::monotonic_now()) return;
   hypervisor::set_timer(deadline == never ? 0 : xen_deadline(deadline.time_since_epoch().count()));

@@ -1,5 +1,7 @@
 // What Xen's tools ask of a guest, and how it tells its end, both in xenstore: control/shutdown,
 // data/exit-status.
+#include <utility>
+
 #include "../common/attached.hpp"
 #include "../common/store.hpp"
 #include "../common/store_client.hpp"
@@ -16,16 +18,19 @@ constexpr std::string_view shutdown_path = "control/shutdown";
 constexpr std::string_view exit_path = "data/exit-status";
 constexpr std::string_view networks_path = "device/vif";
 constexpr std::string_view disks_path = "device/vbd";
-enum request : std::uint32_t { ignored, asked_shutdown, wrote_exit, asked_networks, asked_disks };
-/// For xenstore to take the exit status.
-constexpr std::uint64_t exit_wait_ns = 500'000'000;
+enum request : std::uint32_t { ignored, asked_shutdown, wrote, asked_networks, asked_disks };
+/// For xenstore to take the exit status, or that we are to be suspended.
+constexpr std::uint64_t write_wait_ns = 500'000'000;
 
 constinit store_client client;
 constinit byte_ring requests;
 constinit byte_ring replies;
 constinit bool stop_wanted = false;
 constinit bool reboot_wanted = false;
-constinit bool exit_is_written = false;
+constinit bool suspend_wanted = false;
+constinit bool is_written = false;
+constinit std::uint64_t generation_count = 0;
+constinit event_port store_port = 0;
 constexpr std::string_view stop_token = "stop";
 constinit store_user* other_user = nullptr;
 
@@ -61,11 +66,10 @@ bool is_others(store_event const& event) {
 }
 
 [[clang::minsize, gnu::noinline]] void take_shutdown(std::string_view how) {
-  if (how == "suspend") {
-    // Not answered: then Xen's tools give up, and say so too.
-    complain("suspend was asked for, which this guest cannot do", 0, {});
-    return;
-  }
+  using hypervisor::suspend_step;
+  // Called off before it was answered.
+  if (std::exchange(suspend_wanted, how == "suspend") && !suspend_wanted && hypervisor::on_suspend != nullptr)
+    hypervisor::on_suspend(suspend_step::cancelled);
   // To an unknown request Xen's protocol wants no answer.
   if (how != "poweroff" && how != "halt" && how != "reboot") return;
   stop_wanted = true;
@@ -80,7 +84,7 @@ void handle(store_event const& event) {
     static_cast<void>(client.read(asked_shutdown, 0, shutdown_path));
     return;
   }
-  if (event.request == wrote_exit) exit_is_written = true;
+  if (event.request == wrote) is_written = true;
   if (event.what != store_event::kind::reply) return;
   if (event.request == asked_shutdown) take_shutdown(event.text);
   if (event.request == asked_networks || event.request == asked_disks)
@@ -92,10 +96,31 @@ class guest_link final : public store_link {
   void attach(store_user& user) override { other_user = &user; }
   [[nodiscard]] store_client& client() override { return xen::client; }
   void flush() override {
-    if (xen::client.transmit(requests)) hypervisor::send_event(machine.store_port);
+    if (xen::client.transmit(requests)) hypervisor::send_event(store_port);
   }
 };
 constinit guest_link the_link;
+
+/// The rings as they are now, and what is watched.
+[[clang::minsize, gnu::noinline]] void open_rings(event_port port) {
+  auto& page = *reinterpret_cast<store_page*>(machine.store_page);
+  requests = byte_ring(page.requests, page.requests_put, page.requests_taken);
+  replies = byte_ring(page.replies, page.replies_taken, page.replies_put);
+  store_port = port;
+  hypervisor::unmask(port);
+  static_cast<void>(client.watch(ignored, shutdown_path, stop_token));
+}
+
+/// Waits until xenstore has it, or for write_wait_ns. Nobody else runs meanwhile.
+[[clang::minsize, gnu::noinline]] void write_and_wait(std::string_view path, std::string_view value) {
+  is_written = false;
+  if (!client.write(wrote, 0, path, value)) return;
+  auto const deadline = hypervisor::time_ns() + write_wait_ns;
+  while (!is_written && !client.is_broken() && hypervisor::time_ns() < deadline) {
+    xen_control::poll();
+    hypervisor::yield();
+  }
+}
 
 }  // namespace
 
@@ -105,11 +130,7 @@ store_link& xen_control::link() {
 
 void xen_control::start() {
   if (machine.store_page == 0) return;
-  auto& page = *reinterpret_cast<store_page*>(machine.store_page);
-  requests = byte_ring(page.requests, page.requests_put, page.requests_taken);
-  replies = byte_ring(page.replies, page.replies_taken, page.replies_put);
-  hypervisor::unmask(machine.store_port);
-  static_cast<void>(client.watch(ignored, shutdown_path, stop_token));
+  open_rings(machine.store_port);
   static_cast<void>(client.directory(asked_networks, 0, networks_path));
   static_cast<void>(client.directory(asked_disks, 0, disks_path));
   // Answers come with an event, and only then is looked again.
@@ -124,7 +145,7 @@ void xen_control::poll() {
     changed = true;
   }
   changed = client.transmit(requests) || changed;
-  if (changed) hypervisor::send_event(machine.store_port);
+  if (changed) hypervisor::send_event(store_port);
 }
 
 bool xen_control::stop_requested() {
@@ -135,16 +156,38 @@ bool xen_control::reboot_requested() {
   return reboot_wanted;
 }
 
+[[clang::minsize]] bool xen_control::suspend_if_wanted() {
+  using hypervisor::suspend_step;
+  if (!suspend_wanted) return false;
+  auto* const drivers = hypervisor::on_suspend;
+  if (drivers != nullptr && !drivers(suspend_step::quiesce)) return false;
+  suspend_wanted = false;
+  // From here on Xen's tools wait for the end of this domain's run, as long as it takes.
+  write_and_wait(shutdown_path, "");
+  auto const now_ns = platform::monotonic_now().time_since_epoch().count();
+  auto step = suspend_step::cancelled;
+  if (hypervisor::suspend()) {
+    step = suspend_step::elsewhere;
+    ++generation_count;
+    continue_clock(now_ns);
+    restart_console();
+    client.restart();
+    open_rings(hypervisor::port_of(hvm_parameter::name::store_port));
+  }
+  if (drivers != nullptr) drivers(step);
+  poll();
+  return true;
+}
+
+std::uint64_t xen_control::generation() {
+  return generation_count;
+}
+
 void xen_control::say_exit(int status) {
   if (!requests.is_open()) return;
   fixed_text<8> text;
   text.append("{}", status);
-  if (!client.write(wrote_exit, 0, exit_path, text.view())) return;
-  auto const deadline = hypervisor::time_ns() + exit_wait_ns;
-  while (!exit_is_written && !client.is_broken() && hypervisor::time_ns() < deadline) {
-    poll();
-    hypervisor::yield();
-  }
+  write_and_wait(exit_path, text.view());
 }
 
 }  // namespace morgana::xen

@@ -330,3 +330,68 @@ TEST_CASE("after disconnecting nothing of it is left, 24 times over", "[blkfront
   CHECK(on.host.grants.stuck() == 0);
   CHECK(on.host.open_ports.size() == 0);
 }
+
+// ---- a suspend ----------------------------------------------------------------------------------------
+
+TEST_CASE("a suspended disk waits for what is out, and is connected again in its new domain", "[blkfront]") {
+  guest on;
+  auto const disk = on.connected();
+  auto const text = some_text(40 * 512, 1);
+  REQUIRE(on.write(*disk, 8, text));
+  auto const used = on.host.grants.used();
+  for (int round = 0; round < 24; ++round) {
+    auto const is_elsewhere = round % 3 != 2;
+    std::array<std::byte, 512> into{};
+    unsigned ended = 0;
+    auto const reader = [&](std::uint64_t sector) -> task<void> {
+      if (co_await disk->read(sector, into)) ++ended;
+    };
+    auto const all = [&]() -> task<void> {
+      scope readers = co_await open_scope();
+      on.back.holds = true;
+      readers.spawn(reader(8));
+      co_await sleep_for(1ms);
+      CHECK_FALSE(on.host.quiesce());
+      // What is asked for now waits for the time after.
+      auto const before = on.back.requests;
+      readers.spawn(reader(9));
+      co_await sleep_for(1ms);
+      CHECK(on.back.requests == before);
+      on.back.holds = false;
+      on.back.answer_all();
+      co_await sleep_for(1ms);
+      CHECK((ended == 1 && on.host.quiesce()));
+      if (is_elsewhere) {
+        on.keys.watches.clear();
+        on.keys.keys[at("state")] = "2";
+        on.host.open_ports.clear();
+        on.back.connect(nullptr);
+      }
+      on.host.resumed(is_elsewhere ? resumption::elsewhere : resumption::cancelled);
+      CHECK(on.host.grants.used() == used);
+      (void)co_await readers.join();
+    };
+    REQUIRE(on.world.run(all()));
+    CHECK(ended == 2);
+    CHECK(on.host.open_ports.size() == 1);
+    CHECK(read_text(on, *disk, 8, text.size()) == text);
+  }
+  REQUIRE(on.world.run(disk->disconnect()));
+  CHECK((on.host.grants.used() == 0 && on.host.grants.stuck() == 0));
+}
+
+TEST_CASE("a disk that is another one after a suspend is lost, and not written", "[blkfront]") {
+  guest on;
+  auto const disk = on.connected();
+  on.about["sectors"] = "1024";
+  on.keys.watches.clear();
+  on.keys.keys[at("state")] = "2";
+  on.host.open_ports.clear();
+  on.back.connect(nullptr);
+  auto const before = on.back.requests;
+  REQUIRE(on.host.quiesce());
+  on.host.resumed(resumption::elsewhere);
+  CHECK_FALSE(on.write(*disk, 0, some_text(512, 2)));
+  CHECK(on.back.requests == before);
+  CHECK_THAT(on.world.log(), Contains("another disk"));
+}

@@ -127,3 +127,32 @@ TEST_CASE("a full table refuses shared pages and keeps nothing", "[grants]") {
   CHECK(refused.error().is(driver_error::no_grant));
   CHECK(host.grants.used() == host.grants.limit() - 1);
 }
+
+TEST_CASE("in another domain's table grants are renewed under their references, and what was stuck is free", "[grants]") {
+  table_of_16 on;
+  std::vector<grant> all;
+  for (std::uint32_t i = 0; i < 6; ++i) all.push_back(on.table.give(4, 20 + i, grant_access::read_write));
+  REQUIRE(all[5].end());
+  // One is stuck, which the other domain takes with it.
+  on.entries[all[4].reference()].flags |= grant_is_read;
+  all.resize(4);
+  CHECK(on.table.stuck() == 1);
+  on.table.restart();
+  for (auto const& entry : on.entries) CHECK((entry.flags == 0 && entry.frame == 0));
+  for (std::uint32_t i = 0; i < 4; ++i) all[i].renew(7, 30 + i);
+  on.table.collect();
+  CHECK((on.table.used() == 4 && on.table.stuck() == 0));
+  CHECK((on.entries[all[1].reference()].who == 7 && on.entries[all[1].reference()].frame == 31));
+  CHECK(on.entries[all[1].reference()].flags == 0);
+  all[1].permit(grant_access::read_only);
+  CHECK(on.entries[all[1].reference()].flags == (grant_permits | grant_is_read_only));
+  std::vector<grant> more;
+  while (auto one = on.table.give(1, 2, grant_access::read_write)) {
+    for (auto const& kept : all) CHECK(one.reference() != kept.reference());
+    more.push_back(std::move(one));
+  }
+  CHECK(more.size() == on.table.limit() - 4);
+  all.clear();
+  more.clear();
+  CHECK((on.table.used() == 0 && on.table.stuck() == 0));
+}

@@ -17,7 +17,8 @@
 // what comes later waits. A request that is not answered in `request_time` ends in core_error::timed_out.
 //
 // The backend is not trusted. When it breaks the protocol or closes, every wait ends in an error, and the log
-// says what it did. It is not connected to again then: that is disconnect() and connect().
+// says what it did. It is not connected to again then: that is disconnect() and connect(). After a suspend it is
+// connected to again by itself, and requests wait until then.
 #pragma once
 
 #include <cstddef>

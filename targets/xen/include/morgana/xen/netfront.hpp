@@ -13,7 +13,8 @@
 // the caller.
 //
 // The backend is not trusted. When it breaks the protocol or closes, every wait and transmit() ends in an error, and
-// the log says what it did. It is not connected to again then: that is disconnect() and connect().
+// the log says what it did. It is not connected to again then: that is disconnect() and connect(). After a
+// suspend it is connected to again by itself; what is sent until then is lost, as on a wire.
 #pragma once
 
 #include <cstddef>
