@@ -124,7 +124,7 @@ outcome<recipe> for_architecture(recipe what, std::string const& architecture) {
   }
   recipe const as_written = what;
   filler fill(as_written, architecture, known->second);
-  for (auto* paths : {&what.members, &what.sources, &what.patches, &what.include, &what.export_include,
+  for (auto* paths : {&what.members, &what.sources, &what.hot, &what.patches, &what.include, &what.export_include,
                       &what.export_cxx_include})
     fill.paths(*paths);
   for (auto* flags :

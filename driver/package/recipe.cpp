@@ -195,6 +195,7 @@ void check_architectures(toml_document& document, recipe const& result) {
 
 void read_build(toml_table build, recipe& result) {
   result.sources = source_globs(build, "sources");
+  result.hot = source_globs(build, "hot");
   if (auto const whose = build.one_of("toolchain", {"target", "own"}); whose && whose->value == "own")
     result.toolchain = recipe::flags_of::own;
   if (build.has("series")) result.series = inner_path(build, "series", of_source);

@@ -104,8 +104,12 @@ std::string replaced_stem(std::string const& file) {
   return (path.parent_path().parent_path() / path.stem()).generic_string();
 }
 
-std::vector<archive_item> find_sources(recipe const& what, fs::path const& root) {
+std::vector<archive_item> find_sources(recipe const& what, guest_toolchain const& toolchain,
+                                       fs::path const& root) {
   std::vector<archive_item> all;
+  auto const hot = what.toolchain == recipe::flags_of::target && !toolchain.hot_flags.empty()
+                 ? expand_globs(root, what.hot)
+                 : std::vector<std::string>{};
   for (auto& archive : archives_of(what)) {
     archive_item item{std::move(archive), {}, {}};
     auto const excluded = expand_globs(root, item.what.exclude);
@@ -128,6 +132,10 @@ std::vector<archive_item> find_sources(recipe const& what, fs::path const& root)
         auto& flags = item.more[file];
         flags.insert(flags.end(), some.flags.begin(), some.flags.end());
       }
+    }
+    for (auto const& file : hot) {
+      auto& flags = item.more[file];
+      flags.insert(flags.begin(), toolchain.hot_flags.begin(), toolchain.hot_flags.end());
     }
     all.push_back(std::move(item));
   }
@@ -194,7 +202,7 @@ std::vector<build_item> plan_items(std::vector<chosen_package> const& packages,
     shown.add("c++ include", package.what.export_cxx_include);
     if (in_place) {
       item.files = files_of(package.what, package.source);
-      item.archives = find_sources(package.what, package.source);
+      item.archives = find_sources(package.what, toolchain, package.source);
       auto& known = hashes.try_emplace(package.source, cache, package.source).first->second;
       shown.add("headers", known.of(exported_files(package.what, item.files)));
     } else {
@@ -214,6 +222,7 @@ std::vector<build_item> plan_items(std::vector<chosen_package> const& packages,
     all.add("source", package.source_sha256);
     all.add("architecture", package.what.architecture);
     add_toolchain(all, package.what, toolchain, cache);
+    if (!package.what.hot.empty()) all.add("hot flag", portable(toolchain.hot_flags, toolchain, cache));
     for (auto const at : item.dependencies) {
       if (at < index) all.add("requires", items[at].prefix + " " + items[at].interface_key);
     }
@@ -224,7 +233,7 @@ std::vector<build_item> plan_items(std::vector<chosen_package> const& packages,
     if (!in_place && fs::exists(item.entry, error)) {
       for (auto& archive : archives_of(package.what)) item.archives.push_back({std::move(archive), {}, {}});
     } else if (!in_place) {
-      item.archives = find_sources(package.what, package.source);
+      item.archives = find_sources(package.what, toolchain, package.source);
     }
     items.push_back(std::move(item));
   }

@@ -71,6 +71,7 @@ void read_guest(toml_table& root, target& into) {
                                                            : "install a newer version of the plugin"}});
   }
   into.guest_sources = guest->plain_texts("sources");
+  into.guest_hot = guest->plain_texts("hot");
   into.guest_include = guest->plain_texts("include");
   into.guest_packages = guest->plain_texts("packages");
   if (auto const script = guest->text("link_script")) into.link_script = into.folder / script->value;
@@ -130,6 +131,7 @@ void read_rest(toml_table& root, target& into) {
     into.flags = read_flags(*compile, "flags", into.settings);
     into.c_flags = read_flags(*compile, "c_flags", into.settings);
     into.cxx_flags = read_flags(*compile, "cxx_flags", into.settings);
+    into.hot_flags = read_flags(*compile, "hot_flags", into.settings);
     into.sysroot = read_flags(*compile, "sysroot", into.settings);
   }
   if (auto link = root.table("link")) {

@@ -69,6 +69,7 @@ void set_guest_flags(configuration& what) {
   }
   tools.c_flags = evaluate_flags(what.on.c_flags, what.settings);
   tools.cxx_flags = evaluate_flags(what.on.cxx_flags, what.settings);
+  tools.hot_flags = evaluate_flags(what.on.hot_flags, what.settings);
 }
 
 std::vector<std::string> parse_flags(configuration const& what) {
@@ -104,6 +105,10 @@ chosen_package guest_package(target const& on) {
   for (auto const& source : on.guest_sources) {
     what.sources.push_back(below(source));
     hash.add_field(what.sources.back());
+  }
+  for (auto const& source : on.guest_hot) {
+    what.hot.push_back(below(source));
+    hash.add_field("hot " + what.hot.back());
   }
   for (auto const& include : on.guest_include) {
     what.include.push_back(below(include));

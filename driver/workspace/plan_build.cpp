@@ -44,6 +44,7 @@ command_flags common_flags(configuration const& what) {
     out.absolute.push_back(flag);
   };
   for (auto const& flag : what.toolchain.flags) both(flag);
+  for (auto const& flag : what.toolchain.hot_flags) both(flag);
   for (auto const* flag : warnings) both(flag);
   for (auto const& folder : application_includes(what.app)) {
     auto const below = folder.lexically_relative(what.app.folder);

@@ -1,8 +1,9 @@
 /* A plugin of QEMU's emulator (its docs/devel/tcg-plugins.rst): counts the instructions that run from an
  * address on, and with low and high only those that lie there: of one guest of Xen, at its fixed layout.
- * -plugin count_instructions.so,from=0x102000,out=FILE[,low=0x8000000000,high=0x8000200000][,live=FILE] In
- * the file `live` the count stands as eight bytes while the machine runs. Debian has no header for plugins:
- * what is used of it is declared here. */
+ * -plugin count_instructions.so,from=0x102000,out=FILE[,low=0x8000000000,high=0x8000200000][,live=FILE][,each=FILE]
+ * In the file `live` the count stands as eight bytes while the machine runs; in `each` one such number for every
+ * address from low to high (tests/bench/xen/profile.py makes functions of them). Debian has no header for plugins: what is
+ * used of it is declared here. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdint.h>
@@ -29,6 +30,7 @@ VISIBLE int qemu_plugin_version = 1;
 
 static uint64_t executed_here, executed_before, from, low, high = UINT64_MAX;
 static uint64_t* executed = &executed_here;
+static uint64_t* each;
 /* Start-up of a guest runs where it was loaded, below what Linux gives its programs. */
 static uint64_t const loaded_low = 0x100000, loaded_high = 0x400000;
 static char out[4096];
@@ -47,6 +49,9 @@ static void translated(uint64_t plugin, struct block* block) {
     if ((address < low || address >= high) && (low == 0 || address < loaded_low || address >= loaded_high))
       continue;
     qemu_plugin_register_vcpu_insn_exec_inline(one, 0, executed, 1);
+    if (each == NULL) continue;
+    uint64_t const begin = address < low ? loaded_low : low;
+    qemu_plugin_register_vcpu_insn_exec_inline(one, 0, each + (address - begin), 1);
   }
 }
 
@@ -58,6 +63,13 @@ static void end(uint64_t plugin, void* context) {
   fclose(file);
 }
 
+static uint64_t* shared_file(char const* name, size_t bytes) {
+  int const file = open(name, O_RDWR | O_CREAT, 0600);
+  if (file < 0 || ftruncate(file, (off_t)bytes) != 0) return NULL;
+  void* const memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  return memory == MAP_FAILED ? NULL : memory;
+}
+
 VISIBLE int qemu_plugin_install(uint64_t plugin, void const* about, int count, char** arguments) {
   (void)about;
   for (int i = 0; i < count; ++i) {
@@ -65,11 +77,13 @@ VISIBLE int qemu_plugin_install(uint64_t plugin, void const* about, int count, c
     if (strncmp(arguments[i], "low=", 4) == 0) low = strtoull(arguments[i] + 4, NULL, 0);
     if (strncmp(arguments[i], "high=", 5) == 0) high = strtoull(arguments[i] + 5, NULL, 0);
     if (strncmp(arguments[i], "live=", 5) == 0) {
-      int const file = open(arguments[i] + 5, O_RDWR | O_CREAT, 0600);
-      if (file < 0 || ftruncate(file, 4096) != 0) return 1;
-      void* const page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-      if (page == MAP_FAILED) return 1;
-      executed = page;
+      executed = shared_file(arguments[i] + 5, 4096);
+      if (executed == NULL) return 1;
+    }
+    if (strncmp(arguments[i], "each=", 5) == 0) {
+      if (low == 0 || high - low > UINT64_C(1) << 24) return 1;
+      each = shared_file(arguments[i] + 5, (high - low) * sizeof *each);
+      if (each == NULL) return 1;
     }
     if (strncmp(arguments[i], "out=", 4) == 0) snprintf(out, sizeof out, "%s", arguments[i] + 4);
   }

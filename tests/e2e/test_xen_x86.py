@@ -80,6 +80,18 @@ def test_hello_is_at_most_64_kib():
     assert image_of(built(ROOT / "examples/hello", TARGET)).stat().st_size <= 64 * 1024
 
 
+def test_the_website_with_tcp_ip_is_at_most_480_kib():
+    # To reach: 256 KiB (docs/benchmarks.md).
+    website = image_of(built(ROOT / "examples/static_website", TARGET, ("--network.use=direct",)))
+    assert website.stat().st_size <= 480 * 1024
+
+
+def test_the_smallest_hello_is_at_most_48_kib_and_runs():
+    smallest = image_of(built(ROOT / "examples/hello", TARGET, ("--small=true",)))
+    assert smallest.stat().st_size <= 48 * 1024
+    assert "usage: hello" in boot(smallest, arguments="--help").expect(2 * 63 + 1).output
+
+
 def boot(image, *, machine="microvm", memory="32", arguments="", more=()):
     """Without the runner, as one would by hand."""
     command = ["qemu-system-x86_64", "-M", machine, "-accel", "tcg", "-cpu", "max", "-m", memory, "-display", "none",

@@ -17,6 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 from namespaces import OwnNamespace                                     # noqa: E402
+from support import built                                               # noqa: E402
 from test_direct_network import V4, connect, linux_side, receive_all    # noqa: E402
 from test_xen_bench import FIRST_SECONDS, RUN_SECONDS                   # noqa: E402
 from test_xen_network import direct                                     # noqa: E402
@@ -26,7 +27,7 @@ LOW, HIGH = 1 << 39, (1 << 39) + (4 << 20)
 REQUESTS, CONNECTIONS, BYTES = 300, 100, 4 << 20
 WRAPPER = """#!/bin/sh
 # The machine that is resumed counts; the one that boots dom0 does not.
-case " $* " in *" -incoming "*) exec {emulator} "$@" -plugin {plugin},low={low},high={high},live={live};; esac
+case " $* " in *" -incoming "*) exec {emulator} "$@" -plugin {plugin},low={low},high={high},live={live},each={each};; esac
 exec {emulator} "$@"
 """
 
@@ -36,13 +37,14 @@ class Counter:
 
     def __init__(self, folder):
         self.live = folder / "count"
+        self.each = folder / "each"
         plugin = folder / "count.so"
         subprocess.run(["clang-22", "-O2", "-shared", "-fPIC", "-o", plugin, ROOT / "tests/e2e/count_instructions.c"],
                        check=True, timeout=60)
         emulator = shutil.which("qemu-system-x86_64")
         assert emulator, "install it: apt-get install qemu-system-x86"
         wrapper = folder / "qemu-system-x86_64"
-        wrapper.write_text(WRAPPER.format(emulator=emulator, plugin=plugin, low=LOW, high=HIGH, live=self.live))
+        wrapper.write_text(WRAPPER.format(emulator=emulator, plugin=plugin, low=LOW, high=HIGH, live=self.live, each=self.each))
         wrapper.chmod(0o755)
         os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
 
@@ -87,6 +89,12 @@ def website(count):
 
 
 def received(count):
+    with connect(V4, 9) as into:
+        before = count.read()
+        into.sendall(bytes(BYTES))
+        into.shutdown(socket.SHUT_WR)
+        assert receive_all(into) == b""
+        say("a byte received, by an application that discards it", (count.read() - before) / BYTES)
     with connect(V4, 20) as up:
         before = count.read()
         up.sendall(bytes(BYTES))
@@ -102,6 +110,9 @@ def main():
         site = direct(ROOT / "examples/static_website", folder)
         [image] = (site.build_folder / "xen-x86").glob("*.elf")
         say("image of the website with TCP/IP, bytes", image.stat().st_size)
+        smallest = built(folder / "static_website-xen", "xen-x86", ("--small=true",))
+        [image] = (smallest.build_folder / "xen-x86").glob("*.elf")
+        say("the same with the setting `small`, bytes", image.stat().st_size)
         measured(site, "listening on", lambda: website(count))
         count.live.unlink()
         measured(direct(ROOT / "tests/e2e/apps/streams", folder), "ready", lambda: received(count))

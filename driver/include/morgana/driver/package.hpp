@@ -80,6 +80,7 @@ struct guest_toolchain {
   std::vector<std::string> flags;  ///< C and C++ and assembler
   std::vector<std::string> c_flags;
   std::vector<std::string> cxx_flags;
+  std::vector<std::string> hot_flags = {};  ///< last, for what recipes call hot, and the application
   /// Folders that flags name, by a name that stands for them in keys and in debug information, so that
   /// neither depends on where they lie (`{"sysroot", "/home/me/.cache/..."}`).
   std::map<std::string, std::filesystem::path> roots;

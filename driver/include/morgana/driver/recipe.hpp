@@ -24,6 +24,8 @@
 //   sources = ["deps/picohttpparser/*.c"]          # globs, relative to the source's root
 //   patches = ["fix.patch"]                        # relative to the recipe
 //   flags = ["-O2"]   c_flags = []   cxx_flags = []
+//   hot = ["deps/picohttpparser/*.c"]              # globs of sources that run for each packet, request or block:
+//                                                  # targets that compile for size compile these for speed
 //   include = ["deps/picohttpparser"]              # while it is built itself
 //   toolchain = "target"                           # "own": none of the target's flags, only the recipe's
 //
@@ -112,7 +114,7 @@ struct recipe {
   std::variant<apt_source, path_source, git_source> source;
   std::vector<std::string> members;          ///< what is unpacked of an archive; empty: what the rest names
   std::vector<additional_source> additional;
-  std::vector<std::string> sources, patches, flags, c_flags, cxx_flags, include;
+  std::vector<std::string> sources, hot, patches, flags, c_flags, cxx_flags, include;
   std::optional<std::string> series;         ///< a file of the source that lists patches beside it
   std::vector<recipe_file> files;
   std::vector<recipe_archive> archives;      ///< when empty, `sources` make one that is called as the package

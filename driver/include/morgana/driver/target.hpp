@@ -17,11 +17,13 @@
 //   [guest]
 //   platform_api = 1                           # morgana::platform::api_version it implements
 //   sources = ["../../targets/unix/*.cpp"]
+//   hot = []                                   # of them, as in a recipe (recipe.hpp)
 //   include = ["../../targets/unix/include"]
 //   link_script = "..."                        # optional
 //   packages = ["morgana-core"]                # always part of an image
 //
 //   [compile]   flags = [], c_flags = [], cxx_flags = []
+//               hot_flags = []                 # after all others, for what recipes call hot, and the application
 //               sysroot = []                   # packages that are the C and C++ library; none: the host's
 //   [link]      flags = []                     # to clang++; {static?A:B} picks by a boolean setting
 //               undefined_help = "..."         # what to do about a symbol that nobody defines here
@@ -94,11 +96,11 @@ struct target {
   std::string triple;
 
   int platform_api = 0;
-  std::vector<std::string> guest_sources, guest_include;  ///< relative to folder
+  std::vector<std::string> guest_sources, guest_hot, guest_include;  ///< relative to folder
   std::vector<std::string> guest_packages;
   std::optional<std::filesystem::path> link_script;  ///< folder / what the file says
 
-  std::vector<std::string> flags, c_flags, cxx_flags, link_flags;
+  std::vector<std::string> flags, c_flags, cxx_flags, hot_flags, link_flags;
   std::string undefined_help;                ///< said beside an undefined symbol; empty: the linker's words alone
   std::vector<std::string> sysroot;          ///< packages that are the C and C++ library; empty: the host's
   std::map<std::string, setting_declaration> settings;

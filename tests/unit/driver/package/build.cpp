@@ -337,6 +337,22 @@ TEST_CASE("a package may give several archives, with overrides, exceptions and f
   CHECK(symbols.find("find_in_assembler") == std::string::npos);
 }
 
+TEST_CASE("what a recipe calls hot has the target's flags for it, and only that") {
+  scratch_folder folder;
+  workshop work(folder.path());
+  write(work.source / "lib/hot.c", "#ifndef FAST\n#error slow\n#endif\nint hot(void) { return 1; }\n");
+  write(work.source / "lib/cold.c", "#ifdef FAST\n#error fast\n#endif\nint cold(void) { return 1; }\n");
+  work.base.sources = {"lib/*.c"};
+  work.base.hot = {"lib/h*.c"};
+  work.chain.hot_flags = {"-DFAST"};
+  auto const built = work.build();
+  auto const symbols = output_of("llvm-nm-22 --defined-only " + built[0].archives[0].string());
+  CHECK(symbols.find("hot") != std::string::npos);
+  CHECK(symbols.find("cold") != std::string::npos);
+  work.chain.hot_flags.push_back("-DFASTER");
+  CHECK(work.build()[0].key != built[0].key);
+}
+
 TEST_CASE("a package with its own toolchain is compiled in one way for every target") {
   scratch_folder folder;
   workshop work(folder.path());
