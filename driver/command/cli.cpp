@@ -80,7 +80,7 @@ void define_build_commands(CLI::App& app, command_line& line) {
       ->type_name("NAME=FILE")
       ->allow_extra_args(false);
   sub->add_option("--network", line.run_guest.networks,
-                  "An interface: [NAME=]tap, [NAME=]tap:IF or [NAME=]fd:N")
+                  "An interface: [NAME=]tap, [NAME=]tap:IF, [NAME=]user or [NAME=]fd:N")
       ->type_name("NAME=...")
       ->allow_extra_args(false);
   sub->add_option("--env", line.run_guest.environment, "A variable of the guest's environment: NAME=VALUE")
