@@ -132,6 +132,10 @@ class runner_machine final : public machine {
     if (auto lacking = require("snapshot")) return fail(std::move(*lacking));
     return command({{"type", "snapshot"}, {"path", to.string()}});
   }
+  outcome<void> core(std::filesystem::path const& to) override {
+    if (auto lacking = require("core")) return fail(std::move(*lacking));
+    return command({{"type", "core"}, {"path", to.string()}});
+  }
 
  private:
   outcome<void> command(nlohmann::json const& message) {

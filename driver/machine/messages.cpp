@@ -100,7 +100,7 @@ reading parse(std::string_view text) {
     if (words == nullptr) return wrong("error without a `message`");
     return machine_event(error_event{*words, texts_of(object, "help")});
   }
-  if (*type == "started" || *type == "paused" || *type == "resumed" || *type == "snapshotted") {
+  if (*type == "started" || *type == "paused" || *type == "resumed" || *type == "snapshotted" || *type == "cored") {
     return machine_event(state_event{*type});
   }
   return unknown{};

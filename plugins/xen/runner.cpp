@@ -6,6 +6,7 @@
 // from there says how it ended; "k" has Xen end it at once.
 #include <charconv>
 
+#include "monitor.hpp"
 #include "morgana/plugin/process_runner.hpp"
 
 namespace {
@@ -15,17 +16,6 @@ namespace protocol = morgana::machine_protocol;
 
 constexpr char const* emulator = "qemu-system-x86_64";
 constexpr std::size_t control_bytes_max = 256;
-
-std::optional<std::string> program_path(std::string_view name) {
-  auto const* const path = std::getenv("PATH");
-  for (std::string_view rest = path == nullptr ? "/usr/bin:/bin" : path; !rest.empty();) {
-    auto const folder = rest.substr(0, rest.find(':'));
-    rest.remove_prefix(std::min(rest.size(), folder.size() + 1));
-    auto candidate = std::string(folder) + '/' + std::string(name);
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
-  }
-  return std::nullopt;
-}
 
 /// One word of the guest's command line (targets/xen/x86_64/arguments.cpp takes it apart).
 std::string escaped(std::string_view word) {
@@ -168,7 +158,7 @@ class runner final : public process_runner {
 
   [[nodiscard]] std::vector<std::string> capabilities() const override {
     return {"console", "input",        "exit",         "signal",     "stop",        "kill",
-            "pause",   "crash-report", "memory-limit", "network.fd", "network.tap", "disk"};
+            "pause",   "crash-report", "memory-limit", "network.fd", "network.tap", "disk", "core"};
   }
 
   [[nodiscard]] std::expected<process_launch, runner_error> launch(start_request const& what) override {
@@ -226,6 +216,14 @@ class runner final : public process_runner {
                                              "stdio,id=console,signal=off", "-serial", "chardev:console"});
       out.command.insert(out.command.end(), {"-chardev", "socket,id=control,fd=" + std::to_string(ends[1]),
                                              "-device", "isa-serial,iobase=0x2f8,irq=3,chardev=control"});
+      int monitor[2];
+      if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, monitor) != 0) {
+        return std::unexpected(runner_error{std::string("cannot make a socket: ") + std::strerror(errno)});
+      }
+      monitor_.open(monitor[0]);
+      out.descriptors.push_back(monitor[1]);
+      out.command.insert(out.command.end(), {"-chardev", "socket,id=monitor,fd=" + std::to_string(monitor[1]),
+                                             "-mon", "chardev=monitor,mode=control"});
       out.command.insert(out.command.end(), {"-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel",
                                              what.image, "-append", command_line});
       if (debugged) {
@@ -252,6 +250,16 @@ class runner final : public process_runner {
     if (std::exchange(xen_runs_it_, false) && ::send(control_, "k", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
       return;
     kill_guest(SIGKILL);
+  }
+
+  [[nodiscard]] std::expected<int, runner_error> begin_core(std::string const& path) override {
+    if (monitor_.is_open()) return monitor_.begin_core(path);
+    return std::unexpected(runner_error{"a guest on real Xen gives no core",
+                                        {R"(without Xen it does: [target.xen-x86] machine = "microvm")"}});
+  }
+
+  [[nodiscard]] std::optional<std::expected<void, runner_error>> core_written() override {
+    return monitor_.written();
   }
 
   [[nodiscard]] guest_exit classify(process_end const& end) const override {
@@ -290,6 +298,7 @@ class runner final : public process_runner {
   }
 
   int control_ = -1;
+  monitor monitor_;
   bool xen_runs_it_ = false;
 };
 

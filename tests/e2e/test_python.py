@@ -2,6 +2,7 @@
 import gc
 import os
 import pathlib
+import shutil
 import signal
 import threading
 
@@ -123,6 +124,85 @@ def test_what_the_target_cannot_do_is_said():
         morgana.run(endings(), disks={"storage": "/nonexistent/disk"})
 
 
+def seen_by_gdb(image, core, *commands):
+    """What gdb says of a core."""
+    words = [word for command in commands for word in ("-ex", command)]
+    with Process(["gdb", "-nx", "-batch", *words, image, core]) as gdb:
+        return gdb.wait(RUN_SECONDS).output
+
+
+def test_a_running_process_leaves_a_core_that_gdb_opens_and_goes_on(tmp_path):
+    with morgana.run(endings(), arguments=["--how=wait"]) as vm:
+        vm.expect("first: info: started")
+        core = vm.core(tmp_path / "a core")
+        assert vm.is_running and vm.stop() == 0
+        with pytest.raises(morgana.RunError, match="endings has ended"):
+            vm.core(core)
+    said = seen_by_gdb(vm.image.path, core, "bt")
+    assert "wait_until ()" in said and "main ()" in said, said
+
+
+def test_an_emulated_guest_leaves_a_core_that_gdb_opens_and_goes_on(tmp_path):
+    image = built(APPS / "endings", "xen-x86").image
+    with morgana.run(image, arguments=["morgana.layout=fixed", "--how=wait"]) as vm:
+        vm.expect("first: info: started")
+        for name in ("once", "again"):
+            core = vm.core(tmp_path / name)
+        assert vm.stop() == 0
+    # Its code is at 512 GiB then, and linked for 1 MiB.
+    said = seen_by_gdb(vm.image.path, core, f"symbol-file -o 0x7ffff00000 {vm.image.artefacts['debug']}", "bt")
+    assert "wait_until" in said and "main ()" in said, said
+
+
+def test_a_core_that_cannot_be_written_says_why(tmp_path):
+    with morgana.run(endings(), arguments=["--how=wait"]) as vm:
+        vm.expect("first: info: started")
+        with pytest.raises(morgana.RunError, match="wrote no core to .*nowhere"):
+            vm.core(tmp_path / "nowhere" / "core")
+        assert vm.is_running
+
+
+READER = """
+#include "morgana/app.hpp"
+
+inline morgana::task<int> start(morgana::console auto& console) {
+  std::array<std::byte, 64> piece;
+  for (int bytes = 0;;) {
+    auto const got = co_await console.read(piece, morgana::never);
+    if (!got) co_return 1;
+    if (*got == 0) co_return bytes;
+    bytes += static_cast<int>(*got);
+    console.write(std::string(reinterpret_cast<char const*>(piece.data()), *got));
+  }
+}
+"""
+
+
+def test_console_input_reaches_a_guest_until_its_end(tmp_path):
+    (tmp_path / "unikernel.toml").write_text('name = "reader"\n')
+    (tmp_path / "unikernel.hpp").write_text(f"#include <array>\n#include <string>\n{READER}")
+    with built(tmp_path).start() as guest:
+        vm = guest.machine
+        vm.send("first\n")
+        vm.expect("^first$")
+        vm.send(b"second\n")
+        vm.end_input()
+        assert vm.wait() == len("first\nsecond\n") and vm.lines == ["first", "second"]
+
+
+def test_a_disk_is_a_file_that_the_guest_reads_and_writes(tmp_path):
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(8 * 512))
+    image = built(ROOT / "examples/disk-lottery").image
+    with morgana.run(image, disks={"storage": disk}, arguments=["--slot=2"]) as vm:
+        assert vm.wait() == 0
+    written = disk.read_bytes()
+    assert any(written[1024:1536]) and not any(written[:1024])
+    with morgana.run(image, disks={"storage": {"path": disk, "read_only": True}}, arguments=["--reset"]) as vm:
+        assert vm.wait() == 6, vm.console
+    assert disk.read_bytes() == written
+
+
 # ---- networks of guests ---------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("target", ["unix", "sim"])
@@ -170,6 +250,14 @@ def test_a_network_loses_parts_heals_and_shows_what_passes(target, tmp_path):
     assert set(seen) == {0, 1}
     passed = [bytes(packet.payload) for packet in rdpcap(str(tmp_path / "net.pcapng"))]
     assert b"from nowhere" in passed and b"nobody hears this" in passed
+
+
+def test_who_has_the_same_name_has_another_address_and_who_comes_again_its_own():
+    macs = []
+    for _ in range(2):
+        with morgana.Network(seed=1) as net:
+            macs.append((net.host("10.0.0.1/24").mac, net.host("10.0.0.2/24").mac))
+    assert macs[0] == macs[1] and macs[0][0] != macs[0][1]
 
 
 def test_a_simulated_network_replays_from_its_seed(tmp_path):
@@ -316,6 +404,17 @@ FAILING = """
 def test_it_fails(vm):
     vm.expect("Hello", timeout=10)
     assert vm.wait(timeout=10) == 17
+
+
+def test_a_network_fails(net):
+    net.host("10.0.0.9/24").send(bytes.fromhex("ffffffffffff 020000000009 88b5") + b"the last words")
+    net.sleep(1)
+    assert False
+
+
+def test_a_guest_is_stuck(boot):
+    import morgana
+    boot(morgana.App("ENDINGS", output="OUTPUT"), arguments=["--how=wait"]).expect("never", timeout=2)
 """
 
 
@@ -327,11 +426,18 @@ def test_morgana_test_runs_the_scaffold_and_its_exit_status_is_pytests(tmp_path)
     run("new", "hello").expect(0)
     passed = run("test", "hello").expect(0)
     assert "1 passed" in passed.output
-    (tmp_path / "hello/tests/test_hello.py").write_text(FAILING)
+    failing = FAILING.replace("ENDINGS", str(shutil.copytree(APPS / "endings", tmp_path / "endings")))
+    (tmp_path / "hello/tests/test_hello.py").write_text(failing.replace("OUTPUT", str(tmp_path / "endings/build")))
     failed = run("test", "hello", "-t", "unix").expect(1)
-    assert "1 failed" in failed.output and "again: python3 -m pytest" in failed.output and "--morgana-seed=" in failed.output
+    assert "3 failed" in failed.output and "again: python3 -m pytest" in failed.output and "--morgana-seed=" in failed.output
     [console] = (tmp_path / "hello/.morgana-failures").rglob("hello.console")
     assert console.read_text().endswith("Hello, world!\n")
+    assert "no core of hello: it had ended" in failed.output
+    [capture] = (tmp_path / "hello/.morgana-failures").rglob("network.pcap")
+    assert b"the last words" in capture.read_bytes()
+    [core] = (tmp_path / "hello/.morgana-failures").rglob("endings.core")
+    assert core.read_bytes()[:4] == b"\x7fELF"
+    (tmp_path / "hello/tests/test_hello.py").write_text("def test_it_fails(vm):\n    pass\n")
     absent = run("test", "hello", "-t", "nowhere").expect(1)
     assert "there is no target `nowhere`" in absent.output and "MORGANA_PLUGIN_PATH" in absent.output
     run("test", "hello", "-t", "nowhere", "--", "--morgana-skip-missing").expect(5)

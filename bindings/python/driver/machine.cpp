@@ -351,6 +351,12 @@ void define_machine(py::module_& in) {
             commanded(self, [&](machine& on) { return on.snapshot(to); });
           },
           "path"_a)
+      .def(
+          "core",
+          [](machine_object const& self, fs::path const& to) {
+            commanded(self, [&](machine& on) { return on.core(to); });
+          },
+          "path"_a)
       .def("close", close);
 }
 

@@ -68,6 +68,7 @@ class Backend(Protocol):
     def pause(self) -> None: ...
     def resume(self) -> None: ...
     def snapshot(self, path: str) -> None: ...
+    def core(self, path: str) -> None: ...
     def metrics(self) -> Metrics: ...
     def close(self) -> None: ...
 
@@ -293,6 +294,16 @@ class Machine:
         self._and_wait_for("snapshotted", lambda: self._open().snapshot(to))
         return pathlib.Path(to)
 
+    def core(self, path: Union[str, "os.PathLike[str]"]) -> pathlib.Path:
+        """Writes the running guest's memory and registers to an ELF core file for gdb; the guest goes on. Raises NotSupported
+        where the target cannot, RunError with what is missing, or when the guest has ended."""
+        to = os.path.abspath(os.fspath(path))
+        if not self.is_running:
+            raise RunError([one("runner-failed", f"{self.name} has ended: a core is made of a running guest",
+                                "why it ended says its crash report")])
+        self._and_wait_for("cored", lambda: self._open().core(to))
+        return pathlib.Path(to)
+
     def _and_wait_for(self, state: str, command: Any) -> None:
         before = self._state()
         with raising(RunError):
@@ -444,7 +455,7 @@ def run(image: Any, *, networks: Networks = (), disks: Mapping[str, Any] = {}, m
         for device, what in wanted.items():
             network, cable = split(what)
             if network is not None:
-                interface, port = network._attach(name, cable)
+                interface, port = network._attach(name, device, cable)
                 attached.append((network, port))
                 interfaces.append({"name": device, **interface})
             else:

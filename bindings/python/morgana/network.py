@@ -100,8 +100,8 @@ class Cable:
 class _Joined:
     """What a network knows of one attachment."""
 
-    def __init__(self, name: str, node: int, links: list[int], port: int):
-        self.name, self.node, self.links, self.port = name, node, links, port
+    def __init__(self, name: str, node: int, links: list[int], port: int, mac: str):
+        self.name, self.node, self.links, self.port, self.mac = name, node, links, port, mac
         self.socket: Optional[socket.socket] = None
 
 
@@ -228,7 +228,16 @@ class Network:
         the other end: None, a frame, or several; port 0 is towards the guest."""
         return Cable(self, boxes, link)
 
-    def _join(self, name: str, node: int, port: int, cable: Optional[Cable]) -> _Joined:
+    def _address(self, name: str, device: str) -> str:
+        """An Ethernet address, for endpoints and simulated guests: the same each time one of that name boots in a network of that seed, so that who knew it
+        before a restart still does; another one while somebody there has it."""
+        taken = {joined.mac for who, joined in self._joined.items() if not isinstance(who, Machine) or who.is_running}
+        number = 0
+        while (mac := _mac(self.seed, f"{name} {number}" if number else name, device).hex(":")) in taken:
+            number += 1
+        return mac
+
+    def _join(self, name: str, node: int, port: int, cable: Optional[Cable], mac: str) -> _Joined:
         link = dict(self._link) if cable is None else {**self._link, **cable.link}
         links, end = [], (node, port)
         for number, box in enumerate(() if cable is None else cable.boxes):
@@ -238,14 +247,14 @@ class Network:
             links.append(self._made.join(end, (made, 0), {}))
             end = (made, 1)
         links.append(self._made.join(end, (self._hub, -1), link))
-        joined = _Joined(name, node, links, self._made.port_of(links[-1], self._hub))
+        joined = _Joined(name, node, links, self._made.port_of(links[-1], self._hub), mac)
         if self._record is not None:
             self._made.capture_node(self._record, node)
         for capture in self._captures:
             self._made.capture_node(capture, node)
         return joined
 
-    def _attach(self, name: str, cable: Optional[Cable]) -> tuple[dict[str, Any], _Joined]:
+    def _attach(self, name: str, device: str, cable: Optional[Cable]) -> tuple[dict[str, Any], _Joined]:
         """For a guest outside: the interface to start it with."""
         self._world.decide(True)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -253,7 +262,7 @@ class Network:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
             node = self._made.add_descriptor(self._name(name), ours.fileno())
-        joined = self._join(name, node, 0, cable)
+        joined = self._join(name, node, 0, cable, self._address(name, device))
         joined.socket = theirs
         return {"descriptor": theirs.fileno()}, joined
 
@@ -290,9 +299,10 @@ class Network:
         files = [(disk["name"], pathlib.Path(disk["path"]).read_bytes(), disk.get("sector_bytes", 512),
                   disk.get("read_only", False)) for disk in _disks(disks)]
         limit = memory or size_of_setting(image.configuration.settings.get("memory", "64 MiB"))
+        macs = [network._address(name, device) for device, network, _ in cables]
         try:
             node = made.add_guest(label, str(image.path), list(arguments), limit,
-                                  [(device, _mac(network.seed, name, device), 1500) for device, network, _ in cables],
+                                  [(device, bytes.fromhex(mac.replace(":", "")), 1500) for (device, _, _), mac in zip(cables, macs)],
                                   files, f"seed {made.seed}")
         except ValueError as why:
             raise RunError([one("runner-failed", str(why))]) from None
@@ -301,7 +311,7 @@ class Network:
         guest.machine = machine
         world.guests.append(guest)
         for port, (device, network, cable) in enumerate(cables):
-            network._joined[machine] = network._join(name, node, port, cable)
+            network._joined[machine] = network._join(name, node, port, cable, macs[port])
             machine._networks.append(network)
         return machine
 
@@ -310,12 +320,12 @@ class Network:
         """An attachment of the test's own, for frames that it makes and reads. It answers ARP and neighbour solicitations for
         its addresses unless it is `quiet`."""
         addresses = [address.partition("/")[0] for address in (ipv4, ipv6) if address is not None]
-        own = _mac(self.seed, name, "endpoint") if mac is None else bytes.fromhex(mac.replace(":", ""))
-        if len(own) != 6:
+        own = (self._address(name, "endpoint") if mac is None else bytes.fromhex(mac.replace(":", "")).hex(":"))
+        if len(own) != 17:
             raise ValueError(f"{mac!r} is no Ethernet address such as 02:00:00:00:00:01")
-        node = self._made.add_port(self._name(name), own.hex(":"), [] if quiet else addresses)
-        endpoint = Endpoint(self, node, own.hex(":"), ipv4, ipv6)
-        self._joined[endpoint] = self._join(name, node, 0, Cable(self, (), link))
+        node = self._made.add_port(self._name(name), own, [] if quiet else addresses)
+        endpoint = Endpoint(self, node, own, ipv4, ipv6)
+        self._joined[endpoint] = self._join(name, node, 0, Cable(self, (), link), own)
         return endpoint
 
     def _find(self, who: Any) -> _Joined:
@@ -558,10 +568,10 @@ class _Guest:
             self.kill()
 
     def _cannot(self, *given: Any) -> None:
-        raise NotSupported([one("not-supported", "a guest of a simulated network has no console input, pauses and snapshots: "
+        raise NotSupported([one("not-supported", "a guest of a simulated network has no console input, pauses, snapshots and cores: "
                                                  "its time stands still whenever the test does not wait")])
 
-    input = end_input = pause = resume = snapshot = _cannot
+    input = end_input = pause = resume = snapshot = core = _cannot
 
 
 class boxes:

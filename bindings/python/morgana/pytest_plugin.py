@@ -10,7 +10,8 @@ says which application, on which targets only, and how it is run.
 
 `--morgana-target=unix,sim` runs each test that boots something once on each; a target that is not there, or whose tools are
 missing, fails such a test with what to install, unless `--morgana-skip-missing` leaves it out. What a failed test leaves
-(consoles, crash reports, captures, seed) is kept in a folder that its report names, with the command that runs it again."""
+(consoles, crash reports, cores of guests that still run, captures, seed) is kept in a folder that its report names, with the
+command that runs it again."""
 from __future__ import annotations
 
 import json
@@ -98,6 +99,7 @@ class _Kept:
         self.networks: list[Any] = []
         self.seed: Optional[int] = None
         self.target: Optional[str] = None
+        self.notes: list[str] = []
 
     def write(self, folder: pathlib.Path) -> list[pathlib.Path]:
         folder.mkdir(parents=True, exist_ok=True)
@@ -106,17 +108,28 @@ class _Kept:
                 old.unlink()
         made = []
 
-        def put(name: str, data: bytes) -> None:
+        def place(name: str) -> pathlib.Path:
             path = folder / name
             count = 1
             while path.exists():
                 count += 1
                 path = folder / f"{pathlib.Path(name).stem}-{count}{pathlib.Path(name).suffix}"
+            return path
+
+        def put(name: str, data: bytes) -> None:
+            path = place(name)
             path.write_bytes(data)
             made.append(path)
 
         for machine in self.machines:
             put(f"{machine.name}.console", machine.console.encode())
+            if machine.is_running:
+                try:
+                    made.append(machine.core(place(f"{machine.name}.core")))
+                except Error as why:
+                    self.notes.append(f"no core of {machine.name}: {why}")
+            else:
+                self.notes.append(f"no core of {machine.name}: it had ended")
             try:
                 if machine.crash:
                     put(f"{machine.name}.crash", str(machine.crash).encode())
@@ -147,7 +160,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Iterator[None]:
     name = re.sub(r"[^A-Za-z0-9_.=-]+", "-", item.nodeid).strip("-")
     base = pathlib.Path(item.config.getoption("--morgana-failures"))
     folder = (base if base.is_absolute() else item.config.rootpath / base) / name
-    lines = [f"kept: {path}" for path in here.write(folder)]
+    lines = [f"kept: {path}" for path in here.write(folder)] + here.notes
     again = f"python3 -m pytest '{item.nodeid}'"
     if here.target is not None:
         again += f" --morgana-target={here.target}"

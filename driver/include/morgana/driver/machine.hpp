@@ -73,7 +73,7 @@ struct error_event {
 };
 
 struct state_event {
-  std::string type = {};                     ///< "started", "paused", "resumed", "snapshotted"
+  std::string type = {};                     ///< "started", "paused", "resumed", "snapshotted", "cored"
 };
 
 using machine_event = std::variant<console_event, exit_event, error_event, state_event>;
@@ -122,6 +122,8 @@ class machine {
   [[nodiscard]] virtual outcome<void> pause() = 0;
   [[nodiscard]] virtual outcome<void> resume() = 0;
   [[nodiscard]] virtual outcome<void> snapshot(std::filesystem::path const& to) = 0;
+  /// Writes an ELF core of the guest, which goes on; state_event "cored" or error_event follows.
+  [[nodiscard]] virtual outcome<void> core(std::filesystem::path const& to) = 0;
 };
 
 }  // namespace morgana::driver

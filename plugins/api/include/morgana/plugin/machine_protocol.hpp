@@ -15,7 +15,8 @@
 //   paused, resumed, snapshotted { path }                                 no more will come
 //   error   { message, help[], fatal }                   stop   { }     orderly shutdown (SIGTERM, xenstore)
 //                                                        kill   { }     at once
-//                                                        pause, resume { }, snapshot { path }
+//   cored   { path }                                     pause, resume { }, snapshot { path }
+//                                                        core { path }: the running guest's memory, as an ELF core
 //
 // networks[i] = { name, descriptor | tap | host_address | user, forwards?, mac, mtu, vnet_header }: an empty `name` serves the guest's
 // one interface. `tap` names an interface of the host, `host_address` ("10.0.0.1/24") has the runner make one for as

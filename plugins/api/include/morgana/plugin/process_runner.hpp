@@ -13,6 +13,7 @@
 //   - console input waits in a queue of `input_bytes_max`; more is dropped, with an error that says so;
 //   - stop is SIGTERM, kill is SIGKILL, pause and resume are SIGSTOP and SIGCONT, to the guest's whole
 //   session;
+//   - a core of the running guest is made by gdb (process_core.hpp);
 //   - the guest dies with the runner (PR_SET_PDEATHSIG), the runner ends with its socket;
 //   - the guest inherits the descriptors it was given and no other, leaves no core file, and its fatal
 //   signals
@@ -30,6 +31,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "morgana/plugin/process_core.hpp"
 #include "morgana/plugin/runner.hpp"
 #include "morgana/plugin/tap.hpp"
 
@@ -115,7 +117,7 @@ class process_runner {
   /// What hello says. Override it when the guest has less, or more.
   [[nodiscard]] virtual std::vector<std::string> capabilities() const {
     return {"console", "input", "exit",         "signal",       "stop",       "kill",
-            "pause",   "disk",  "crash-report", "memory-limit", "network.fd", "network.tap"};
+            "pause",   "disk",  "crash-report", "memory-limit", "network.fd", "network.tap", "core"};
   }
 
   /// The process that is the guest. The default runs the image itself.
@@ -176,6 +178,17 @@ class process_runner {
   /// Ends the guest at once. What ends an emulator's guest and not the emulator must tell that end by its status.
   virtual void request_kill() { kill_guest(SIGKILL); }
 
+  /// Begins to write a core of the guest, which is running; a descriptor that is readable when core_written() is to be
+  /// asked.
+  [[nodiscard]] virtual std::expected<int, runner_error> begin_core(std::string const& path) {
+    return process_core_.begin(pid_, path);
+  }
+
+  /// How it ended, or nothing yet.
+  [[nodiscard]] virtual std::optional<std::expected<void, runner_error>> core_written() {
+    return process_core_.written();
+  }
+
   void kill_guest(int signal) const {
     if (pid_ < 0 || ended_) return;
     ::kill(-pid_, signal);
@@ -183,7 +196,7 @@ class process_runner {
 
  private:
   void turn() {
-    pollfd waits[4];
+    pollfd waits[5];
     nfds_t count = 0;
     auto wait_for = [&](int descriptor, int events) {
       waits[count] = {descriptor, static_cast<short>(events), 0};
@@ -193,6 +206,7 @@ class process_runner {
     if (console_ >= 0 && connection_->has_room()) wait_for(console_, POLLIN);
     if (input_ >= 0 && !input_queue_.empty()) wait_for(input_, POLLOUT);
     if (process_ >= 0 && !ended_) wait_for(process_, POLLIN);
+    if (core_ >= 0) wait_for(core_, POLLIN);
     // Once the guest has ended, its console is read until it is empty, not until its last writer is gone.
     auto const last_words = ended_ && connection_->has_room();
     if (::poll(waits, count, last_words ? 0 : pausing_ ? 2 : -1) < 0 && errno != EINTR) return;
@@ -200,6 +214,7 @@ class process_runner {
     connection_->serve();
     while (auto message = connection_->next()) handle(*message);
     if (pausing_) confirm_pause();
+    if (core_ >= 0) finish_core();
     if (connection_->has_room()) read_console();
     write_input();
     reap();
@@ -221,6 +236,8 @@ class process_runner {
     } else if (type == "resume") {
       kill_guest(SIGCONT);
       connection_->send({{"type", "resumed"}});
+    } else if (type == "core") {
+      take_core(message);
     } else {
       refuse("this runner cannot do `" + type + "`");
     }
@@ -322,6 +339,29 @@ class process_runner {
     if (detail::flag_member(message, "end")) input_ends_ = true;
   }
 
+  void take_core(nlohmann::json const& message) {
+    if (core_ >= 0) return refuse("core: one is being written already");
+    core_path_ = detail::text_member(message, "path");
+    if (core_path_.empty()) return refuse("core: `path` is missing");
+    if (ended_) return refuse("core: the guest has ended");
+    auto const begun = begin_core(core_path_);
+    if (!begun) return connection_->send_error(begun.error(), false);
+    core_ = *begun;
+  }
+
+  void finish_core() {
+    pollfd ready{core_, POLLIN, 0};
+    if (::poll(&ready, 1, 0) <= 0) return;
+    auto const written = core_written();
+    if (!written) return;
+    core_ = -1;
+    if (*written) {
+      connection_->send({{"type", "cored"}, {"path", core_path_}});
+    } else {
+      connection_->send_error(written->error(), false);
+    }
+  }
+
   void write_input() {
     if (input_ < 0) return;
     while (!input_queue_.empty()) {
@@ -395,6 +435,9 @@ class process_runner {
   report_collector report_;
   pid_t pid_ = -1;
   int process_ = -1, console_ = -1, input_ = -1;
+  process_core process_core_;
+  int core_ = -1;  ///< what says that the core is written; not closed here
+  std::string core_path_;
   std::string input_queue_;
   std::size_t bytes_after_end_ = 0;
   bool input_ends_ = false, kill_requested_ = false, pausing_ = false, ended_ = false, over_ = false;
