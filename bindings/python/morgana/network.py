@@ -229,8 +229,8 @@ class Network:
         return Cable(self, boxes, link)
 
     def _address(self, name: str, device: str) -> str:
-        """An Ethernet address, for endpoints and simulated guests: the same each time one of that name boots in a network of that seed, so that who knew it
-        before a restart still does; another one while somebody there has it."""
+        """An Ethernet address, for endpoints and simulated guests: the same each time one of that name joins a network of that
+        seed, so that who knew it before a restart still does; another one while somebody there has it."""
         taken = {joined.mac for who, joined in self._joined.items() if not isinstance(who, Machine) or who.is_running}
         number = 0
         while (mac := _mac(self.seed, f"{name} {number}" if number else name, device).hex(":")) in taken:
@@ -300,10 +300,10 @@ class Network:
                   disk.get("read_only", False)) for disk in _disks(disks)]
         limit = memory or size_of_setting(image.configuration.settings.get("memory", "64 MiB"))
         macs = [network._address(name, device) for device, network, _ in cables]
+        devices = [(device, bytes.fromhex(mac.replace(":", "")), 1500) for (device, _, _), mac in zip(cables, macs)]
         try:
             node = made.add_guest(label, str(image.path), list(arguments), limit,
-                                  [(device, bytes.fromhex(mac.replace(":", "")), 1500) for (device, _, _), mac in zip(cables, macs)],
-                                  files, f"seed {made.seed}")
+                                  devices, files, f"seed {made.seed}")
         except ValueError as why:
             raise RunError([one("runner-failed", str(why))]) from None
         guest = _Guest(world, node)
@@ -568,7 +568,7 @@ class _Guest:
             self.kill()
 
     def _cannot(self, *given: Any) -> None:
-        raise NotSupported([one("not-supported", "a guest of a simulated network has no console input, pauses, snapshots and cores: "
+        raise NotSupported([one("not-supported", "a guest of a simulated network has no console input, pauses, snapshots, cores: "
                                                  "its time stands still whenever the test does not wait")])
 
     input = end_input = pause = resume = snapshot = core = _cannot
