@@ -22,7 +22,7 @@ LOG_LINES_SHOWN = 30
 ANSWER_SECONDS = 120
 # Without SMAP, whose emulation breaks Xen's return to a paravirtual kernel, without RDTSCP, which Xen cannot step over
 # there. Without XSAVE and AVX, because with them programs of dom0's were seen to die of segmentation faults while a guest was
-# busy (10 of 200 starts of xl, QEMU 7.2; why is not known), and without them none of 280.
+# busy (10 of 280 starts of xl, QEMU 7.2; why is not known), and without them none of 200.
 PROCESSOR = "max,-smap,-rdtscp,-xsave,-avx,-avx2"
 RECEIVE_BYTES = 1 << 16
 
