@@ -300,7 +300,15 @@ def test_a_closed_machine_still_tells_what_it_said_and_refuses_the_rest():
     net.close()
 
 
-def test_ctrl_c_ends_a_wait():
+@pytest.fixture
+def interruptible():
+    """A shell starts what it puts into the background with SIGINT ignored, and Python leaves it so."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_a_wait(interruptible):
     with morgana.run(endings(), arguments=["--how=wait"]) as vm:
         vm.expect("started")
         timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
