@@ -135,6 +135,7 @@ def test_a_fork_has_no_simulation_of_its_parent():
 INTERRUPTED = """
 import asyncio, os, signal, threading
 from morgana.simulation import Simulation
+signal.signal(signal.SIGINT, signal.default_int_handler)    # a shell starts what it puts into the background without
 sim = Simulation(seed=7)
 server, client = sim.host("server", "10.0.0.1/24"), sim.host("client", "10.0.0.2/24")
 sim.link(server, client, delay="1ms")
