@@ -47,7 +47,7 @@ void machine::close(tcb& c) {
   c.busy->send.clear();
   if (c.current != state::time_wait) c.current = state::closed;
   if (c.released) return destroy(c);
-  if (was_open) closed.push_back(c);
+  closed.push_back(c);  // also one whose place in the table TIME-WAIT has now; twice is once
   notify(c, static_cast<std::uint8_t>(ready_closed | ready_to_read | ready_to_write |
                                       (c.failed ? ready_connected : 0)));
 }
