@@ -101,7 +101,7 @@ struct target {
   std::optional<std::filesystem::path> link_script;  ///< folder / what the file says
 
   std::vector<std::string> flags, c_flags, cxx_flags, hot_flags, link_flags;
-  std::string undefined_help;                ///< said of a symbol that a host would have; empty: as of any other that nobody defines
+  std::string undefined_help;                ///< said of an undefined symbol that a host would have
   std::vector<std::string> sysroot;          ///< packages that are the C and C++ library; empty: the host's
   std::map<std::string, setting_declaration> settings;
   std::vector<std::string> runner;
