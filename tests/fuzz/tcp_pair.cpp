@@ -84,6 +84,8 @@ struct world {
       require(sum.finish() == 0);
       auto const header = wire::tcp_header::parse(made.bytes, made.bytes.size());
       require(header.has_value());
+      // A copy of the first SYN that comes after a reset begins another connection, which has acknowledged nothing.
+      if (header->has(wire::tcp_syn)) from.has_acknowledged = false;
       if (header->has(wire::tcp_ack) && !header->has(wire::tcp_rst)) {
         // What was acknowledged stays so.
         if (from.has_acknowledged) require(header->acknowledgment >= wire::sequence{from.acknowledged});
