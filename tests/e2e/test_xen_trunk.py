@@ -13,7 +13,7 @@ from support import ROOT
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "plugins/xen/bench"))
 import xen_bench    # noqa: E402
-from trunk import Trunk, WAITING_BYTES_MAX    # noqa: E402
+from trunk import QUEUED_BYTES_MAX, WAITING_BYTES_MAX, Trunk    # noqa: E402
 
 ADDRESSES = b"\x02\0\0\0\0\x01" + b"\x02\0\0\0\0\x02"
 SECONDS = 30
@@ -100,13 +100,33 @@ def test_a_full_trunk_has_descriptors_wait():
     assert taken == on_trunk(1, frame("data", 60000)) * sent
 
 
-def test_a_full_descriptor_loses_frames_and_a_closed_one_is_none():
+def test_what_a_descriptor_has_no_room_for_waits_up_to_a_bound():
     wire = Wire(2)
-    for _ in range(200):
-        wire.machine.sendall(on_trunk(1, frame("lost", 9000)) + on_trunk(2, frame("kept")))
+    first = wire.theirs[0].fileno()
+    sent = 2 * QUEUED_BYTES_MAX // 9000
+    for number in range(sent):
+        wire.machine.sendall(on_trunk(1, frame(f"{number} ", 9000)) + on_trunk(2, frame("kept")))
         assert wire.trunk.receive()
         assert wire.received(wire.ends[1]) == frame("kept")
+    assert wire.trunk.queued() == [first]
+    assert wire.trunk.queues[1].size <= QUEUED_BYTES_MAX
+    got = []
+    while data := wire.received(wire.ends[0]):
+        got.append(data)
+        wire.trunk.give(first)
+    # The first ones, in their order, without a gap.
+    assert QUEUED_BYTES_MAX // 9100 < len(got) < sent
+    assert got == [frame(f"{number} ", 9000) for number in range(len(got))]
+    wire.machine.sendall(on_trunk(1, frame("later")))
+    assert wire.trunk.receive() and wire.received(wire.ends[0]) == frame("later")
+
+
+def test_a_descriptor_whose_end_is_closed_is_none_any_more():
+    wire = Wire(2)
     wire.ends[0].close()
+    wire.machine.sendall(on_trunk(1, frame("lost")) + on_trunk(2, frame("kept")))
+    assert wire.trunk.receive() and wire.received(wire.ends[1]) == frame("kept")
+    assert wire.trunk.queued() == []
     wire.trunk.take(wire.theirs[0].fileno())
     assert wire.trunk.readable() == [wire.theirs[1].fileno()]
 

@@ -2,7 +2,9 @@
 `-netdev socket`) and with a tag that says whose it is (IEEE 802.1Q). Here they part: an interface is a descriptor that
 carries a frame a message.
 
-A full descriptor loses frames, as a full wire does. A full trunk has the descriptors wait."""
+What a descriptor has no room for waits, up to a bound of each; beyond it frames are lost, so that an interface that
+nobody reads does not hold up the others. A full trunk has the descriptors wait."""
+import collections
 import errno
 import os
 import struct
@@ -12,7 +14,24 @@ HEADER_BYTES = 12          # the two addresses, before the tag
 FRAME_BYTES_MAX = 65536 + 64
 # What waits for the machine, bytes; beyond it nothing is read from the descriptors.
 WAITING_BYTES_MAX = 1 << 20
+# What waits for a descriptor, bytes: more than a TCP connection has under way.
+QUEUED_BYTES_MAX = 1 << 20
 BURST_FRAMES = 64
+
+
+class Queue:
+    """Frames that wait for their descriptor."""
+
+    def __init__(self):
+        self.frames, self.size = collections.deque(), 0
+
+    def put(self, frame):
+        if self.size + len(frame) <= QUEUED_BYTES_MAX:
+            self.frames.append(frame)
+            self.size += len(frame)
+
+    def drop_first(self):
+        self.size -= len(self.frames.popleft())
 
 
 class Trunk:
@@ -25,10 +44,15 @@ class Trunk:
         for descriptor in interfaces:
             os.set_blocking(descriptor, False)
         self.received, self.waiting = bytearray(), bytearray()
+        self.queues = {vlan: Queue() for vlan in self.descriptors}
 
     def readable(self):
         """The descriptors whose frames there is room for."""
         return list(self.vlans) if len(self.waiting) < WAITING_BYTES_MAX else []
+
+    def queued(self):
+        """The descriptors that frames wait for."""
+        return [descriptor for vlan, descriptor in self.descriptors.items() if self.queues[vlan].frames]
 
     def wants_to_send(self):
         return bool(self.waiting)
@@ -82,10 +106,18 @@ class Trunk:
         if len(frame) < HEADER_BYTES + 4 or frame[HEADER_BYTES:HEADER_BYTES + 2] != b"\x81\x00":
             return
         vlan = int.from_bytes(frame[HEADER_BYTES + 2:HEADER_BYTES + 4], "big") & 0xfff
-        descriptor = self.descriptors.get(vlan)
-        if descriptor is None:
-            return
-        try:
-            os.write(descriptor, frame[:HEADER_BYTES] + frame[HEADER_BYTES + 4:])
-        except OSError:
-            pass                # full, or without another end: the frame is lost
+        if vlan in self.descriptors:
+            self.queues[vlan].put(frame[:HEADER_BYTES] + frame[HEADER_BYTES + 4:])
+            self.give(self.descriptors[vlan])
+
+    def give(self, descriptor):
+        """Hands the frames on that wait for a descriptor, as far as it has room."""
+        queue = self.queues[self.vlans[descriptor]]
+        while queue.frames:
+            try:
+                os.write(descriptor, queue.frames[0])
+            except BlockingIOError:
+                return
+            except OSError:
+                pass            # without another end, or a frame that it does not take: it is lost
+            queue.drop_first()

@@ -179,13 +179,16 @@ class Session:
             reading.append(sys.stdin.fileno())
         reading = [one for one in reading if one in self.inputs or one not in (self.control, sys.stdin.fileno())]
         writing = [end for end, wanted in ((machine.console, self.to_guest), (sys.stdout.fileno(), self.to_user),
-                                           (trunk.stream, trunk.wants_to_send())) if wanted]
+                                           (trunk.stream, trunk.wants_to_send())) if wanted] + trunk.queued()
         left = None if self.deadline is None else max(self.deadline - time.monotonic(), 0)
         readable, writable, _ = select.select(reading, writing, [], left)
         for end in readable:
             self.take(end)
         if trunk.stream in writable:
             trunk.send()
+        for descriptor in trunk.queued():
+            if descriptor in writable:
+                trunk.give(descriptor)
         if machine.console in writable:
             del self.to_guest[:machine.console.send(self.to_guest)]
         if sys.stdout.fileno() in writable:
