@@ -59,7 +59,16 @@ void generator::gather(bool until_seeded) {
   }
 }
 
+void generator::notice_resume() {
+  auto const now = morgana::resume_generation();
+  if (now == generation_) return;
+  generation_ = now;
+  pool_.distrust();
+  gather(true);
+}
+
 task<result<void>> generator::seeded(instant deadline) {
+  notice_resume();
   while (!pool_.is_seeded()) {
     gather(true);
     if (pool_.is_seeded()) break;
@@ -70,13 +79,8 @@ task<result<void>> generator::seeded(instant deadline) {
 }
 
 result<void> generator::fill(std::span<std::byte> into) {
-  if (auto const now = morgana::resume_generation(); now != generation_) {
-    generation_ = now;
-    pool_.distrust();
-    gather(true);
-  } else if (context_->now() - sampled_at_ >= sample_interval) {
-    gather(false);
-  }
+  notice_resume();
+  if (context_->now() - sampled_at_ >= sample_interval) gather(false);
   return pool_.fill(into);
 }
 

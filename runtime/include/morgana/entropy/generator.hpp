@@ -8,7 +8,7 @@
 // seeded anew.
 //
 // `late_generator` has one source more, a device (Xen's console channel, a board's device tree) that it asks
-// in seeded().
+// in seeded(), and in connect() where the platform's sources are not enough.
 #pragma once
 
 #include <array>
@@ -42,11 +42,13 @@ class generator {
   void mix(std::span<std::byte const> sample, std::uint64_t credit_millibits);
   [[nodiscard]] bool is_seeded() const { return pool_.is_seeded(); }
   [[nodiscard]] std::uint64_t seedings() const { return pool_.seedings(); }
+  /// Another one may have our state since a resume: seeds anew from what the platform has at once.
+  void notice_resume();
+  void say_that_nothing_is_there() const;
 
  private:
   /// Samples every source of the platform: once, or until the pool is seeded or the source has no more.
   void gather(bool until_seeded);
-  void say_that_nothing_is_there() const;
 
   context* context_;
   key_pool pool_;
@@ -57,19 +59,26 @@ class generator {
 static_assert(random_generator<generator>);
 
 /// With a source that may take its time. What it gives is mixed in even where the platform has enough, so
-/// that one bad source is not all there is.
+/// that one bad source is not all there is; but it is never needed there. Where the platform has not, a resumed guest
+/// gets nothing before seeded() has asked the source again.
 template <entropy_source Source>
 class late_generator {
  public:
   /// For a source beside others that are enough.
   static constexpr duration optional_wait = 500ms;
+  /// In connect(), for one that is needed.
+  static constexpr duration boot_wait = 3s;
 
   late_generator(context& in, Source& source) : inner_(in), source_(&source), context_(&in) {}
   static task<result<std::unique_ptr<late_generator>>> connect(context& in, Source& source) {
-    co_return std::make_unique<late_generator>(in, source);
+    auto made = std::make_unique<late_generator>(in, source);
+    if (!made->inner_.is_seeded() && !co_await made->seeded(after(in.now(), boot_wait)))
+      made->inner_.say_that_nothing_is_there();
+    co_return made;
   }
 
   [[nodiscard]] task<result<void>> seeded(instant deadline) {
+    inner_.notice_resume();
     std::array<std::byte, 64> sample;
     auto const until =
         inner_.is_seeded() ? std::min(deadline, after(context_->now(), optional_wait)) : deadline;

@@ -134,12 +134,11 @@ TEST_CASE("a device that comes late seeds where the platform has nothing") {
   give_source(0, 0);
   CHECK(w.run([](context& in) -> task<void> {
     late_source channel;
-    auto random = co_await late_generator<late_source>::connect(in, channel);
-    REQUIRE(random.has_value());
-    CHECK(co_await (*random)->seeded(instant(10s)));
+    late_generator<late_source> random(in, channel);
+    CHECK(co_await random.seeded(instant(10s)));
     CHECK(in.now() == instant(1s));
     std::array<std::byte, 4> out{};
-    CHECK((*random)->fill(out));
+    CHECK(random.fill(out));
   }(w.context())));
 }
 
@@ -151,5 +150,37 @@ TEST_CASE("a device that is late is not waited for where the platform has enough
     late_generator<late_source> random(in, channel);
     CHECK(co_await random.seeded(instant(10s)));
     CHECK(in.now() == instant(late_generator<late_source>::optional_wait));
+  }(w.context())));
+}
+
+TEST_CASE("where the platform has nothing the device is asked at boot, for some seconds") {
+  world w;
+  give_source(0, 0);
+  CHECK(w.run([](context& in) -> task<void> {
+    late_source channel;
+    auto const random = co_await late_generator<late_source>::connect(in, channel);
+    CHECK(in.now() == instant(1s));
+    std::array<std::byte, 4> out{};
+    CHECK((*random)->fill(out));
+    late_source silent{.delay = 1h};
+    auto const in_vain = co_await late_generator<late_source>::connect(in, silent);
+    CHECK(in.now() == instant(1s + late_generator<late_source>::boot_wait));
+    CHECK((*in_vain)->fill(out).error().is(core_error::not_seeded));
+  }(w.context())));
+  CHECK(w.log().find("no source of randomness") != std::string::npos);
+}
+
+TEST_CASE("after a resume a device that is needed is asked again before there is more") {
+  world w;
+  give_source(0, 0);
+  CHECK(w.run([](context& in) -> task<void> {
+    late_source channel;
+    auto const random = co_await late_generator<late_source>::connect(in, channel);
+    fake().resume_generation = 1;
+    std::array<std::byte, 4> out{};
+    CHECK((*random)->fill(out).error().is(core_error::not_seeded));
+    fake().resume_generation = 2;
+    CHECK(co_await (*random)->seeded(instant(10s)));
+    CHECK((*random)->fill(out));
   }(w.context())));
 }
