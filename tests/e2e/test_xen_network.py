@@ -1,15 +1,17 @@
 """Networks of a guest on real Xen: from Linux, over a tap of the test's own, through the bench's trunk and dom0's bridge and
 netback, to netfront and our own TCP/IP in the guest, and back."""
 import os
+import re
 import select
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import zlib
 
 import pytest
-from namespaces import OwnNamespace
+from namespaces import OwnNamespace, ip
 from runner_client import Guest, network
 from support import ROOT, built
 from test_direct_network import BLOCK, HTDOCS, MEGABYTE, V4, V6, connect, fetch, linux_side, receive_all
@@ -27,7 +29,7 @@ def direct(source, folder):
     copy = folder / f"{source.name}-xen"
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("build"))
     with (copy / "unikernel.toml").open("a") as description:
-        if "[devices.network]" not in (copy / "unikernel.toml").read_text():
+        if '"direct"' not in (copy / "unikernel.toml").read_text():
             description.write('\n[devices.network]\nuse = "direct"\n')
         description.write('\n[target.xen-x86]\nmachine = "xen"\nmemory = "8 MiB"\n')
     return built(copy, "xen-x86")
@@ -118,6 +120,39 @@ def test_iperf3_of_linux_measures_our_server_both_ways(tmp_path):
             assert done.returncode == 0, done.stdout
 
     served(direct(ROOT / "examples/iperf3", tmp_path), "listening on", work)
+
+
+def test_a_guest_of_two_networks_forwards_from_one_to_the_other(tmp_path):
+    """Each by its name in whatever order, and by boot options the other way round."""
+    application = direct(APPS / "forwarder", tmp_path)
+
+    def echo(server):
+        peer, _ = server.accept()
+        with peer:
+            sent = receive_all(peer)
+            peer.sendall(sent[::-1])
+
+    def inside():
+        linux_side("front0")
+        ip("tuntap", "add", "dev", "back0", "mode", "tap")
+        ip("address", "add", "10.1.0.1/24", "dev", "back0")
+        ip("link", "set", "back0", "up")
+        taps = "--network", "back_device=tap:back0", "--network", "front_device=tap:front0"
+        crossed = "--network", "back_device=tap:front0", "--network", "front_device=tap:back0"
+        vifs = "--front_device.vif=1", "--back_device.vif=0"
+        for driver, options in ((taps, ()), (crossed, vifs)):
+            with socket.create_server(("10.1.0.1", 7)) as server, \
+                    application.start("--back.ipv4=10.1.0.2/24", *options, driver=driver) as guest:
+                threading.Thread(target=echo, args=(server,), daemon=True).start()
+                guest.wait_for("forwarder: info: ready", FIRST_SECONDS)
+                with connect(V4, 80) as peer:
+                    peer.sendall(BLOCK)
+                    peer.shutdown(socket.SHUT_WR)
+                    assert receive_all(peer) == BLOCK[::-1]
+                ended = guest.stop(RUN_SECONDS).expect(0)
+            assert re.search(r"forwarder: info: 10\.0\.0\.1:\d+ to 10\.1\.0\.1:7$", ended.output, re.MULTILINE)
+
+    OwnNamespace(inside)
 
 
 def on_a_link(app, *arguments):
