@@ -251,6 +251,9 @@ class runner_machine final : public machine {
         capabilities_ = std::move(hello->capabilities);
       } else if (auto* event = std::get_if<machine_event>(&*message)) {
         exit_seen_ = std::holds_alternative<exit_event>(*event);
+        if (auto const* state = std::get_if<state_event>(event); state != nullptr && state->capabilities) {
+          capabilities_ = *state->capabilities;
+        }
         events_.push_back(std::move(*event));
       }
     }

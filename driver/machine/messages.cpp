@@ -101,7 +101,9 @@ reading parse(std::string_view text) {
     return machine_event(error_event{*words, texts_of(object, "help")});
   }
   if (*type == "started" || *type == "paused" || *type == "resumed" || *type == "snapshotted" || *type == "cored") {
-    return machine_event(state_event{*type});
+    state_event event{.type = *type};
+    if (*type == "started" && object.contains("capabilities")) event.capabilities = texts_of(object, "capabilities");
+    return machine_event(std::move(event));
   }
   return unknown{};
 }
@@ -176,6 +178,7 @@ outcome<json> start(target const& on, machine_configuration const& what) {
                                 {"read_only", disk.read_only},
                                 {"sector_bytes", disk.sector_bytes}});
   }
+  if (!what.crash_core.empty()) message["crash_core"] = absolute(what.crash_core);
   if (auto text = to_text(message); !text) return fail(std::move(text));
   return message;
 }

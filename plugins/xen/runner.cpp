@@ -15,7 +15,7 @@ using namespace morgana::plugin;
 namespace protocol = morgana::machine_protocol;
 
 constexpr char const* emulator = "qemu-system-x86_64";
-constexpr std::size_t control_bytes_max = 256;
+constexpr std::size_t control_bytes_max = 8192;
 
 /// One word of the guest's command line (targets/xen/x86_64/arguments.cpp takes it apart).
 std::string escaped(std::string_view word) {
@@ -207,6 +207,8 @@ class runner final : public process_runner {
       out.command = std::move(*command);
       out.command.insert(out.command.end(), {"--control", std::to_string(ends[1]), detail::json_text(guest)});
       xen_runs_it_ = true;
+      out.capabilities = capabilities();
+      std::erase(*out.capabilities, "core");
     } else {
       out.command = {
           *program, "-M", machine, "-accel", "tcg", "-cpu", "max", "-m", std::to_string(kib) + "k"};
@@ -220,12 +222,17 @@ class runner final : public process_runner {
       if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, monitor) != 0) {
         return std::unexpected(runner_error{std::string("cannot make a socket: ") + std::strerror(errno)});
       }
-      monitor_.open(monitor[0]);
+      monitor_.open(monitor[0], what.image);
       out.descriptors.push_back(monitor[1]);
       out.command.insert(out.command.end(), {"-chardev", "socket,id=monitor,fd=" + std::to_string(monitor[1]),
                                              "-mon", "chardev=monitor,mode=control"});
-      out.command.insert(out.command.end(), {"-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel",
-                                             what.image, "-append", command_line});
+      if (what.crash_core) {
+        // Without the device by which a guest ends QEMU itself, its end is one that the machine can stand still at.
+        out.command.insert(out.command.end(), {"-action", "reboot=shutdown,shutdown=pause"});
+      } else {
+        out.command.insert(out.command.end(), {"-device", "isa-debug-exit,iobase=0xf4,iosize=1"});
+      }
+      out.command.insert(out.command.end(), {"-kernel", what.image, "-append", command_line});
       if (debugged) {
         out.command.insert(out.command.end(),
                            {"-S", "-chardev", "socket,id=gdb,server=on,wait=off,path=" + option_value(socket->second),
@@ -262,6 +269,25 @@ class runner final : public process_runner {
     return monitor_.written();
   }
 
+  [[nodiscard]] int crash_descriptor() const override {
+    return has_ended_ ? -1 : monitor_.descriptor();
+  }
+
+  [[nodiscard]] crash_news crash_seen() override {
+    if (!monitor_.has_shut_down()) {
+      has_ended_ = monitor_.is_gone();
+      return crash_news::none;
+    }
+    auto const status = said_status();
+    if (!status || *status == protocol::exit_status::crashed || *status == protocol::exit_status::out_of_memory)
+      return crash_news::held;
+    has_ended_ = true;
+    monitor_.quit();
+    return crash_news::none;
+  }
+
+  void release_crashed() override { monitor_.quit(); }
+
   [[nodiscard]] guest_exit classify(process_end const& end) const override {
     using protocol::exit_reason;
     if (!WIFEXITED(end.wait_status)) return process_runner::classify(end);
@@ -282,12 +308,21 @@ class runner final : public process_runner {
   }
 
  private:
+  /// Takes in what was said on the control line.
+  void hear_control() const {
+    char buffer[control_bytes_max];
+    ssize_t size = 0;
+    while (control_said_.size() < control_bytes_max &&
+           (size = ::recv(control_, buffer, control_bytes_max - control_said_.size(), MSG_DONTWAIT)) > 0) {
+      control_said_.append(buffer, static_cast<std::size_t>(size));
+    }
+  }
+
   /// The number of the last whole line "exit N".
   [[nodiscard]] std::optional<int> said_status() const {
-    char buffer[control_bytes_max];
-    auto const size = ::recv(control_, buffer, sizeof buffer, MSG_DONTWAIT);
+    hear_control();
     constexpr std::string_view word = "exit ";
-    std::string_view said(buffer, size > 0 ? static_cast<std::size_t>(size) : 0);
+    std::string_view said(control_said_);
     auto const begin = said.rfind(word);
     if (begin == std::string_view::npos) return std::nullopt;
     said.remove_prefix(begin + word.size());
@@ -298,6 +333,8 @@ class runner final : public process_runner {
   }
 
   int control_ = -1;
+  mutable std::string control_said_;
+  bool has_ended_ = false;  ///< no crash will come any more
   monitor monitor_;
   bool xen_runs_it_ = false;
 };

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <initializer_list>
 
@@ -34,6 +36,8 @@ constexpr std::uintptr_t stack_gap_bytes = 1024 * 1024;
 
 volatile sig_atomic_t crashing = 0;
 volatile sig_atomic_t crash_status = 0;
+/// Where the runner waits for a crash, of which it makes a core (morgana/plugin/crash_line.hpp); -1: nowhere.
+constinit int crash_line = -1;
 
 std::uintptr_t image_start() { return reinterpret_cast<std::uintptr_t>(__ehdr_start); }
 std::uintptr_t image_code_end() { return reinterpret_cast<std::uintptr_t>(etext); }
@@ -147,11 +151,21 @@ void print_chain(crash_place const& place) {
   if (out.lines() == 0) say("  (none found)\n");
 }
 
+/// Ends the process, once the runner has its core.
+[[noreturn]] void end_crashed() {
+  char byte = 'c';
+  if (crash_line >= 0 && ::write(crash_line, &byte, 1) == 1) {
+    while (::read(crash_line, &byte, 1) < 0 && errno == EINTR) {
+    }
+  }
+  ::_exit(crash_status);
+}
+
 [[noreturn]] void report(platform::crash_reason reason, std::string_view message, crash_place const& place) {
   if (crashing != 0) {
     // The report itself failed: end it in good form.
     say("\n(crashed again in this report)\n---- end of crash report ----\n");
-    ::_exit(crash_status);
+    end_crashed();
   }
   crash_status = reason == platform::crash_reason::out_of_memory ? exit_status::out_of_memory
                                                                 : exit_status::crashed;
@@ -182,7 +196,7 @@ void print_chain(crash_place const& place) {
   say(line.view());
   print_chain(place);
   say("---- end of crash report ----\n");
-  ::_exit(crash_status);
+  end_crashed();
 }
 
 struct registers {
@@ -272,6 +286,9 @@ void start_crash_handlers() {
     limit.rlim_cur = stack_bytes_max;
     ::setrlimit(RLIMIT_STACK, &limit);
   }
+
+  auto const line = environment("MORGANA_CRASH_LINE");
+  if (std::from_chars(line.data(), line.data() + line.size(), crash_line).ec != std::errc()) crash_line = -1;
 
   struct sigaction action {};
   action.sa_sigaction = fault_handler;

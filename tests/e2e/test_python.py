@@ -124,44 +124,6 @@ def test_what_the_target_cannot_do_is_said():
         morgana.run(endings(), disks={"storage": "/nonexistent/disk"})
 
 
-def seen_by_gdb(image, core, *commands):
-    """What gdb says of a core."""
-    words = [word for command in commands for word in ("-ex", command)]
-    with Process(["gdb", "-nx", "-batch", *words, image, core]) as gdb:
-        return gdb.wait(RUN_SECONDS).output
-
-
-def test_a_running_process_leaves_a_core_that_gdb_opens_and_goes_on(tmp_path):
-    with morgana.run(endings(), arguments=["--how=wait"]) as vm:
-        vm.expect("first: info: started")
-        core = vm.core(tmp_path / "a core")
-        assert vm.is_running and vm.stop() == 0
-        with pytest.raises(morgana.RunError, match="endings has ended"):
-            vm.core(core)
-    said = seen_by_gdb(vm.image.path, core, "bt")
-    assert "wait_until ()" in said and "main ()" in said, said
-
-
-def test_an_emulated_guest_leaves_a_core_that_gdb_opens_and_goes_on(tmp_path):
-    image = built(APPS / "endings", "xen-x86").image
-    with morgana.run(image, arguments=["morgana.layout=fixed", "--how=wait"]) as vm:
-        vm.expect("first: info: started")
-        for name in ("once", "again"):
-            core = vm.core(tmp_path / name)
-        assert vm.stop() == 0
-    # Its code is at 512 GiB then, and linked for 1 MiB.
-    said = seen_by_gdb(vm.image.path, core, f"symbol-file -o 0x7ffff00000 {vm.image.artefacts['debug']}", "bt")
-    assert "wait_until" in said and "main ()" in said, said
-
-
-def test_a_core_that_cannot_be_written_says_why(tmp_path):
-    with morgana.run(endings(), arguments=["--how=wait"]) as vm:
-        vm.expect("first: info: started")
-        with pytest.raises(morgana.RunError, match="wrote no core to .*nowhere"):
-            vm.core(tmp_path / "nowhere" / "core")
-        assert vm.is_running
-
-
 READER = """
 #include "morgana/app.hpp"
 
@@ -420,6 +382,11 @@ def test_a_network_fails(net):
     assert False
 
 
+def test_a_guest_crashes(boot):
+    import morgana
+    boot(morgana.App("ENDINGS", output="OUTPUT"), arguments=["--how=fault"]).expect("never", timeout=30)
+
+
 def test_a_guest_is_stuck(boot):
     import morgana
     boot(morgana.App("ENDINGS", output="OUTPUT"), arguments=["--how=wait"]).expect("never", timeout=2)
@@ -437,14 +404,16 @@ def test_morgana_test_runs_the_scaffold_and_its_exit_status_is_pytests(tmp_path)
     failing = FAILING.replace("ENDINGS", str(shutil.copytree(APPS / "endings", tmp_path / "endings")))
     (tmp_path / "hello/tests/test_hello.py").write_text(failing.replace("OUTPUT", str(tmp_path / "endings/build")))
     failed = run("test", "hello", "-t", "unix").expect(1)
-    assert "3 failed" in failed.output and "again: python3 -m pytest" in failed.output and "--morgana-seed=" in failed.output
+    assert "4 failed" in failed.output and "again: python3 -m pytest" in failed.output and "--morgana-seed=" in failed.output
     [console] = (tmp_path / "hello/.morgana-failures").rglob("hello.console")
     assert console.read_text().endswith("Hello, world!\n")
     assert "no core of hello: it had ended" in failed.output
     [capture] = (tmp_path / "hello/.morgana-failures").rglob("network.pcap")
     assert b"the last words" in capture.read_bytes()
-    [core] = (tmp_path / "hello/.morgana-failures").rglob("endings.core")
-    assert core.read_bytes()[:4] == b"\x7fELF"
+    for kept in (["endings.core", "endings.crash"], ["endings.core"]):
+        [folder] = {path.parent for path in (tmp_path / "hello/.morgana-failures").rglob("endings.c*")
+                    if (path.parent / "endings.crash").exists() == (len(kept) == 2)}
+        assert (folder / "endings.core").read_bytes()[:4] == b"\x7fELF"
     (tmp_path / "hello/tests/test_hello.py").write_text("def test_it_fails(vm):\n    pass\n")
     absent = run("test", "hello", "-t", "nowhere").expect(1)
     assert "there is no target `nowhere`" in absent.output and "MORGANA_PLUGIN_PATH" in absent.output

@@ -198,7 +198,8 @@ void put(T& into, py::dict const& from, char const* key) {
 machine_object start(configuration_handle const& what, std::string name, std::vector<std::string> arguments,
                      std::map<std::string, std::string> environment,
                      std::map<std::string, std::string> settings, std::uint64_t memory_bytes,
-                     py::list const& networks, py::list const& disks, double timeout_s) {
+                     py::list const& networks, py::list const& disks, std::string crash_core,
+                     double timeout_s) {
   driver::machine_configuration asked;
   asked.image = driver::artefact(what->state, what->build_root, "image");
   asked.name = std::move(name);
@@ -228,6 +229,7 @@ machine_object start(configuration_handle const& what, std::string name, std::ve
     put(disk.sector_bytes, given, "sector_bytes");
     asked.disks.push_back(std::move(disk));
   }
+  asked.crash_core = std::move(crash_core);
   auto machine = [&] {
     py::gil_scoped_release const release;
     return driver::machine::start(what->on, asked, deadline_of(timeout_s));
@@ -318,7 +320,7 @@ void define_machine(py::module_& in) {
   py::register_exception<misuse>(in, "Misuse", PyExc_RuntimeError);
   py::class_<machine_object>(in, "Machine")
       .def(py::init(&start), "what"_a, "name"_a, "arguments"_a, "environment"_a, "settings"_a,
-           "memory_bytes"_a, "networks"_a, "disks"_a, "timeout_s"_a)
+           "memory_bytes"_a, "networks"_a, "disks"_a, "crash_core"_a, "timeout_s"_a)
       .def_property_readonly("capabilities",
                              [](machine_object const& self) {
                                return looked(self, [](session& in) { return in.machine().capabilities(); });

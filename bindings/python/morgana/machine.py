@@ -33,9 +33,11 @@ class Record:
 
 @dataclasses.dataclass(frozen=True)
 class Crash:
-    """A crash report: as the guest printed it, and its frames with functions and places, where they can be known."""
+    """A crash report: as the guest printed it, and its frames with functions and places, where they can be known. `core` is the
+    file that run() was given as `crash_core`, when a core was written to it."""
     report: str
     frames: str
+    core: Optional[pathlib.Path] = None
 
     def __str__(self) -> str:
         return f"{self.report}\n{self.frames}".rstrip()
@@ -55,8 +57,8 @@ def _span(timeout: Time) -> str:
 
 class Backend(Protocol):
     """What runs a guest: the machine protocol (`_driver.Machine`), or a simulated world."""
-    capabilities: Sequence[str]
-
+    @property
+    def capabilities(self) -> Sequence[str]: ...
     def now(self) -> float: ...
     def wait(self, seen: int, timeout_s: float) -> int: ...
     def console(self, offset: int) -> tuple[int, bytes]: ...
@@ -79,7 +81,14 @@ class _Protocol:
     def __init__(self, made: _driver.Machine):
         self._made = made
         self._last = Metrics()
-        self.capabilities = made.capabilities
+
+    @property
+    def capabilities(self) -> Sequence[str]:
+        """Those of this guest, which its runner may know only when it has started."""
+        until = self.now() + START_SECONDS
+        while not (seen := self._made.state())["states"] and not seen["ended"] and self.now() < until:
+            self._made.wait(seen["revision"], until - self.now())
+        return self._made.capabilities
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._made, name)
@@ -118,10 +127,12 @@ class Machine:
 
     Waits raise Timeout with the end of the console, and end at once when what they wait for can no longer come."""
 
-    def __init__(self, image: Any, backend: Backend, name: str, arguments: Sequence[str], target: str):
+    def __init__(self, image: Any, backend: Backend, name: str, arguments: Sequence[str], target: str,
+                 crash_core: Optional[pathlib.Path] = None):
         self.image, self.name, self.target = image, name, target
         self.arguments = tuple(arguments)
         self._backend = backend
+        self._crash_core = crash_core
         self._position = 0      # bytes of the console, up to which expect() has looked
         self._closed = False
         self._kept = b""        # the console of a closed machine
@@ -243,12 +254,14 @@ class Machine:
     @property
     def crash(self) -> Optional[Crash]:
         """The report of a guest that crashed."""
-        end = self._state()["exit"]
+        state = self._state()
+        end = state["exit"]
         if end is None or not end["report"]:
             return None
         report = end["report"].decode(errors="replace")
+        core = self._crash_core if "cored" in state["states"] and self._crash_core and self._crash_core.exists() else None
         with raising(RunError):
-            return Crash(report, self.image._made.symbolize(report))
+            return Crash(report, self.image._made.symbolize(report), core)
 
     def wait(self, timeout: Time = 60) -> int:
         """Waits for its end; gives its exit status. Raises Timeout, and RunError when it could not be run at all."""
@@ -416,13 +429,14 @@ def _disks(disks: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def run(image: Any, *, networks: Networks = (), disks: Mapping[str, Any] = {}, memory: Optional[Size] = None,
         arguments: Sequence[str] = (), environment: Mapping[str, str] = {}, settings: Mapping[str, Any] = {},
-        name: Optional[str] = None) -> Machine:
+        name: Optional[str] = None, crash_core: Union[None, str, "os.PathLike[str]"] = None) -> Machine:
     """Boots an Image and gives its Machine.
 
     `networks` joins interfaces: a list for a guest's interfaces in order of its devices, or a dict by their names; values are
     Network objects, "tap", "tap:IF", or a socket of frames. `disks` is {device: file} or {device: {"path": ..., "read_only":
     True}}. `memory` is bytes or a text; None is the target's setting. `settings` are the target's ({"seed": 7},
-    {"machine": "xen"}); `environment` is for targets that have one. Raises RunError; what the guest itself has to say is on
+    {"machine": "xen"}); `environment` is for targets that have one. `crash_core` is a file for the core of a guest that crashes:
+    it is held until it is written (Machine.crash.core), and then ends as it would have. Raises RunError; what the guest itself has to say is on
     its console."""
     from .network import Network, split  # it needs this module
     from .app import text_of, texts_of
@@ -446,6 +460,9 @@ def run(image: Any, *, networks: Networks = (), disks: Mapping[str, Any] = {}, m
         wanted = dict(zip(names or [""], networks))
     joined = [what for what in wanted.values() if split(what)[0] is not None]
     limit = 0 if memory is None else size_bytes(memory, "memory")
+    core = None if crash_core is None else pathlib.Path(os.path.abspath(os.fspath(crash_core)))
+    if core is not None:
+        core.unlink(missing_ok=True)
     if joined and "virtual-time" in configuration.capabilities:
         return Network._boot(image, name, wanted, disks, limit, arguments, given)
 
@@ -462,12 +479,12 @@ def run(image: Any, *, networks: Networks = (), disks: Mapping[str, Any] = {}, m
                 interfaces.append(_interface(device, what))
         with raising(RunError):
             made = _driver.Machine(configuration._made, name, arguments, texts_of(environment, "environment"), given, limit,
-                                   interfaces, _disks(disks), START_SECONDS)
+                                   interfaces, _disks(disks), "" if core is None else str(core), START_SECONDS)
     except BaseException:
         for network, port in attached:
             network._release(port)
         raise
-    machine = Machine(image, cast(Backend, _Protocol(made)), name, arguments, configuration.target)
+    machine = Machine(image, cast(Backend, _Protocol(made)), name, arguments, configuration.target, core)
     for network, port in attached:
         network._attached(machine, port)
     return machine

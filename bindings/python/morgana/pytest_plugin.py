@@ -10,7 +10,7 @@ says which application, on which targets only, and how it is run.
 
 `--morgana-target=unix,sim` runs each test that boots something once on each; a target that is not there, or whose tools are
 missing, fails such a test with what to install, unless `--morgana-skip-missing` leaves it out. What a failed test leaves
-(consoles, crash reports, cores of guests that still run, captures, seed) is kept in a folder that its report names, with the
+(consoles, crash reports, cores, captures, seed) is kept in a folder that its report names, with the
 command that runs it again."""
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ import pathlib
 import re
 import secrets
 import shutil
+import tempfile
 from typing import Any, Iterator, Optional
 
 import pytest
@@ -26,6 +27,7 @@ import pytest
 import morgana
 from morgana.errors import Error
 
+NO_CRASH_CORE = "what runs it makes none of a guest that crashed"
 KEPT = pytest.StashKey["_Kept"]()
 
 
@@ -123,18 +125,24 @@ class _Kept:
 
         for machine in self.machines:
             put(f"{machine.name}.console", machine.console.encode())
-            if machine.is_running:
-                try:
-                    made.append(machine.core(place(f"{machine.name}.core")))
-                except Error as why:
-                    self.notes.append(f"no core of {machine.name}: {why}")
-            else:
-                self.notes.append(f"no core of {machine.name}: it had ended")
             try:
-                if machine.crash:
-                    put(f"{machine.name}.crash", str(machine.crash).encode())
+                crash = machine.crash
+                if crash:
+                    put(f"{machine.name}.crash", str(crash).encode())
             except Error:
-                pass  # a runner that failed: its words are in the test's own report
+                crash = None  # a runner that failed: its words are in the test's own report
+            core = place(f"{machine.name}.core")
+            try:
+                if crash and crash.core:
+                    made.append(pathlib.Path(shutil.move(crash.core, core)))
+                elif crash:
+                    self.notes.append(f"no core of {machine.name}: {'; '.join(machine.errors) or NO_CRASH_CORE}")
+                elif machine.is_running:
+                    made.append(machine.core(core))
+                else:
+                    self.notes.append(f"no core of {machine.name}: it had ended")
+            except Error as why:
+                self.notes.append(f"no core of {machine.name}: {why}")
         for network in self.networks:
             captured = network.captured()
             if captured:
@@ -211,7 +219,7 @@ def app(request: pytest.FixtureRequest) -> morgana.App:
 @pytest.fixture
 def boot(request: pytest.FixtureRequest, morgana_target: Optional[str], morgana_seed: int) -> Iterator[Any]:
     """boot(app, **how): a Machine as App.run() makes it, on this test's target, with this test's seed where the target has
-    one; ended with the test."""
+    one; ended with the test. A guest that crashes leaves its core, which is kept when the test fails."""
     here = kept(request.node)
     here.target = morgana_target
 
@@ -226,13 +234,15 @@ def boot(request: pytest.FixtureRequest, morgana_target: Optional[str], morgana_
             image = what
         if "seed" in image.configuration.settings:
             how["settings"] = {"seed": morgana_seed, **how.get("settings", {})}
+        how.setdefault("crash_core", pathlib.Path(cores) / str(len(here.machines)))
         machine = morgana.run(image, **how)
         here.machines.append(machine)
         return machine
 
-    yield start
-    for machine in here.machines:
-        machine.close()
+    with tempfile.TemporaryDirectory(prefix="morgana-cores-") as cores:
+        yield start
+        for machine in here.machines:
+            machine.close()
 
 
 @pytest.fixture

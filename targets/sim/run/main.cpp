@@ -37,6 +37,8 @@ int main(int count, char** values) {
       !memory.empty() && !read_number(memory, settings.memory_bytes)) {
     return refuse("MORGANA_MEMORY_BYTES is not a number of bytes");
   }
+  std::uint64_t line = 0;
+  if (read_number(environment("MORGANA_CRASH_LINE"), line)) settings.crash_line = static_cast<int>(line);
   auto const seed = environment("MORGANA_SEED");
   if (seed.empty() || seed == "random") {
     // Kept small, so that a person can type it again.

@@ -93,7 +93,16 @@ int process::run() {
       if (turn % turns_between_looks == 0) take_signals();
     }
   }
-  return running_->end().status;
+  auto const& end = running_->end();
+  if (end.how != guest_ending::finished) await_core();
+  return end.status;
+}
+
+void process::await_core() const {
+  char byte = 'c';
+  if (settings_.crash_line < 0 || ::write(settings_.crash_line, &byte, 1) != 1) return;
+  while (::read(settings_.crash_line, &byte, 1) < 0 && errno == EINTR) {
+  }
 }
 
 instant process::real_now() const {

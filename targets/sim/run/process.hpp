@@ -24,6 +24,7 @@ struct process_settings {
   std::string name = "guest";
   std::uint64_t memory_bytes = 64u << 20;
   std::uint64_t seed = 0;
+  int crash_line = -1;  ///< where the runner waits for a crash (morgana/plugin/crash_line.hpp)
 };
 
 class process final : public guest_services {
@@ -80,6 +81,8 @@ class process final : public guest_services {
   [[nodiscard]] instant real_now() const;
   void take_signals();
   void say_idle(instant now);
+  /// Until the runner has made a core of this process.
+  void await_core() const;
 
   process_settings settings_;
   random_source random_;

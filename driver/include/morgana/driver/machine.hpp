@@ -54,6 +54,9 @@ struct machine_configuration {
   std::uint64_t memory_bytes = 0;            ///< 0: the target's setting `memory`
   std::vector<machine_network> networks = {};
   std::vector<machine_disk> disks = {};
+  /// Where the core of a guest that crashes is to stand before its exit_event; empty: none is made. state_event "cored" or an
+  /// error_event says how that went.
+  std::filesystem::path crash_core = {};
 };
 
 struct console_event {
@@ -74,6 +77,7 @@ struct error_event {
 
 struct state_event {
   std::string type = {};                     ///< "started", "paused", "resumed", "snapshotted", "cored"
+  std::optional<std::vector<std::string>> capabilities = {};  ///< of "started": this guest's, when fewer than its runner's
 };
 
 using machine_event = std::variant<console_event, exit_event, error_event, state_event>;
@@ -101,6 +105,7 @@ class machine {
   /// Becomes readable when next() would not wait: for callers with a loop of their own.
   [[nodiscard]] virtual int descriptor() const = 0;
 
+  /// The runner's; from state_event "started" on the guest's.
   [[nodiscard]] virtual std::vector<std::string> const& capabilities() const = 0;
 
   /// The runner's process: it and its children are what the guest costs this host (/proc/ID).

@@ -184,6 +184,26 @@ TEST_CASE("a crash report is copied from the console, whatever pieces it came in
   CHECK_THAT(result.console, Contains("after"));
 }
 
+TEST_CASE("a guest that waits for its core after a crash ends with its status, and what became of the core is said before") {
+  auto const result = run_guest({"crash"}, {.crash_core = "/no/such/folder/core"});
+  CHECK(result.exit->status == 70);
+  CHECK(result.exit->reason == exit_reason::crashed);
+  CHECK(result.exit->report == "reason: test\n");
+  REQUIRE(result.errors.size() == 1);
+  CHECK_THAT(result.errors[0], Contains("core") || Contains("gdb"));
+  CHECK(run_guest({"crash"}).errors.empty());
+}
+
+TEST_CASE("a guest that is gone before its core could be made says so, and one that did not crash says nothing") {
+  auto const gone = run_guest({"abort"}, {.crash_core = "/no/such/folder/core"});
+  CHECK(gone.exit->reason == exit_reason::crashed);
+  REQUIRE(gone.errors.size() == 1);
+  CHECK_THAT(gone.errors[0], Contains("was gone before a core"));
+  auto const whole = run_guest({"both"}, {.crash_core = "/no/such/folder/core"});
+  CHECK(whole.exit->status == 7);
+  CHECK(whole.errors.empty());
+}
+
 TEST_CASE("a fatal signal is a crash with the documented status") {
   auto const result = run_guest({"abort"});
   CHECK(result.exit->status == 70);

@@ -9,8 +9,8 @@
 //
 //   runner → driver                                      driver → runner
 //   hello   { version: [1,0], target, capabilities }     start  { image, name, arguments[], environment{},
-//   started { }                                                   memory_bytes, networks[], disks[],
-//   console { data: base64 }                                      settings{}, snapshot? }
+//   started { capabilities? }                                     memory_bytes, networks[], disks[],
+//   console { data: base64 }                                      settings{}, snapshot?, crash_core? }
 //   exit    { status, reason, signal?, report? }         input  { data: base64, end? }  console input; `end`:
 //   paused, resumed, snapshotted { path }                                 no more will come
 //   error   { message, help[], fatal }                   stop   { }     orderly shutdown (SIGTERM, xenstore)
@@ -24,6 +24,10 @@
 // translation, with the guest at 10.0.0.2 and a router and name server at 10.0.0.1; `forwards` are pairs of a TCP port of
 // 127.0.0.1 and one of the guest's. `descriptor` is the number of an inherited SOCK_SEQPACKET or SOCK_DGRAM socket that carries one Ethernet frame per message, preceded by a
 // virtio_net_hdr when `vnet_header` is true. `settings` are the target's, by name, as text. disks[i] = { name, path, read_only, sector_bytes }.
+//
+// A guest that crashes or runs out of memory is held until its core stands in the file `crash_core`, when start names one: `cored` or an
+// error without `fatal` then comes before `exit`, which is the same as without. `capabilities` of started are those of this guest, where they
+// are not all that hello said.
 //
 // Order: the runner says hello first; the driver answers start; then console events, and exactly one exit,
 // after which the runner ends. An error with `fatal` is followed by exit { status 125, reason "failed" }; one

@@ -13,7 +13,7 @@
 //   - console input waits in a queue of `input_bytes_max`; more is dropped, with an error that says so;
 //   - stop is SIGTERM, kill is SIGKILL, pause and resume are SIGSTOP and SIGCONT, to the guest's whole
 //   session;
-//   - a core of the running guest is made by gdb (process_core.hpp);
+//   - a core of the guest, which is running or held after its crash (crash_line.hpp), is made by gdb (process_core.hpp);
 //   - the guest dies with the runner (PR_SET_PDEATHSIG), the runner ends with its socket;
 //   - the guest inherits the descriptors it was given and no other, leaves no core file, and its fatal
 //   signals
@@ -31,6 +31,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "morgana/plugin/crash_line.hpp"
 #include "morgana/plugin/process_core.hpp"
 #include "morgana/plugin/runner.hpp"
 #include "morgana/plugin/tap.hpp"
@@ -43,6 +44,7 @@ struct process_launch {
   std::map<std::string, std::string> environment = {};
   std::vector<int> descriptors = {};  ///< inherited under the same numbers
   std::vector<std::string> notes = {};  ///< lines for the user, once the guest has started
+  std::optional<std::vector<std::string>> capabilities = {};  ///< of this guest, when they are fewer than hello's
   /// RLIMIT_DATA, bytes; 0: none. A backstop for guests that do not count for themselves.
   std::uint64_t data_bytes_max = 0;
 };
@@ -59,6 +61,7 @@ struct process_end {
 ///   MORGANA_NETWORK_<name>=fd:N,mac=02:...,mtu=1500,vnet=0      (mac is empty when it may choose; MORGANA_NETWORK
 ///                                                               is for whichever interface has none of its own)
 ///   MORGANA_DISK_<name>=PATH,ro|rw,SECTOR_BYTES                 (read it from the end: PATH may hold commas)
+///   MORGANA_CRASH_LINE=N                                        (from process_runner::launch, see crash_line.hpp)
 /// The kernel's own limit stands `slack` above the guest's, for code that does not count (the C library).
 [[nodiscard]] inline std::expected<process_launch, runner_error> hosted_launch(start_request const& what) {
   constexpr std::uint64_t slack = 64u << 20;
@@ -123,7 +126,14 @@ class process_runner {
   /// The process that is the guest. The default runs the image itself.
   [[nodiscard]] virtual std::expected<process_launch, runner_error> launch(start_request const& what) {
     if (what.snapshot) return std::unexpected(runner_error{"this target cannot resume from a snapshot"});
-    return hosted_launch(what);
+    auto out = hosted_launch(what);
+    if (out && what.crash_core) {
+      auto const line = crash_line_.open();
+      if (!line) return std::unexpected(line.error());
+      out->descriptors.push_back(*line);
+      out->environment[crash_line::variable] = std::to_string(*line);
+    }
+    return out;
   }
 
   /// What the driver is told when the process has ended: by default its exit status, with the documented
@@ -189,6 +199,15 @@ class process_runner {
     return process_core_.written();
   }
 
+  /// A descriptor that is readable when crash_seen() is to be asked, of a guest with a `crash_core`.
+  [[nodiscard]] virtual int crash_descriptor() const { return crash_line_.descriptor(); }
+
+  /// Whether the guest has crashed, and waits for release_crashed().
+  [[nodiscard]] virtual crash_news crash_seen() { return crash_line_.seen(); }
+
+  /// A crashed guest ends now.
+  virtual void release_crashed() { crash_line_.release(); }
+
   void kill_guest(int signal) const {
     if (pid_ < 0 || ended_) return;
     ::kill(-pid_, signal);
@@ -196,7 +215,7 @@ class process_runner {
 
  private:
   void turn() {
-    pollfd waits[5];
+    pollfd waits[6];
     nfds_t count = 0;
     auto wait_for = [&](int descriptor, int events) {
       waits[count] = {descriptor, static_cast<short>(events), 0};
@@ -206,7 +225,8 @@ class process_runner {
     if (console_ >= 0 && connection_->has_room()) wait_for(console_, POLLIN);
     if (input_ >= 0 && !input_queue_.empty()) wait_for(input_, POLLOUT);
     if (process_ >= 0 && !ended_) wait_for(process_, POLLIN);
-    if (core_ >= 0) wait_for(core_, POLLIN);
+    auto const crash = core_ < 0 && !crash_core_.empty() && !ended_ ? crash_descriptor() : -1;
+    if (core_ >= 0 || crash >= 0) wait_for(core_ >= 0 ? core_ : crash, POLLIN);
     // Once the guest has ended, its console is read until it is empty, not until its last writer is gone.
     auto const last_words = ended_ && connection_->has_room();
     if (::poll(waits, count, last_words ? 0 : pausing_ ? 2 : -1) < 0 && errno != EINTR) return;
@@ -215,6 +235,7 @@ class process_runner {
     while (auto message = connection_->next()) handle(*message);
     if (pausing_) confirm_pause();
     if (core_ >= 0) finish_core();
+    if (crash >= 0 && core_ < 0) look_for_crash();
     if (connection_->has_room()) read_console();
     write_input();
     reap();
@@ -259,7 +280,8 @@ class process_runner {
     auto const what = launch(*request);
     if (!what) return fail(what.error());
     if (auto const error = spawn(*what)) return fail(*error);
-    connection_->send_started();
+    crash_core_ = request->crash_core.value_or(std::string());
+    connection_->send_started(what->capabilities);
     for (auto const& note : what->notes) connection_->send_console(note + "\n");
   }
 
@@ -360,6 +382,20 @@ class process_runner {
     } else {
       connection_->send_error(written->error(), false);
     }
+    if (std::exchange(is_held_, false)) release_crashed();
+  }
+
+  void look_for_crash() {
+    pollfd ready{crash_descriptor(), POLLIN, 0};
+    if (::poll(&ready, 1, 0) <= 0 || crash_seen() != crash_news::held) return;
+    core_path_ = std::exchange(crash_core_, std::string());
+    if (auto const begun = begin_core(core_path_)) {
+      core_ = *begun;
+      is_held_ = true;
+    } else {
+      connection_->send_error(begun.error(), false);
+      release_crashed();
+    }
   }
 
   void write_input() {
@@ -416,7 +452,12 @@ class process_runner {
       return;
     }
     if (!ended_ || console_ >= 0 || over_) return;
-    connection_->send_exit(classify({wait_status_, kill_requested_, report_.report()}));
+    auto const how = classify({wait_status_, kill_requested_, report_.report()});
+    using machine_protocol::exit_reason;
+    if (!crash_core_.empty() && (how.reason == exit_reason::crashed || how.reason == exit_reason::out_of_memory)) {
+      connection_->send_error({"the guest was gone before a core could be made of it"}, false);
+    }
+    connection_->send_exit(how);
     over_ = true;
   }
 
@@ -438,6 +479,9 @@ class process_runner {
   process_core process_core_;
   int core_ = -1;  ///< what says that the core is written; not closed here
   std::string core_path_;
+  crash_line crash_line_;
+  std::string crash_core_;  ///< where the core of a guest that crashes is to stand; empty: nowhere (any more)
+  bool is_held_ = false;    ///< the core that is being written is that of a crashed guest
   std::string input_queue_;
   std::size_t bytes_after_end_ = 0;
   bool input_ends_ = false, kill_requested_ = false, pausing_ = false, ended_ = false, over_ = false;

@@ -64,6 +64,7 @@ struct start_request {
   std::vector<guest_network> networks = {};
   std::vector<guest_disk> disks = {};
   std::optional<std::string> snapshot = {};  ///< a file to resume from
+  std::optional<std::string> crash_core = {};  ///< a file for the core of a guest that crashes
 };
 
 /// How the guest ended, as the driver will see it.
@@ -170,6 +171,7 @@ inline std::string json_text(nlohmann::json const& value) {
     }
   }
   if (auto path = text_member(message, "snapshot"); !path.empty()) out.snapshot = std::move(path);
+  if (auto path = text_member(message, "crash_core"); !path.empty()) out.crash_core = std::move(path);
   return out;
 }
 
@@ -257,7 +259,12 @@ class runner_connection {
           {"version", {machine_protocol::version_major, machine_protocol::version_minor}},
           {"capabilities", capabilities}});
   }
-  void send_started() { send({{"type", "started"}}); }
+  /// `capabilities`: of this guest, when they are fewer than hello's.
+  void send_started(std::optional<std::vector<std::string>> const& capabilities = {}) {
+    nlohmann::json message{{"type", "started"}};
+    if (capabilities) message["capabilities"] = *capabilities;
+    send(message);
+  }
   void send_console(std::string_view bytes) {
     send({{"type", "console"}, {"data", machine_protocol::base64_encode(bytes)}});
   }

@@ -85,6 +85,15 @@ int main(int count, char** values) {
     return 70;
   }
   if (what == "abort") ::abort();
+  if (what == "crash") {
+    print("---- morgana crash report ----\nreason: test\n---- end of crash report ----\n");
+    char byte = 'c';
+    if (auto const* const line = std::getenv("MORGANA_CRASH_LINE")) {
+      auto const descriptor = std::atoi(line);
+      if (::write(descriptor, &byte, 1) != 1 || ::read(descriptor, &byte, 1) != 0) return 66;
+    }
+    return 70;
+  }
   if (what == "memory") {
     // Enough for the guest itself, and a request the limit must refuse.
     void* const much =
