@@ -3,9 +3,10 @@ import re
 import shutil
 import struct
 import subprocess
+import threading
 
 import pytest
-from support import ROOT, Process, built, morgana
+from support import ROOT, RUN_SECONDS, Process, built, morgana
 
 APPS = ROOT / "tests/e2e/apps"
 TARGET = "xen-x86"
@@ -139,6 +140,28 @@ def test_without_a_source_there_is_no_randomness():
     assert "no source of randomness that counts" in ended.output
     assert "kit:not-seeded" in ended.output and "kit:random" not in ended.output
     assert "kit:random" in boot(image, more=["-cpu", "qemu64,+rdrand"]).output
+
+
+# ---- vector registers ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("processor, bits", [("max", 256), ("max,-avx,-avx2", 128), ("qemu64", 128)])
+def test_vector_registers_live_through_an_interrupt(processor, bits):
+    """SSE's, and AVX's where the processor has it: without it nothing of it is switched on."""
+    image = image_of(built(APPS / "vector_state", TARGET))
+    with subprocess.Popen(["qemu-system-x86_64", "-M", "microvm", "-accel", "tcg", "-cpu", processor, "-m", "32", "-display",
+                           "none", "-nodefaults", "-no-reboot", "-serial", "stdio", "-device",
+                           "isa-debug-exit,iobase=0xf4,iosize=1", "-kernel", image], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as machine:
+        stuck = threading.Timer(RUN_SECONDS, machine.kill)
+        stuck.start()
+        while "waiting for input" not in (line := machine.stdout.readline()):
+            assert line, "the guest ended before it waited"
+        assert f"{bits} bits each" in line
+        machine.stdin.write("x")
+        machine.stdin.flush()
+        said = machine.stdout.read()
+        stuck.cancel()
+    assert "vectors: info: all registers are as they were" in said
 
 
 # ---- attacks ------------------------------------------------------------------------------------------
