@@ -4,27 +4,16 @@
 #include <array>
 #include <bit>
 #include <charconv>
-#include <optional>
 #include <string>
-#include <utility>
 
-#include "block_queue.hpp"
-#include "driver_host.hpp"
-#include "frontend.hpp"
-#include "morgana/core/deadline.hpp"
+#include "blkfront_state.hpp"
 #include "morgana/core/platform.hpp"
-#include "morgana/storage/block_check.hpp"
 
 namespace morgana::xen {
 namespace {
 
-using block_wire::operation;
-using storage::storage_error;
-
 /// Between two looks whether a page is still mapped.
 constexpr duration release_interval = std::chrono::milliseconds(10);
-/// Requests of one read() or write() that are out at once.
-constexpr std::size_t requests_at_once = 4;
 /// Enough for a request without indirect segments.
 constexpr std::size_t pages_min = 16;
 constexpr std::uint32_t sector_bytes_max = grant_page_bytes;
@@ -54,149 +43,6 @@ std::optional<std::uint64_t> large_number(std::string_view text) {
 }
 
 }  // namespace
-
-/// The device once it is connected: the ring, its pages, and who waits.
-struct blkfront_state final : event_listener {
-  blkfront_state(driver_host& on, log_source to, std::string_view text, std::uint32_t number)
-      : event_listener(on), host(&on), log(to), name(text), device(on, to, text, "vbd", number) {}
-  // Without disconnect() the pages are the backend's still: their grants do not end, and they are not used
-  // again.
-  ~blkfront_state() { monitoring = {}; }
-
-  /// A request that is out, or has ended and is not looked at yet.
-  class piece final : public block_queue::owner {
-   public:
-    piece() = default;
-    piece(piece const&) = delete;
-    piece& operator=(piece const&) = delete;
-    ~piece() { release(); }
-
-    void began(blkfront_state& on, std::uint32_t number) {
-      on_ = &on;
-      number_ = number;
-      has_ended_ = false;
-    }
-    void ended(std::int16_t status) override {
-      status_ = status;
-      has_ended_ = true;
-      waiting_.complete_all();
-    }
-    void release() {
-      auto* const on = std::exchange(on_, nullptr);
-      if (on == nullptr) return;
-      on->queue->release(number_);
-      on->room.complete_all();
-    }
-    [[nodiscard]] std::uint32_t number() const { return number_; }
-    [[nodiscard]] std::int16_t status() const { return status_; }
-
-    /// Waits for its end; false when that did not come in time.
-    class end final : public waiter {
-     public:
-      end(piece& of, instant deadline) : of_(&of), deadline_(deadline) {}
-      bool await_ready() const noexcept { return of_->has_ended_; }
-      template <std::derived_from<promise_base> Promise>
-      void await_suspend(std::coroutine_handle<Promise> waiting) {
-        wait(waiting, of_->waiting_, deadline_);
-      }
-      bool await_resume() const { return of_->has_ended_; }
-
-     private:
-      piece* of_;
-      instant deadline_;
-    };
-    [[nodiscard]] end wait_until(instant deadline) { return {*this, deadline}; }
-
-   private:
-    blkfront_state* on_ = nullptr;
-    std::uint32_t number_ = 0;
-    std::int16_t status_ = 0;
-    bool has_ended_ = false;
-    wait_queue waiting_;
-  };
-
-  /// Waits until another has made room.
-  class room_wait final : public waiter {
-   public:
-    room_wait(blkfront_state& on, instant deadline) : on_(&on), deadline_(deadline) {}
-    bool await_ready() const noexcept { return false; }
-    template <std::derived_from<promise_base> Promise>
-    void await_suspend(std::coroutine_handle<Promise> waiting) {
-      wait(waiting, on_->room, deadline_);
-    }
-    bool await_resume() const { return !timed_out(); }
-
-   private:
-    blkfront_state* on_;
-    instant deadline_;
-  };
-
-  [[nodiscard]] task<result<void>> connect(instant deadline);
-  [[nodiscard]] task<result<void>> read_disk(instant deadline);
-  [[nodiscard]] result<void> make_ring();
-  [[nodiscard]] result<void> open_port();
-  [[nodiscard]] task<result<void>> show_ring(instant deadline);
-  /// After a suspend, with the pages there are.
-  [[nodiscard]] task<result<void>> connect_again(instant deadline);
-  void renew(domain with);
-  void go_on();
-  [[nodiscard]] task<void> monitor();
-
-  void lose(driver_error why) {
-    if (lost) return;
-    lost = why;
-    if (queue) queue->abandon();
-    room.complete_all();
-  }
-  void events_came() override;
-  [[nodiscard]] bool quiesce() override;
-  void resumed(resumption how) override;
-  void show() {
-    if (queue->publish()) port.notify();
-  }
-  [[nodiscard]] result<void> timed_out() const {
-    log.error("`{}`: the backend at {} has not answered for {} s", name, device.backend_path(),
-              std::chrono::duration_cast<std::chrono::seconds>(blkfront::request_time).count());
-    return failure(core_error::timed_out);
-  }
-  /// Of a request that has ended.
-  [[nodiscard]] result<void> verdict(std::int16_t status) const {
-    if (lost) return failure(*lost);
-    if (status == block_wire::response::okay) return {};
-    return failure(storage_error::input_output, status);
-  }
-
-  /// Moves `size` bytes either way: `into` or `from` is empty.
-  [[nodiscard]] task<result<void>> move(std::uint64_t sector, std::span<std::byte> into,
-                                        std::span<std::byte const> from);
-  /// Has one request done that moves nothing.
-  template <class Put>
-  [[nodiscard]] task<result<void>> ask(Put put);
-
-  struct nobody final : completion {
-    std::coroutine_handle<> ended() noexcept override { return std::noop_coroutine(); }
-  };
-
-  driver_host* host;
-  log_source log;
-  std::string_view name;
-  frontend device;
-  block_information as;
-  std::uint32_t indirect_pages = 0;
-  bool can_flush = false, can_barrier = false, can_discard = false;
-  bool is_busy = true;   ///< a handshake is under way
-  bool is_away = false;  ///< resumed, and not connected again yet: requests wait
-  std::optional<driver_error> lost;
-  shared_pages ring;
-  block_pages pages;
-  std::optional<block_queue> queue;
-  bound_port port;
-  wait_queue room;
-  nobody monitor_ended;
-  task<void> monitoring;
-};
-
-// ---- connecting ---------------------------------------------------------------------------------------
 
 result<void> blkfront_state::make_ring() {
   auto const with = device.backend();
@@ -409,110 +255,6 @@ task<void> blkfront::disconnect() {
   }
   state.log.error("`{}`: the backend at {} keeps pages of this guest mapped; they are lost", state.name,
                   state.device.backend_path());
-}
-
-// ---- moving data --------------------------------------------------------------------------------------
-
-void blkfront_state::events_came() {
-  if (!queue || lost || is_away) return;
-  queue->poll();
-  if (!queue->broken()) return;
-  log.error("`{}`: the backend of {} broke the protocol: {}", name, device.path(), queue->lie());
-  lose(driver_error::backend_lied);
-}
-
-task<result<void>> blkfront_state::move(std::uint64_t sector, std::span<std::byte> into,
-                                        std::span<std::byte const> from) {
-  auto const is_read = from.empty();
-  auto const size = is_read ? into.size() : from.size();
-  auto const first = sector * (as.sector_bytes / block_wire::sector_bytes);
-  auto const& here = co_await this_context();
-  std::array<piece, requests_at_once> pieces;
-  std::array<std::size_t, requests_at_once> begins{}, sizes{};
-  std::size_t begun = 0, ended = 0, put = 0;
-  result<void> done;
-  while (!lost) {
-    while (done && put < size && begun - ended < requests_at_once) {
-      auto const bytes = queue->room(size - put);
-      if (bytes == 0) break;
-      auto& one = pieces[begun % requests_at_once];
-      auto const at = first + put / block_wire::sector_bytes;
-      one.began(*this,
-                is_read ? queue->read(one, at, bytes) : queue->write(one, at, from.subspan(put, bytes)));
-      begins[begun % requests_at_once] = put;
-      sizes[begun % requests_at_once] = bytes;
-      put += bytes;
-      ++begun;
-    }
-    show();
-    auto const deadline = after(here.now(), blkfront::request_time);
-    if (begun == ended) {
-      if (!done || put == size) co_return done;
-      if (!co_await room_wait(*this, deadline)) co_return timed_out();
-      continue;
-    }
-    auto const at = ended++ % requests_at_once;
-    auto& oldest = pieces[at];
-    if (!co_await oldest.wait_until(deadline)) co_return timed_out();
-    auto const verdict_of_it = verdict(oldest.status());
-    if (!verdict_of_it && done) done = verdict_of_it;
-    if (verdict_of_it && is_read) queue->copy_out(oldest.number(), into.subspan(begins[at], sizes[at]));
-    oldest.release();
-  }
-  co_return failure(*lost);
-}
-
-template <class Put>
-task<result<void>> blkfront_state::ask(Put put) {
-  auto const& here = co_await this_context();
-  auto const deadline = after(here.now(), blkfront::request_time);
-  piece one;
-  while (!lost && !queue->has_slot()) {
-    if (!co_await room_wait(*this, deadline)) co_return timed_out();
-  }
-  if (lost) co_return failure(*lost);
-  one.began(*this, put(one));
-  show();
-  if (!co_await one.wait_until(deadline)) co_return timed_out();
-  co_return verdict(one.status());
-}
-
-block_information blkfront::information() const {
-  return state_->as;
-}
-
-task<result<void>> blkfront::read(std::uint64_t sector, std::span<std::byte> into) {
-  auto checked = storage::check_transfer(state_->as, storage::transfer::read, sector, into.size());
-  if (!checked || into.empty()) co_return checked;
-  co_return co_await state_->move(sector, into, {});
-}
-
-task<result<void>> blkfront::write(std::uint64_t sector, std::span<std::byte const> from) {
-  auto checked = storage::check_transfer(state_->as, storage::transfer::write, sector, from.size());
-  if (!checked || from.empty()) co_return checked;
-  co_return co_await state_->move(sector, {}, from);
-}
-
-task<result<void>> blkfront::flush() {
-  auto& on = *state_;
-  if (on.lost) co_return failure(*on.lost);
-  if (on.as.read_only || (!on.can_flush && !on.can_barrier)) co_return {};
-  auto const what = on.can_flush ? operation::flush : operation::barrier;
-  co_return co_await on.ask([&on, what](block_queue::owner& who) { return on.queue->order(who, what); });
-}
-
-task<result<void>> blkfront::discard(std::uint64_t sector, std::uint64_t sectors) {
-  auto& on = *state_;
-  auto checked = storage::check_transfer(on.as, storage::transfer::write, sector, 0);
-  if (checked && sectors > on.as.sectors - sector) {
-    checked = failure(storage_error::out_of_range, static_cast<std::int64_t>(on.as.sectors));
-  }
-  if (!checked || sectors == 0) co_return checked;
-  if (!on.can_discard) co_return failure(core_error::not_supported);
-  auto const unit = on.as.sector_bytes / block_wire::sector_bytes;
-  co_return co_await on.ask([&on, sector, sectors, unit](block_queue::owner& who) {
-    return on.queue->discard(who, sector * unit, sectors * unit);
-  });
 }
 
 blkfront::blkfront(std::unique_ptr<blkfront_state> state) : state_(std::move(state)) {}

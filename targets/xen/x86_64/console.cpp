@@ -1,11 +1,11 @@
 // The console: under Xen the ring that xenconsoled reads, or Xen's own for its first domain; on a bare
 // machine the first serial port.
-#include "../common/byte_ring.hpp"
 #include "hypercall.hpp"
 #include "hypervisor.hpp"
 #include "machine.hpp"
 #include "morgana/core/platform.hpp"
 #include "serial_port.hpp"
+#include "tool_rings.hpp"
 
 namespace morgana::xen {
 namespace {
@@ -14,9 +14,7 @@ constexpr serial_port port(0x3f8);
 constexpr int tries_max = 100'000;  // of the status register, which takes a microsecond: 100 ms
 constexpr std::uint64_t room_wait_ns = 100'000'000;
 constinit std::uint64_t dropped_bytes = 0;
-constinit event_port ring_port = 0;
-constinit byte_ring output;
-constinit byte_ring input;
+constinit tool_rings rings;
 
 std::size_t write_to_port(std::span<std::byte const> bytes) {
   for (std::size_t i = 0; i < bytes.size(); ++i) {
@@ -29,12 +27,12 @@ std::size_t write_to_port(std::span<std::byte const> bytes) {
 }
 
 std::size_t write_to_ring(std::span<std::byte const> bytes) {
-  if (!output.is_open()) return 0;
+  if (!rings.is_open()) return 0;
   std::size_t done = 0;
   std::uint64_t deadline = 0;
   while (done < bytes.size()) {
-    auto const size = output.write(bytes.subspan(done));
-    hypervisor::send_event(ring_port);
+    auto const size = rings.to.write(bytes.subspan(done));
+    rings.notify();
     done += size;
     if (size != 0) {
       deadline = 0;
@@ -42,7 +40,7 @@ std::size_t write_to_ring(std::span<std::byte const> bytes) {
     }
     auto const now = hypervisor::time_ns();
     if (deadline == 0) deadline = now + room_wait_ns;
-    if (output.is_broken() || now >= deadline) break;
+    if (rings.to.is_broken() || now >= deadline) break;
     hypervisor::yield();
   }
   return done;
@@ -62,18 +60,16 @@ std::size_t write_somewhere(std::span<std::byte const> bytes) {
   return write_to_ring(bytes);
 }
 
-[[clang::minsize, gnu::noinline]] void open_ring(event_port port) {
+[[clang::minsize, gnu::noinline]] void open_rings(event_port by) {
   auto& page = *reinterpret_cast<console_page*>(machine.console_page);
-  output = byte_ring(page.output, page.output_put, page.output_taken);
-  input = byte_ring(page.input, page.input_taken, page.input_put);
-  ring_port = port;
-  hypervisor::unmask(port);
+  rings.open(byte_ring(page.output, page.output_put, page.output_taken),
+             byte_ring(page.input, page.input_taken, page.input_put), by);
 }
 
 }  // namespace
 
 [[clang::minsize]] void restart_console() {
-  if (output.is_open()) open_ring(hypervisor::port_of(hvm_parameter::name::console_port));
+  if (rings.is_open()) open_rings(hypervisor::port_of(hvm_parameter::name::console_port));
 }
 
 void start_console() {
@@ -82,7 +78,7 @@ void start_console() {
     return;
   }
   if (machine.is_initial_domain) hypervisor::bind(console_interrupt);
-  if (machine.console_page != 0) open_ring(machine.console_port);
+  if (machine.console_page != 0) open_rings(machine.console_port);
 }
 
 }  // namespace morgana::xen
@@ -102,8 +98,8 @@ std::size_t console_read(std::span<std::byte> into) noexcept {
   std::size_t size = 0;
   if (machine.is_initial_domain) return ask_xen(console_operation::read, into.data(), into.size());
   if (machine.is_xen) {
-    if (input.is_open()) size = input.read(into);
-    if (size != 0) hypervisor::send_event(ring_port);
+    if (rings.is_open()) size = rings.from.read(into);
+    if (size != 0) rings.notify();
     return size;
   }
   while (size < into.size() && port.has_input()) into[size++] = static_cast<std::byte>(port.read());

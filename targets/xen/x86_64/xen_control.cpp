@@ -10,6 +10,7 @@
 #include "morgana/core/boot.hpp"
 #include "morgana/core/platform.hpp"
 #include "morgana/core/text.hpp"
+#include "tool_rings.hpp"
 
 namespace morgana::xen {
 namespace {
@@ -23,14 +24,12 @@ enum request : std::uint32_t { ignored, asked_shutdown, wrote, asked_networks, a
 constexpr std::uint64_t write_wait_ns = 500'000'000;
 
 constinit store_client client;
-constinit byte_ring requests;
-constinit byte_ring replies;
+constinit tool_rings rings;
 constinit bool stop_wanted = false;
 constinit bool reboot_wanted = false;
 constinit bool suspend_wanted = false;
 constinit bool is_written = false;
 constinit std::uint64_t generation_count = 0;
-constinit event_port store_port = 0;
 constexpr std::string_view stop_token = "stop";
 constinit store_user* other_user = nullptr;
 
@@ -96,18 +95,16 @@ class guest_link final : public store_link {
   void attach(store_user& user) override { other_user = &user; }
   [[nodiscard]] store_client& client() override { return xen::client; }
   void flush() override {
-    if (xen::client.transmit(requests)) hypervisor::send_event(store_port);
+    if (xen::client.transmit(rings.to)) rings.notify();
   }
 };
 constinit guest_link the_link;
 
 /// The rings as they are now, and what is watched.
-[[clang::minsize, gnu::noinline]] void open_rings(event_port port) {
+[[clang::minsize, gnu::noinline]] void open_rings(event_port by) {
   auto& page = *reinterpret_cast<store_page*>(machine.store_page);
-  requests = byte_ring(page.requests, page.requests_put, page.requests_taken);
-  replies = byte_ring(page.replies, page.replies_taken, page.replies_put);
-  store_port = port;
-  hypervisor::unmask(port);
+  rings.open(byte_ring(page.requests, page.requests_put, page.requests_taken),
+             byte_ring(page.replies, page.replies_taken, page.replies_put), by);
   static_cast<void>(client.watch(ignored, shutdown_path, stop_token));
 }
 
@@ -138,14 +135,14 @@ void xen_control::start() {
 }
 
 void xen_control::poll() {
-  if (!requests.is_open()) return;
+  if (!rings.is_open()) return;
   auto changed = false;
-  while (auto const event = client.receive(replies)) {
+  while (auto const event = client.receive(rings.from)) {
     handle(*event);
     changed = true;
   }
-  changed = client.transmit(requests) || changed;
-  if (changed) hypervisor::send_event(store_port);
+  changed = client.transmit(rings.to) || changed;
+  if (changed) rings.notify();
 }
 
 bool xen_control::stop_requested() {
@@ -184,7 +181,7 @@ std::uint64_t xen_control::generation() {
 }
 
 void xen_control::say_exit(int status) {
-  if (!requests.is_open()) return;
+  if (!rings.is_open()) return;
   fixed_text<8> text;
   text.append("{}", status);
   write_and_wait(exit_path, text.view());
