@@ -6,6 +6,8 @@
 #include <random>
 #include <vector>
 
+#include "morgana/net/own_buffer.hpp"
+
 using namespace morgana::net;
 
 namespace {
@@ -50,6 +52,18 @@ TEST_CASE("a buffer returns to its pool when its last slice goes") {
   }
   CHECK(memory.users() == 0);
   CHECK(memory.returned == 1);
+}
+
+TEST_CASE("a slice with memory of its own keeps it for all its copies and begins with zeros") {
+  auto whole = allocate_slice(100'000);
+  REQUIRE(whole.size() == 100'000);
+  CHECK(std::ranges::count(whole.bytes(), std::byte{0}) == 100'000);
+  whole.writable().back() = std::byte{7};
+  auto const copy = whole.part(99'000, 1'000);
+  CHECK(whole.writable().empty());
+  whole.reset();
+  CHECK(copy.bytes().back() == std::byte{7});
+  CHECK(allocate_slice(0).size() == 0);
 }
 
 TEST_CASE("a slice can be written only while nobody else has one of its buffer") {
