@@ -56,6 +56,10 @@ struct descriptor {
   std::map<int, int> remembered;    ///< options that only have to be given back
 };
 
+inline bool is_connecting(net::tcp::connection const& one) {
+  return one.state() == net::tcp::state::syn_sent || one.state() == net::tcp::state::syn_received;
+}
+
 class sockets {
  public:
   explicit sockets(char const* flags);
