@@ -282,13 +282,29 @@ def goodput_of_linux(relay, seed, faults, *direction):
 
 # ---- the rows -----------------------------------------------------------------------------------------
 
+# One seed's losses favour one side by a tenth: the relay drops by the count of frames, and theirs are not ours.
+SEEDS = 8
 LINKS = [("0.1 % loss, 20 ms", ["--loss-ppm", 1000, "--delay-us", 10000, "--rate-mbit", 200, "--queue-kib", 512]),
          ("1 % loss, 20 ms", ["--loss-ppm", 10000, "--delay-us", 10000, "--rate-mbit", 200, "--queue-kib", 512])]
 
 
-def rows(iperf3_image, website_image, nginx_configuration, relay, rounds):
+def write_cost(program):
+    def work():
+        descriptor = open_tap("guest0", False)
+        address("guest0", HOST)
+        try:
+            done = subprocess.run([str(program), str(descriptor)], pass_fds=[descriptor], stdout=subprocess.PIPE, text=True,
+                                  check=True, timeout=60)
+            return float(done.stdout)
+        finally:
+            os.close(descriptor)
+    return in_namespace(work)
+
+
+def rows(iperf3_image, website_image, nginx_configuration, relay, write_cost_program, rounds):
     middle = statistics.median
-    made = []
+    made = [("a frame of 1,514 bytes written to a tap that drops it", middle(write_cost(write_cost_program) for _ in range(rounds)),
+             "ns", "")]
     for offloads in (True, False):
         for name, direction in (("Linux sends", ()), ("Linux receives", ("-R",))):
             turns = [(bulk_over_tap(iperf3_image, offloads, *direction), bulk_over_veth(offloads, *direction))
@@ -307,8 +323,8 @@ def rows(iperf3_image, website_image, nginx_configuration, relay, rounds):
     for name, faults in LINKS:
         for direction, more in (("we receive", ()), ("we send", ("-R",))):
             turns = [(goodput_of_ours(iperf3_image, relay, seed, faults, *more), goodput_of_linux(relay, seed, faults, *more))
-                     for seed in range(1, rounds + 1)]
-            made.append((f"goodput, {name}, {direction}", middle(one for one, _ in turns) / 1e6, "Mbit/s", ""))
-            made.append((f"goodput, {name}, {direction}: of Linux-Linux, median of seeds",
-                         100 * middle(a / b for a, b in turns), "%", "≥ 95"))
+                     for seed in range(1, SEEDS + 1)]
+            ours, theirs = (statistics.mean(side) for side in zip(*turns))
+            made.append((f"goodput, {name}, {direction}", ours / 1e6, "Mbit/s", ""))
+            made.append((f"goodput, {name}, {direction}: of Linux-Linux, all seeds", 100 * ours / theirs, "%", "≥ 95"))
     return made
