@@ -1,6 +1,7 @@
 """The C and C++ libraries of images that bring their own: packages/musl.toml and packages/llvm-runtimes.toml."""
 import json
 import os
+import pathlib
 import re
 import subprocess
 
@@ -124,6 +125,23 @@ def test_the_libraries_are_the_same_from_any_cache_and_need_no_network_once_fetc
     def names(state):
         return [os.path.basename(one) for one in state["packages"]]
     assert names(json.loads((tmp_path / "build/morgana.json").read_text())) == names(sysroot.state)
+
+
+def test_what_guests_of_xen_share_is_written_for_words_of_32_bits_too(sysroot, tmp_path):
+    """Drivers, rings, grants and xenstore's client, for ARMv7, with musl's headers of it and without a warning."""
+    [musl] = [pathlib.Path(one).parents[1] for one in sysroot.include if one.endswith("/sysroot/include") and
+              (pathlib.Path(one).parents[1] / "arch/arm").exists()]
+    (tmp_path / "bits").mkdir()
+    (tmp_path / "bits/alltypes.h").write_text(run("sed", "-f", musl / "tools/mkalltypes.sed",
+                                                  musl / "arch/arm/bits/alltypes.h.in", musl / "include/alltypes.h.in"))
+    folders = [*sysroot.cxx_include, tmp_path, musl / "arch/arm", musl / "arch/generic", musl / "include"]
+    system = [word for one in folders for word in ("-isystem", one)]
+    sources = sorted((ROOT / "targets/xen/common").glob("*.cpp"))
+    assert sources
+    run("clang++-22", "--target=armv7a-linux-musleabihf", "-mcpu=cortex-a7", "-mfpu=neon-vfpv4", "-mfloat-abi=hard",
+        "-fsyntax-only", "-std=c++23", "-fno-exceptions", "-fno-rtti", "-nostdlibinc", "-nostdinc++", *system,
+        "-I", ROOT / "runtime/include", "-I", ROOT / "targets/xen/include", "-I", ROOT / "targets/xen",
+        "-Wall", "-Wextra", "-Wconversion", "-Werror", *sources)
 
 
 def test_a_static_image_is_small(sysroot):

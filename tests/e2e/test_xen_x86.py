@@ -193,5 +193,11 @@ def test_each_boot_has_its_own_addresses():
     assert len(set(stack_pointers(built(APPS / "attacks", TARGET)))) == 3
 
 
+def test_each_boot_has_its_own_canary():
+    application = built(APPS / "attacks", TARGET)
+    canaries = {int(re.search(r"canary (\d+)", application.run().expect(0).output)[1]) for _ in range(3)}
+    assert len(canaries) == 3 and 0 not in canaries
+
+
 def test_a_boot_option_fixes_the_addresses():
     assert len(set(stack_pointers(built(APPS / "attacks", TARGET), "morgana.layout=fixed"))) == 1

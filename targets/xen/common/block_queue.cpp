@@ -152,11 +152,11 @@ void block_queue::poll() {
   std::uint32_t slot = 0;
   do {
     while (!broken() && ring_.take(came, slot)) {
-      if (came.id >= requests_max || !entries_[came.id].is_out) {
+      if (came.id >= requests_max || !entries_[static_cast<std::size_t>(came.id)].is_out) {
         lie_ = "a response to a request that is not out";
         break;
       }
-      auto& one = entries_[came.id];
+      auto& one = entries_[static_cast<std::size_t>(came.id)];
       one.is_out = false;
       --out_;
       if (auto* const who = one.who; who != nullptr) {

@@ -76,6 +76,15 @@ inline void run(void const* code) {
   return 0;
 }
 
+/// What the compiler's code compares.
+inline std::uint64_t canary() {
+  std::uint64_t value = 0;
+  asm("mov %%fs:0x28, %0" : "=r"(value));
+  return value;
+}
+
 inline morgana::task<int> start(morgana::option_set<options> auto const& opt) {
+  morgana::log_source const log((co_await morgana::this_context()).log(), "attacks");
+  if (opt.how == attack::none) log.info("canary {}", canary());
   co_return attack_on_purpose(opt.how);
 }
