@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from runner_client import Guest
 from support import ROOT, built
 
 APPS = ROOT / "tests/e2e/apps"
@@ -52,6 +53,14 @@ def test_xls_shutdown_is_an_orderly_stop(endings):
         guest.wait_for("first: info: started", RUN_SECONDS)
         ended = guest.stop(RUN_SECONDS).expect(0)
     assert re.findall(r"(first|second): info: disconnecting", ended.output) == ["second", "first"]
+
+
+def test_a_guest_can_be_killed_before_it_runs(endings):
+    with Guest(endings.build_folder / "xen-x86/endings.elf", arguments=["--how=wait"], machine="xen") as guest:
+        guest.ask("kill")
+        ended = guest.end()
+    assert (ended["reason"], ended["status"]) == ("killed", 137), (guest.errors, guest.console)
+    assert "started" not in guest.console
 
 
 def test_arguments_arrive_whole(endings):

@@ -32,8 +32,6 @@ KEPT_MACHINES_MAX = 4
 # Generous: a slow machine is no failure.
 BOOT_SECONDS = 300
 STEP_SECONDS = 120
-# xl in the emulated dom0 has been seen to fail once; then it is asked again.
-DESTROY_SECONDS, DESTROY_TRIES = 20, 5
 SAID_LINES_MAX = 100
 CONSOLE_BYTES_MAX = 1 << 16
 TRUNK_MTU = 9216
@@ -146,13 +144,14 @@ class Session:
         self.to_guest, self.to_user = bytearray(), bytearray()
         self.said = []
         self.status = None
-        self.over = False
-        self.destroy_tries = 0
+        self.over = self.is_killed = False
         self.await_step("dom0's answer")
 
-    def await_step(self, what, seconds=None):
-        """`what` comes next, or nothing that has to come in time."""
-        self.step, self.deadline = what, what and time.monotonic() + (STEP_SECONDS if seconds is None else seconds)
+    def await_step(self, what):
+        """`what` comes next, or nothing that has to come in time; the end of a guest that is killed has to."""
+        if self.is_killed:
+            what = "the end of a destroyed guest"
+        self.step, self.deadline = what, what and time.monotonic() + STEP_SECONDS
 
     def run(self):
         os.set_blocking(sys.stdout.fileno(), False)
@@ -196,9 +195,6 @@ class Session:
         while (line := machine.next_line()) is not None:
             self.hear(line)
         if self.deadline is not None and time.monotonic() >= self.deadline and not self.over:
-            if 0 < self.destroy_tries < DESTROY_TRIES:
-                self.destroy()
-                return
             raise machine.failure("\n".join([f"{self.step} did not come in time", *self.said]))
 
     def take(self, end):
@@ -228,14 +224,11 @@ class Session:
 
     def obey(self, requests):
         if b"k" in requests:
-            self.destroy()
+            self.is_killed = True
+            self.machine.commands.sendall(b"destroy\n")
+            self.await_step(None)
         elif b"s" in requests:
             self.machine.commands.sendall(b"stop\n")
-
-    def destroy(self):
-        self.destroy_tries += 1
-        self.machine.commands.sendall(b"destroy\n")
-        self.await_step("the end of a destroyed guest", DESTROY_SECONDS)
 
     def hear(self, line):
         word, _, rest = line.partition(" ")
