@@ -12,6 +12,7 @@ from support import ROOT
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "plugins/xen/bench"))
+import dom0         # noqa: E402
 import xen_bench    # noqa: E402
 from trunk import QUEUED_BYTES_MAX, WAITING_BYTES_MAX, Trunk    # noqa: E402
 
@@ -135,6 +136,17 @@ def test_the_machines_end_is_told():
     wire = Wire(1)
     wire.machine.close()
     assert not wire.trunk.receive()
+
+
+@pytest.mark.parametrize("knows, said", [("", "apt knows no linux-image-amd64: run apt-get update"),
+                                         ("  Depends: linux-image-6.1.0", "the packages of the bench cannot be fetched: run apt-get update")])
+def test_packages_that_cannot_be_fetched_are_said_with_what_to_do(tmp_path, monkeypatch, knows, said):
+    for name, text in (("apt-cache", f"echo '{knows}'"), ("apt-get", "echo E: Unable to locate package; exit 100")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(dom0.BenchError, match=said):
+        dom0.fetch(tmp_path)
 
 
 def test_machines_of_other_benches_stay_but_not_all_and_none_that_is_in_use(tmp_path):
