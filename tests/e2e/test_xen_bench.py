@@ -1,5 +1,6 @@
 """The target xen-x86 on real Xen: the bench boots a dom0 once and runs each guest as a domU (plugins/xen/bench)."""
 import json
+import os
 import re
 import shutil
 import socket
@@ -8,7 +9,7 @@ import sys
 
 import pytest
 from runner_client import Guest
-from support import ROOT, built
+from support import ROOT, built, morgana
 
 APPS = ROOT / "tests/e2e/apps"
 # The first run fetches Debian packages and boots dom0.
@@ -86,6 +87,22 @@ def test_a_wait_that_fails_says_what_it_was_for(endings, tmp_path):
                            stderr=subprocess.STDOUT, text=True, timeout=RUN_SECONDS, pass_fds=[theirs.fileno()])
     ours.close(), theirs.close()
     assert ended.returncode != 0 and "dom0's answer did not come in time" in ended.stdout
+
+
+@pytest.mark.skipif(not os.environ.get("MORGANA_TEST_LONG"), reason="scripts/test --long: some twenty boots of a domU")
+def test_every_level_of_the_conformance_kit_is_passed_on_real_xen(endings, tmp_path):
+    """By the same plugin, but for its name and where its guests run unless they say otherwise."""
+    folder = tmp_path / "on"
+    folder.mkdir()
+    text = (ROOT / "plugins/xen/x86.toml").read_text().replace('"../../targets/', f'"{ROOT}/targets/')
+    for old, new in (('name = "xen-x86"', 'name = "on-xen"'), ('machine = { type = "text", default = "auto"',
+                                                               'machine = { type = "text", default = "xen"')):
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "xen.toml").write_text(text)
+    shutil.copy(ROOT / "plugins/xen/devices.toml", folder)
+    said = morgana("plugin", "check", "on-xen", seconds=FIRST_SECONDS, MORGANA_PLUGIN_PATH=str(tmp_path)).expect(0).output
+    assert said.endswith("on-xen: 8 passed, 0 failed\n")
 
 
 @pytest.mark.parametrize("how, reason, message", [
