@@ -1,4 +1,5 @@
-// A guest with one vif whose backend follows the frontend's state as Linux' does: what tests of netfront share.
+// A guest with one vif whose backend follows the frontend's state as Linux' does: what tests of netfront
+// share.
 #pragma once
 
 #include <array>
@@ -23,7 +24,8 @@ inline std::string at(std::string const& key) {
 /// An Ethernet frame of `size` bytes that a test knows again.
 inline std::string frame_of(std::size_t size, char with = 'a') {
   std::string out(size, with);
-  for (std::size_t i = 14; i < size; ++i) out[i] = static_cast<char>(i * 7 + static_cast<unsigned char>(with));
+  for (std::size_t i = 14; i < size; ++i)
+    out[i] = static_cast<char>(i * 7 + static_cast<unsigned char>(with));
   return out;
 }
 
@@ -33,12 +35,14 @@ inline std::string text_of(net::segment const& from) {
   return out;
 }
 
-struct net_guest {
-  net_guest() {
+/// A domain with one vif, its xenstore and its backend.
+struct net_domain {
+  explicit net_domain(morgana::test::world& in, std::string const& address = "00:16:3e:00:00:20")
+      : on(&in), keys(in.executor()), host(in.executor(), keys) {
     keys.keys = {{"device/vif/0/backend", net_backend},
                  {"device/vif/0/backend-id", "0"},
                  {"device/vif/0/state", "1"},
-                 {"device/vif/0/mac", "00:16:3e:00:00:20"},
+                 {"device/vif/0/mac", address},
                  {at("state"), "2"},
                  {at("feature-rx-copy"), "1"},
                  {at("feature-sg"), "1"},
@@ -59,7 +63,8 @@ struct net_guest {
   /// The backend maps the rings, as it finds them in xenstore.
   void attach() {
     auto const map = [&](char const* key) {
-      return host.map(static_cast<grant_reference>(std::stoul(keys.value(std::string("device/vif/0/") + key))));
+      return host.map(
+          static_cast<grant_reference>(std::stoul(keys.value(std::string("device/vif/0/") + key))));
     };
     backend.transmit = {.page = map("tx-ring-ref")};
     backend.receive = {.page = map("rx-ring-ref")};
@@ -67,14 +72,31 @@ struct net_guest {
   }
 
   std::unique_ptr<netfront> connect() {
-    auto made = world.run(netfront::connect(world.context(), host, device_name{"network"}, {})).value();
+    auto made = on->run(netfront::connect(on->context(), host, device_name{"network"}, {})).value();
     REQUIRE(made);
     return *std::move(made);
   }
+
+  morgana::test::world* on;
+  fake_store keys;
+  fake_host host;
+  fake_netback backend{host};
+  bool connects = true;
+};
+
+struct own_world {
+  morgana::test::world world;
+};
+
+/// The only domain of its world.
+struct net_guest : own_world, net_domain {
+  net_guest() : net_domain(own_world::world) {}
+
   result<std::size_t> receive(netfront& on, std::span<net::segment> into, duration time = 1s) {
-    return world.run([&]() -> task<result<std::size_t>> {
-                  co_return co_await on.receive(into, after(world.context().now(), time));
-                }())
+    return world
+        .run([&]() -> task<result<std::size_t>> {
+          co_return co_await on.receive(into, after(world.context().now(), time));
+        }())
         .value();
   }
   net::segment made_of(std::string const& bytes, std::size_t header = 54) {
@@ -90,12 +112,7 @@ struct net_guest {
     return out;
   }
 
-  morgana::test::world world;
-  fake_store keys{world.executor()};
-  fake_host host{world.executor(), keys};
-  fake_netback backend{host};
   net::buffer_pool pool{5000, 4u << 20};
-  bool connects = true;
 };
 
 }  // namespace morgana::xen::test

@@ -27,7 +27,8 @@ void go_elsewhere(guest& on) {
 
 }  // namespace
 
-TEST_CASE("a suspended network is connected again in its new domain, with the pages there are", "[netfront]") {
+TEST_CASE("a suspended network is connected again in its new domain, with the pages there are",
+          "[netfront]") {
   guest on;
   auto const device = on.connect();
   std::array<net::segment, 2> into;
@@ -83,9 +84,15 @@ TEST_CASE("a network whose new backend is silent or can less is lost, and says s
   guest on;
   auto const device = on.connect();
   std::array<net::segment, 1> into;
-  SECTION("silent") { on.connects = false; }
-  SECTION("no super-packets") { on.keys.keys.erase(at("feature-gso-tcpv6")); }
-  SECTION("another address") { on.keys.keys["device/vif/0/mac"] = "00:16:3e:00:00:21"; }
+  SECTION("silent") {
+    on.connects = false;
+  }
+  SECTION("no super-packets") {
+    on.keys.keys.erase(at("feature-gso-tcpv6"));
+  }
+  SECTION("another address") {
+    on.keys.keys["device/vif/0/mac"] = "00:16:3e:00:00:21";
+  }
   go_elsewhere(on);
   CHECK(on.receive(*device, into, 20s).error().is(driver_error::backend_failed));
   CHECK_THAT(on.world.log(), Contains("backend at") || Contains("backend is not"));
