@@ -73,7 +73,7 @@ def test_an_image_boots_wherever_it_ends(folder, tmp_path):
 def test_an_image_boots_wherever_a_segment_ends(folder, tmp_path, segment):
     address, size = loads_of(linked(folder, tmp_path / "plain.elf"))[SEGMENTS.index(segment)]
     to_page = -(address + size) % PAGE
-    for more in {to_page - 16, to_page, to_page + 16, to_page + PAGE} if LONG else {to_page}:
+    for more in {to_page, to_page + 16, to_page + PAGE - 16, to_page + PAGE} if LONG else {to_page}:
         boots(linked(folder, tmp_path / "padded.elf", **{segment: more & -16}))
 
 

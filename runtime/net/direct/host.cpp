@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "morgana/core/boot_secret.hpp"
+#include "morgana/core/memory.hpp"
 
 namespace morgana::net {
 namespace {
@@ -22,12 +23,19 @@ keyed_secrets secrets_for(mac_address const& interface, std::string_view address
   return keys;
 }
 
+/// Memory for data to send: in a small guest a quarter of what it has. Another quarter is for what arrived; devices and
+/// the application have the rest.
+std::size_t buffer_limit(direct_stack_options const& options) {
+  constexpr std::uint64_t part = 4;
+  return static_cast<std::size_t>(std::min(std::uint64_t{options.buffers_mib} << 20, memory_limit() / part));
+}
+
 /// Without its addresses, which begin() adds: adding says whether they were good. What arrived takes no more memory
 /// than what is sent may.
-core_configuration fitted(core_configuration one, std::uint32_t buffers_mib) {
+core_configuration fitted(core_configuration one, std::size_t limit_bytes) {
   one.addresses.clear();
-  constexpr std::uint32_t most_mib = UINT32_MAX >> 20;
-  one.limits.unread_bytes = std::min(one.limits.unread_bytes, std::min(buffers_mib, most_mib) << 20);
+  one.limits.unread_bytes =
+      static_cast<std::uint32_t>(std::min<std::size_t>(one.limits.unread_bytes, limit_bytes));
   return one;
 }
 
@@ -46,8 +54,8 @@ direct_host::direct_host(morgana::context& in, direct_stack_options const& optio
       log_(in.log(), "net"),
       options_(options),
       interface_(configuration.device.address),
-      buffers_(buffer_bytes, std::size_t{options.buffers_mib} << 20),
-      core_(fitted(configuration, options.buffers_mib),
+      buffers_(buffer_bytes, buffer_limit(options)),
+      core_(fitted(configuration, buffer_limit(options)),
             secrets_for(configuration.device.address, options.address_secret), buffers_, in.now()),
       ping_identifier_(static_cast<std::uint16_t>(
           random_stream(secrets_for(configuration.device.address, {}).jitter).next())) {}

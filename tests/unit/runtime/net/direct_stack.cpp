@@ -571,3 +571,41 @@ TEST_CASE("a writer that finds no buffer, because another stream holds all, goes
   CHECK(*std::get<1>(*done) == 100'000);
   CHECK(first->buffers().refused() > 0);
 }
+
+TEST_CASE("a small guest keeps three quarters of its memory from what is to be sent") {
+  world w;
+  fake().memory_limit_bytes = 4u << 20;
+  cable_end one(capabilities(1, true)), two(capabilities(2, true));
+  one.join(two);
+  auto first = std::move(**w.run(network::connect(w.context(), one, host(1))));
+  auto second = std::move(**w.run(network::connect(w.context(), two, host(2))));
+  auto const serve = [](network& on, std::uint16_t port) -> task<result<std::size_t>> {
+    auto listening = on.listen({.port = port});
+    auto stream = co_await listening->accept(never);
+    if (!stream) co_return failure(stream.error());
+    co_await sleep_for(5s);
+    co_return co_await take_pattern(*stream, 20'000);
+  };
+  auto const send = [](network& on, std::uint16_t port) -> task<result<void>> {
+    auto stream = co_await on.connect(endpoint{second_v4, port}, never);
+    if (!stream) co_return failure(stream.error());
+    co_return co_await send_pattern(*stream, 2'000'000, 100'000);
+  };
+  std::size_t most = 0;
+  auto const watch = [&]() -> task<> {
+    for (;;) {
+      most = std::max(most, first->buffers().used_buffers() * first->buffers().buffer_bytes());
+      co_await sleep_for(1ms);
+    }
+  };
+  // While nobody reads, each may have a megabyte under way.
+  auto done = w.run(race(all(serve(*second, 1), serve(*second, 2), serve(*second, 3), send(*first, 1),
+                             send(*first, 2), send(*first, 3)),
+                         watch()));
+  REQUIRE((done.has_value() && done->index() == 0));
+  auto const& ended = std::get<0>(*done);
+  CHECK((std::get<0>(ended) == 2'000'000u && std::get<1>(ended) == 2'000'000u &&
+         std::get<2>(ended) == 2'000'000u));
+  CHECK(most > 900'000);
+  CHECK(most <= 1u << 20);
+}

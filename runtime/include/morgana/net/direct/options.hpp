@@ -86,7 +86,7 @@ struct direct_stack_options {
   std::uint16_t vlan = 0;
   /// Largest number of TCP connections.
   std::uint32_t connections = 65'536;
-  /// Most memory for data that is sent, and for small pieces that arrived, MiB.
+  /// Most memory for data that is sent, and for small pieces that arrived, MiB; at most a quarter of the guest's.
   std::uint32_t buffers_mib = 64;
 };
 
