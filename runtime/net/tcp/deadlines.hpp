@@ -19,15 +19,10 @@ struct timed {
 class deadlines {
  public:
   /// Wakes `one` at `when` or earlier.
-  void at_latest(timed& one, instant when) {
-    if (one.heap_index != timed::not_waiting) {
-      if (heap_[one.heap_index].when <= when) return;
-    } else {
-      one.heap_index = static_cast<std::uint32_t>(heap_.size());
-      heap_.push_back({when, &one});
-    }
-    heap_[one.heap_index].when = when;
-    rise(one.heap_index);
+  [[gnu::always_inline]] void at_latest(timed& one, instant when) {
+    // Asked for each segment, and hardly ever earlier than before.
+    if (one.heap_index >= heap_.size() || when < heap_.data()[one.heap_index].when) [[unlikely]]
+      move_up(one, when);
   }
   void remove(timed& one) {
     if (one.heap_index == timed::not_waiting) return;
@@ -58,6 +53,14 @@ class deadlines {
     instant when;
     timed* who;
   };
+  [[gnu::noinline]] void move_up(timed& one, instant when) {
+    if (one.heap_index == timed::not_waiting) {
+      one.heap_index = static_cast<std::uint32_t>(heap_.size());
+      heap_.push_back({when, &one});
+    }
+    heap_[one.heap_index].when = when;
+    rise(one.heap_index);
+  }
   void put(std::size_t at, entry const& what) {
     heap_[at] = what;
     what.who->heap_index = static_cast<std::uint32_t>(at);

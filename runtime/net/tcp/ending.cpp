@@ -84,7 +84,7 @@ void machine::enter_time_wait(tcb& c, instant now) {
     entry->recent_timestamp = c.recent_timestamp;
     entry->timestamp_offset = c.timestamp_offset;
     entry->timestamps = c.terms.timestamps;
-    entry->window = window_to_advertise(c);
+    entry->window = window_to_advertise(c, c.receive_space(), c.receive_step());
     entry->end = now + limits.time_wait_length;
     flows.replace(c, *entry);
     --live;

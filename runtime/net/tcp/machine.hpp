@@ -178,7 +178,8 @@ class machine {
                                instant now);
   void build_syn(tcb& c, wire::tcp_header& header, segment& packet, instant now);
   void finish(tcb& c, wire::tcp_header& header, addressing& between, segment& packet, instant now);
-  [[nodiscard]] std::uint16_t window_to_advertise(tcb& c);
+  /// With tcb::receive_space() and receive_step().
+  [[nodiscard]] std::uint16_t window_to_advertise(tcb& c, std::uint32_t space, std::uint32_t step);
   static void pace(tcb& c, std::uint32_t bytes, instant now);
   static void validate_window(tcb& c);
   void leave_output(tcb& c, instant now);
@@ -312,6 +313,13 @@ class machine {
   bool in_run = false;
   bool predicts = true;  ///< false: everything goes the ordinary way, for the test that compares the two
 };
+
+inline std::uint32_t tcb::calm_receive_space() const {
+  if (host->arrived.is_crowded()) [[unlikely]]
+    return receive_space();
+  auto const held = static_cast<std::uint32_t>(busy->receive.ready().size());
+  return busy->calm_buffer - std::min(busy->calm_buffer, held);
+}
 
 inline void tcb::engage(instant now) {
   if (busy == nullptr) [[unlikely]]

@@ -76,7 +76,7 @@ void machine::window_may_open(tcb& c) {
   auto const promised = static_cast<std::uint32_t>(std::max(c.receive_edge - c.receive_next(), 0));
   // No more than the field of the header can say.
   auto const possible = std::min(c.receive_space(), 65'535u << c.terms.receive_scale);
-  auto const step = std::min(c.segment_bytes(), std::max(c.receive_buffer() / 2, 1u));
+  auto const step = c.receive_step();
   if (possible >= 2 * promised && possible - promised >= step) {
     c.acknowledge_now = true;
     schedule(c);
@@ -102,7 +102,7 @@ void machine::finish(tcb& c, wire::tcp_header& h, addressing& between, segment& 
   if (h.has(wire::tcp_ack)) {
     h.acknowledgment = c.receive_next();
     if (!h.has(wire::tcp_syn)) {
-      h.window = window_to_advertise(c);
+      h.window = window_to_advertise(c, c.receive_space(), c.receive_step());
     }
     c.acknowledged_to = h.acknowledgment;
     c.acknowledge_now = false;

@@ -45,11 +45,10 @@ inline bool machine::ends_a_write(tcb& c, wire::sequence from, wire::sequence en
   return true;
 }
 
-inline std::uint16_t machine::window_to_advertise(tcb& c) {
+inline std::uint16_t machine::window_to_advertise(tcb& c, std::uint32_t space, std::uint32_t step) {
   auto const next = c.receive_next();
-  auto const fresh = next + c.receive_space();
+  auto const fresh = next + space;
   // SWS avoidance (RFC 9293 3.8.6.2.2): the edge moves by a full segment or half of the buffer, never back.
-  auto const step = std::min(c.segment_bytes(), std::max(c.receive_buffer() / 2, 1u));
   if (fresh - c.receive_edge >= static_cast<std::int32_t>(step)) c.receive_edge = fresh;
   auto const window = static_cast<std::uint32_t>(std::max(c.receive_edge - next, 0));
   if (window == 0) ++counters.windows_closed;

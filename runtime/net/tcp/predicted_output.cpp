@@ -108,7 +108,7 @@ class summed_header {
   header.put32(0, std::uint32_t{c.key.local_port} << 16 | c.key.peer_port);
   header.put32(4, from.value);
   header.put32(8, next.value);
-  header.put32(12, 0x8000'0000u | flags << 16 | window_to_advertise(c));
+  header.put32(12, 0x8000'0000u | flags << 16 | window_to_advertise(c, c.calm_receive_space(), c.busy->calm_step));
   header.put32(20, first_option_word);
   header.put32(24, timestamp(c.timestamp_offset, now));
   header.put32(28, c.recent_timestamp);
@@ -127,10 +127,14 @@ class summed_header {
   } else {
     auto all = header.sum();
     auto const parts = packet.slices();
-    if (parts.size() == 1) {
+    auto const kept = std::span<std::byte const>(bytes.data() + predicted_bytes, count - packet.slices_bytes());
+    if (parts.empty()) {
+      if (!kept.empty()) all += wire::sum_words(kept);
+    } else if (parts.size() == 1 && kept.empty()) {
       all += wire::sum_words(parts[0].bytes());
-    } else if (!parts.empty()) {
+    } else {
       wire::checksum sum;
+      sum.add(kept);
       for (auto const& part : parts) sum.add(part.bytes());
       all += wire::network_order(sum.partial());
     }

@@ -88,6 +88,8 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
   if (asks_nothing && !c.want_syn && !c.want_loss_probe && !c.want_window_probe && !c.more_follows &&
       !c.super_segments && !c.busy->receive.has_sack() && (c.terms.sack || c.duplicate_acks == 0)) {
     c.calm |= calm::speaks;
+    c.busy->calm_buffer = c.receive_buffer();
+    c.busy->calm_step = c.receive_step();
     if (c.terms.sack && chosen.loss_probe && c.backoff == 0 && c.trip.smoothed != 0s && !c.pacing_waits &&
         !chosen.keepalive && c.rare().keepalive_at == never && c.busy->end_at == never && chosen.user_timeout == 0s &&
         !c.released) {

@@ -32,8 +32,9 @@ void receive_queue::add(chunk_list& to, segment const& packet, std::size_t offse
 }
 
 [[gnu::noinline]] void receive_queue::append_copy(slice& part) {
-  part.drop_front(ready_.append(part.bytes()));
-  part.size() == 0 ? part.reset() : ready_.append_from(part);
+  auto& pieces = ready_.pieces();
+  part.drop_front(pieces.append(part.bytes()));
+  part.size() == 0 ? part.reset() : pieces.append_from(part);
 }
 
 receive_queue::outcome receive_queue::insert(sequence at, segment& packet, std::uint32_t ranges_max) {
@@ -45,7 +46,11 @@ receive_queue::outcome receive_queue::insert(sequence at, segment& packet, std::
   }
   auto const known = static_cast<std::size_t>(next_ - at);
   auto const before = ready_.size();
-  add(ready_, packet, known, size - known);
+  if (ready_.keeps(size - known)) {
+    (void)packet.copy_out(known, ready_.keep(size - known));
+  } else {
+    add(ready_.pieces(), packet, known, size - known);
+  }
   next_ += static_cast<std::uint32_t>(ready_.size() - before);
   if (ready_.size() == before) return outcome::dropped;
   if (!has_gaps()) return outcome::in_order;
@@ -61,7 +66,7 @@ void receive_queue::take_ranges() {
     beyond_->waiting -= one.bytes->size();
     if (one.end > next_) {
       one.bytes->drop_front(static_cast<std::size_t>(next_ - one.begin));
-      ready_.append(*one.bytes);
+      ready_.pieces().append(*one.bytes);
       next_ = one.end;
     }
   }

@@ -8,8 +8,8 @@
 #include <optional>
 #include <vector>
 
-#include "chunks.hpp"
 #include "morgana/net/wire/tcp.hpp"
+#include "stream_bytes.hpp"
 
 namespace morgana::net::tcp {
 
@@ -20,8 +20,8 @@ class receive_queue {
   void start_at(wire::sequence first) { next_ = first; }
   /// RCV.NXT as far as data goes.
   [[nodiscard]] wire::sequence next() const { return next_; }
-  [[nodiscard]] chunk_list& ready() { return ready_; }
-  [[nodiscard]] chunk_list const& ready() const { return ready_; }
+  [[nodiscard]] stream_bytes& ready() { return ready_; }
+  [[nodiscard]] stream_bytes const& ready() const { return ready_; }
   [[nodiscard]] bool has_gaps() const { return beyond_ != nullptr && !beyond_->ranges.empty(); }
   [[nodiscard]] std::size_t out_of_order_bytes() const { return beyond_ == nullptr ? 0 : beyond_->waiting; }
 
@@ -36,19 +36,27 @@ class receive_queue {
   outcome insert(wire::sequence at, segment& packet, std::uint32_t ranges_max);
   /// The same for what begins at next() while there are no gaps: all in order, or dropped. Slices are moved.
   [[gnu::always_inline]] outcome append(segment& packet) {
+    auto const size = packet.size();
+    if (ready_.keeps(size)) {
+      (void)packet.copy_out(0, ready_.keep(size));
+      next_ += static_cast<std::uint32_t>(size);
+      return size == 0 ? outcome::dropped : outcome::in_order;
+    }
     if (packet.header_size() != 0) [[unlikely]] {
-      auto const before = ready_.size();
-      auto const whole = ready_.append(packet.header()) == packet.header_size();
+      auto& pieces = ready_.pieces();
+      auto const before = pieces.size();
+      auto const whole = pieces.append(packet.header()) == packet.header_size();
       auto const what = appended(before);
       if (!whole || packet.slices().empty()) return what;
     }
     return append_slices(packet);
   }
-  /// The same for the slices alone, whatever lies in front of them.
+  /// The same for the slices alone, whatever lies in front of them: as pieces.
   [[gnu::always_inline]] outcome append_slices(segment& packet) {
-    auto const before = ready_.size();
+    auto& pieces = ready_.pieces();
+    auto const before = pieces.size();
     for (auto& one : packet.owned_slices()) {
-      if (!ready_.join(one) && !take(one)) [[unlikely]]
+      if (!pieces.join(one) && !take(one)) [[unlikely]]
         return appended(before);
     }
     packet.forget_slices();
@@ -77,16 +85,19 @@ class receive_queue {
   void append_copy(slice& part);
   /// As a piece of its own, or copied; whether nothing is left of it.
   [[gnu::always_inline]] bool take(slice& part) {
-    if (is_small(part.size()) && !ready_.empty() && !ready_.may_hold(part.size())) [[unlikely]] {
+    auto& pieces = ready_.pieces();
+    if (is_small(part.size()) && !pieces.empty() && !pieces.may_hold(part.size())) [[unlikely]] {
       append_copy(part);
     } else {
-      ready_.append_piece(part);
+      pieces.append_piece(part);
     }
     return part.size() == 0;
   }
+  /// `before` pieces' bytes were there.
   outcome appended(std::size_t before) {
-    next_ += static_cast<std::uint32_t>(ready_.size() - before);
-    return ready_.size() == before ? outcome::dropped : outcome::in_order;
+    auto const size = ready_.pieces().size();
+    next_ += static_cast<std::uint32_t>(size - before);
+    return size == before ? outcome::dropped : outcome::in_order;
   }
   struct range {
     wire::sequence begin, end;
@@ -111,7 +122,7 @@ class receive_queue {
   }
 
   chunk_source* from_;
-  chunk_list ready_;
+  stream_bytes ready_;
   std::unique_ptr<out_of_order> beyond_;
   wire::sequence next_;
 };

@@ -22,8 +22,8 @@ void send_queue::acknowledge_part(wire::sequence where) {
 
 std::size_t send_queue::collect_pieces(wire::sequence from, std::size_t count, segment& into) {
   if (cursor_ == nullptr || from < cursor_begin_) {
-    cursor_ = bytes_.front();
-    cursor_begin_ = begin_;
+    cursor_ = bytes_.pieces().front();
+    cursor_begin_ = begin_ + static_cast<std::uint32_t>(bytes_.kept().size());
   }
   std::size_t done = 0;
   while (done < count && cursor_ != nullptr) {

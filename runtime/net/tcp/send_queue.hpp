@@ -1,8 +1,8 @@
 // What the user wrote and the peer has not acknowledged, addressed by sequence number.
 #pragma once
 
-#include "chunks.hpp"
 #include "morgana/net/wire/tcp.hpp"
+#include "stream_bytes.hpp"
 
 namespace morgana::net::tcp {
 
@@ -16,7 +16,12 @@ class send_queue {
   [[nodiscard]] wire::sequence end() const { return begin_ + static_cast<std::uint32_t>(bytes_.size()); }
   [[nodiscard]] std::size_t size() const { return bytes_.size(); }
   [[nodiscard]] std::size_t append(std::span<std::byte const> bytes) { return bytes_.append(bytes); }
-  void append(slice part) { bytes_.append(std::move(part)); }
+  void append(slice part) { bytes_.pieces().append(std::move(part)); }
+  /// Whether so many are taken without a buffer; and takes them.
+  [[nodiscard]] bool keeps(std::size_t bytes) const { return bytes_.keeps(bytes); }
+  void keep(std::span<std::byte const> bytes) {
+    std::memcpy(bytes_.keep(bytes.size()).data(), bytes.data(), bytes.size());
+  }
   void clear() {
     bytes_.clear();
     cursor_ = nullptr;
@@ -26,16 +31,24 @@ class send_queue {
     clear();
     begin_ = where;
   }
-  /// Puts [from, from + count) behind what is in `into`; says how many bytes fitted into its slices.
+  /// Puts [from, from + count) into an empty segment, what is kept here into its header room; says how many bytes fitted
+  /// into its slices.
   [[nodiscard]] std::size_t collect(wire::sequence from, std::size_t count, segment& into) {
+    auto const kept = bytes_.kept();
+    auto const inside = static_cast<std::size_t>(from - begin_);
+    if (inside < kept.size()) {
+      auto const here = std::min(count, kept.size() - inside);
+      std::memcpy(into.push_header(here).data(), kept.data() + inside, here);
+      return here == count ? count : here + collect_pieces(from + static_cast<std::uint32_t>(here), count - here, into);
+    }
     if (cursor_ == nullptr || from < cursor_begin_) {
-      cursor_ = bytes_.front();
-      cursor_begin_ = begin_;
+      cursor_ = bytes_.pieces().front();
+      cursor_begin_ = begin_ + static_cast<std::uint32_t>(kept.size());
     }
     if (cursor_ != nullptr) {
-      auto const inside = static_cast<std::size_t>(from - cursor_begin_);
-      if (inside + count <= cursor_->size) {
-        return into.append(cursor_->memory.part(cursor_->begin + inside, count)) ? count : 0;
+      auto const behind = static_cast<std::size_t>(from - cursor_begin_);
+      if (behind + count <= cursor_->size) {
+        return into.append(cursor_->memory.part(cursor_->begin + behind, count)) ? count : 0;
       }
     }
     return collect_pieces(from, count, into);
@@ -44,7 +57,7 @@ class send_queue {
  private:
   void acknowledge_part(wire::sequence where);
   [[nodiscard]] std::size_t collect_pieces(wire::sequence from, std::size_t count, segment& into);
-  chunk_list bytes_;
+  stream_bytes bytes_;
   wire::sequence begin_;
   // Where the last collect ended: new data is sent in order, so the next one usually begins there.
   chunk* cursor_ = nullptr;

@@ -54,12 +54,13 @@ void tcb::tune_receive_buffer(instant now) {
   auto const read = std::exchange(read_bytes, 0u);
   bool const is_whole = tune_at != instant::min();
   tune_at = after(now, std::max<duration>(trip.smoothed, 1ms));
+  auto const before = receive_buffer_grown;
   if (host->arrived.is_crowded()) {
     receive_buffer_grown = 0;
-    return;
+  } else if (is_whole && 4 * std::uint64_t{read} > receive_buffer()) {
+    receive_buffer_grown = 4 * std::min(read, host->limits.receive_buffer_bytes / 4);
   }
-  if (!is_whole || 4 * std::uint64_t{read} <= receive_buffer()) return;
-  receive_buffer_grown = 4 * std::min(read, host->limits.receive_buffer_bytes / 4);
+  if (receive_buffer_grown != before) disturb();
 }
 
 std::uint32_t tcb::receive_space() const {
@@ -196,6 +197,16 @@ result<std::size_t> tcb::write(std::span<std::byte const> bytes, instant now, mo
   if (failed) return morgana::failure(*failed);
   if (fin_queued || current == tcp::state::closed) return morgana::failure(net_error::not_connected);
   engage(now);
+  auto const least = std::min(chosen->send_buffer_bytes, host->limits.send_buffer_bytes);
+  if (busy->send.keeps(bytes.size()) && busy->send.size() + bytes.size() <= least && !bytes.empty()) [[likely]] {
+    busy->send.keep(bytes);
+    user_sent(now, what);
+    return bytes.size();
+  }
+  return write_more(bytes, now, what);
+}
+
+[[gnu::noinline]] result<std::size_t> tcb::write_more(std::span<std::byte const> bytes, instant now, more what) {
   auto const limit = send_buffer();
   auto const room = limit - std::min<std::size_t>(limit, busy->send.size());
   auto const done = busy->send.append(bytes.first(std::min(bytes.size(), room)));
@@ -253,8 +264,7 @@ result<std::optional<std::size_t>> tcb::read(std::span<std::byte> into, instant 
 
 std::span<std::byte const> tcb::peek() const {
   if (busy == nullptr) return {};
-  auto const* front = busy->receive.ready().front();
-  return front == nullptr ? std::span<std::byte const>() : front->bytes();
+  return busy->receive.ready().front();
 }
 
 void tcb::consume(std::size_t bytes, instant now) {
@@ -267,6 +277,11 @@ void tcb::consume(std::size_t bytes, instant now) {
 void tcb::was_read(std::size_t bytes, instant now) {
   read_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{read_bytes} + bytes, UINT32_MAX));
   if (now >= tune_at) tune_receive_buffer(now);
+  // While there is calm, most often nothing opens: less than half of what was promised is new.
+  if ((calm & calm::speaks) != 0 && !host->arrived.is_crowded()) {
+    auto const promised = static_cast<std::uint32_t>(std::max(receive_edge - receive_next(), 0));
+    if (busy->calm_buffer < 2 * promised) return;
+  }
   host->window_may_open(*this);
 }
 

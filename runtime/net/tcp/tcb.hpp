@@ -103,6 +103,8 @@ struct busy_part {
   instant end_at = never;         ///< FIN-WAIT-2 of a released connection
   instant stalled_since = never;  ///< user timeout: since when data waits without progress
   instant syn_sent_at{};
+  /// receive_buffer() and receive_step(), as long as calm::speaks holds.
+  std::uint32_t calm_buffer = 0, calm_step = 1;
 };
 
 class tcb final : public connection,
@@ -135,6 +137,7 @@ class tcb final : public connection,
   [[nodiscard]] settings& own_settings();
   /// Something is not as it was: whoever relies on `calm` has to ask again.
   void disturb() { calm = 0; }
+  [[nodiscard]] result<std::size_t> write_more(std::span<std::byte const> bytes, instant now, more what);
   void user_sent(instant now, more what = more::none);
   void describe_flight(information& all) const;
   void shutdown_released(instant now);
@@ -154,6 +157,12 @@ class tcb final : public connection,
   [[nodiscard]] std::uint32_t in_flight() const;
   [[nodiscard]] std::uint32_t receive_space() const;
   [[nodiscard]] std::uint32_t receive_buffer() const;
+  /// By how much the window's edge moves at least.
+  [[nodiscard]] std::uint32_t receive_step() const {
+    return std::min(segment_bytes(), std::max(receive_buffer() / 2, 1u));
+  }
+  /// The same as receive_space() while calm::speaks holds.
+  [[nodiscard]] std::uint32_t calm_receive_space() const;
   [[nodiscard]] std::uint32_t send_buffer() const;
   void tune_receive_buffer(instant now);
   void was_read(std::size_t bytes, instant now);

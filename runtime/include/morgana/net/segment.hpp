@@ -25,7 +25,7 @@ inline constexpr std::size_t segment_bytes_max = 65'535 + 18;
 /// Most slices of one segment: 64 KiB in pages, unaligned at both ends, plus one of headers.
 inline constexpr std::size_t segment_slices_max = 18;
 /// Bytes kept in front for headers that are still to be written.
-inline constexpr std::size_t segment_headroom_bytes = 128;
+inline constexpr std::size_t segment_headroom_bytes = 192;
 
 /// Memory that slices share. A pool derives from it and is called back when nobody uses it any more.
 class buffer {
@@ -156,7 +156,9 @@ class segment {
   }
 
   [[nodiscard]] std::span<slice const> slices() const { return {slices_.data(), slice_count_}; }
-  /// The same, to be moved from by who clears the segment afterwards.
+  /// Bytes in them.
+  [[nodiscard]] std::size_t slices_bytes() const { return slices_bytes_; }
+  /// The slices, to be moved from by who clears the segment afterwards.
   [[nodiscard]] std::span<slice> owned_slices() { return {slices_.data(), slice_count_}; }
   /// All of them were moved from.
   void forget_slices() {
@@ -214,8 +216,12 @@ class segment {
  private:
   void take(segment& other) noexcept {
     header_begin_ = other.header_begin_;
-    // The whole room, used or not: a copy of fixed length is a few instructions.
-    if (other.header_size() != 0) headroom_ = other.headroom_;
+    // Parts of fixed length, used or not: each is a few instructions.
+    constexpr std::size_t part = 64;
+    static_assert(segment_headroom_bytes % part == 0);
+    for (auto at = segment_headroom_bytes; at > header_begin_; at -= part) {
+      std::memcpy(headroom_.data() + at - part, other.headroom_.data() + at - part, part);
+    }
     slice_count_ = other.slice_count_;
     slices_bytes_ = other.slices_bytes_;
     for (std::size_t i = 0; i < slice_count_; ++i) slices_[i] = std::move(other.slices_[i]);
