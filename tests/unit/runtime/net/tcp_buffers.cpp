@@ -186,3 +186,58 @@ TEST_CASE("A buffer to send from does not grow while buffers are scarce") {
   CHECK(from->info().congestion_window_bytes > tcp::send_buffer_bytes_default / 2);
   taken.clear();
 }
+
+TEST_CASE("A small message takes no buffer, sent, sent again and received") {
+  host left(1, v4(1)), right(2, v4(2));
+  network net(3, left, right, {.delay = 5ms});
+  auto* const listening = right.engine.listen({.address = v4(2), .port = 80}).value();
+  auto* const from = left.engine.connect({v4(1), 5'000}, {v4(2), 80}, {}, net.now).value();
+  net.run_for(100ms);
+  auto* const to = listening->accept();
+  REQUIRE(to != nullptr);
+  std::uint64_t written = 0, read = 0;
+  auto const write = [&](std::size_t count) {
+    std::vector<std::byte> bytes(count);
+    for (auto& one : bytes) one = content(7, written++);
+    REQUIRE(from->write(bytes, net.now).value() == count);
+  };
+  auto const read_all = [&] {
+    std::array<std::byte, 50> into;
+    for (;;) {
+      auto const peeked = to->peek();
+      auto const first = peeked.empty() ? std::byte{} : peeked[0];
+      auto const got = to->read(into, net.now).value();
+      if (!got) break;
+      REQUIRE(first == into[0]);
+      for (auto const& one : std::span(into).first(*got)) REQUIRE(one == content(7, read++));
+    }
+  };
+  // Alone, and as many as are kept.
+  for (std::size_t count : {1u, 64u, 71u}) {
+    write(count);
+    CHECK(left.pool.used_buffers() == 0);
+    net.cut = count == 64;   // the first transmission is lost
+    net.run_for(3ms);
+    net.cut = false;
+    net.run_for(2s);
+    CHECK(right.pool.used_buffers() == 0);
+    read_all();
+    REQUIRE(read == written);
+  }
+  // More, with some that are not acknowledged yet in front: an odd number, so that every sum of pieces is shifted.
+  for (unsigned i = 0; i < 50; ++i) {
+    write(1 + i * 37 % 75);
+    write(1 + i % 3 * 1'001);
+    net.cut = i % 5 == 4;
+    net.run_for(i % 4 * 3ms);
+    net.cut = false;
+    if (i % 3 == 0) read_all();
+  }
+  net.run_for(30s);
+  read_all();
+  CHECK(read == written);
+  CHECK(left.pool.used_buffers() == 0);
+  CHECK(right.pool.used_buffers() == 0);
+  CHECK(left.engine.counters().segments_retransmitted != 0);
+  CHECK(right.engine.counters().wrong_checksums == 0);
+}
