@@ -24,7 +24,7 @@ machine::machine(network_limits const& bounds, keyed_secrets const& secrets, buf
       arrived{buffers, bounds.unread_bytes / chunk_source::piece_bytes},
       receive_buffer_first(first_receive_buffer(bounds)),
       receive_buffer_most(std::min(bounds.receive_buffer_bytes, bounds.unread_bytes / 4)),
-      flows(secrets.flows),
+      flows(secrets.sequence_numbers, secrets.flows),
       numbers(secrets),
       fast_open_key(secrets.fast_open),
       cookies(bounds.fast_open_peers),
@@ -121,7 +121,7 @@ result<connection*> machine::connect(flow_key const& key, settings const& with, 
     return failure(net_error::limit_reached, limits.connections);
   }
   auto* const c = open(key, share(with), nullptr, now);
-  auto const first = numbers.begin(key, now);
+  auto const first = identifiers::begin(flows.hash(key), now);
   c->timestamp_offset = first.timestamp_offset;
   c->current = state::syn_sent;
   c->send_initial = c->send_una = first.number;

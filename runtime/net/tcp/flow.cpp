@@ -20,7 +20,7 @@ std::uint64_t hash_flow(siphash_key const& key, flow_key const& flow, std::uint6
 }
 
 flow* flow_table::find_slowly(flow_key const& key) {
-  auto const hash = hash_of(key);
+  auto const hash = place_of(key);
   auto const mask = slots_.size() - 1;
   for (auto at = hash & mask; slots_[at].entry != nullptr; at = (at + 1) & mask) {
     auto* const entry = slots_[at].entry;
@@ -44,7 +44,7 @@ void flow_table::insert(flow& one) {
       if (entry.entry != nullptr) place(*entry.entry);
     }
   }
-  one.hash = hash_of(one.key);
+  one.hash = place_of(one.key);
   place(one);
   one.in_table = true;
   ++size_;

@@ -45,8 +45,20 @@ struct flow {
 
 class flow_table {
  public:
-  explicit flow_table(siphash_key const& key)
-      : key_(key), hash_(static_cast<std::uint32_t>(hash_flow(key, hashed_))), slots_(64) {}
+  /// `key` is that of the hash, `place` that of the places which follow from it: what others see of the hash, of their own
+  /// flows, does not tell them which of these lie together.
+  flow_table(siphash_key const& key, siphash_key const& place)
+      : key_(key), place_(place), hash_(hash_flow(key, hashed_)), slots_(64) {}
+
+  /// SipHash of the key, all of it secret until somebody is told a part: one for all that a new flow needs. Who is not found
+  /// is usually looked for again, or inserted.
+  [[nodiscard]] std::uint64_t hash(flow_key const& key) {
+    if (key != hashed_) {
+      hashed_ = key;
+      hash_ = hash_flow(key_, key);
+    }
+    return hash_;
+  }
 
   [[nodiscard]] flow* find(flow_key const& key) {
     auto& recent = recent_[recent_index(key)];
@@ -89,13 +101,9 @@ class flow_table {
   }
   static std::size_t recent_index(flow_key const& key) { return recent_index(key.local_port, key.peer_port); }
   [[nodiscard]] flow* find_slowly(flow_key const& key);
-  /// Who is not found is usually looked for again, or inserted.
-  [[nodiscard]] std::uint32_t hash_of(flow_key const& key) {
-    if (key != hashed_) {
-      hashed_ = key;
-      hash_ = static_cast<std::uint32_t>(hash_flow(key_, key));
-    }
-    return hash_;
+  [[nodiscard]] std::uint32_t place_of(flow_key const& key) {
+    auto const mixed = (hash(key) ^ place_.low) * (place_.high | 1);
+    return static_cast<std::uint32_t>(mixed ^ mixed >> 32);
   }
   [[nodiscard]] std::size_t slot_of(flow const& one) const {
     auto const mask = slots_.size() - 1;
@@ -104,9 +112,9 @@ class flow_table {
     return at;
   }
   void place(flow& one);
-  siphash_key key_;
+  siphash_key key_, place_;
   flow_key hashed_;          ///< the last key that was hashed
-  std::uint32_t hash_ = 0;   ///< and its hash
+  std::uint64_t hash_ = 0;   ///< and its hash
   std::vector<slot> slots_;  ///< a power of two, at most two thirds used
   std::size_t size_ = 0;
   std::array<flow*, recent_flows> recent_{};

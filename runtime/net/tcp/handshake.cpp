@@ -138,7 +138,7 @@ void machine::input_listening(port& where, arrival& a, segment& packet, instant 
   if (half_opens.entries.used() >= limits.syn_received) return send_cookie(where, a, now);
   auto* const entry = half_opens.entries.take(a.key, where);
   entry->terms = read_terms(h, where, peer_segment_bytes(h), receive_scale());
-  auto const first = numbers.begin(a.key, now);
+  auto const first = identifiers::begin(flows.hash(a.key), now);
   entry->initial = first.number;
   entry->peer_initial = h.sequence;
   entry->timestamp_offset = first.timestamp_offset;

@@ -338,11 +338,19 @@ void machine::received(tcb& c, receive_queue::outcome what, std::uint32_t size, 
 }
 
 bool machine::input_fin(tcb& c, instant now) {
-  c.disturb();
+  c.unlearn(calm::receives);
   c.busy->receive.pass_fin();
   c.receive_edge = std::max(c.receive_edge, c.receive_next());
   c.fin_received = true;
-  c.acknowledge_now = true;
+  c.fin_beyond_gap = false;
+  // Who answered what came is likely to answer the end with its own: then the two are acknowledged together, as in Linux.
+  bool const answers = c.bytes_sent != 0 && c.bytes_received != 0 && c.last_sent_at >= c.last_data_at &&
+                       c.last_sent_at - c.last_data_at < acknowledge_delay;
+  if (c.current == state::established && answers && c.segments_unacknowledged == 0 && !c.acknowledge_now) {
+    c.busy->acknowledge_at = std::min(c.busy->acknowledge_at, after(now, acknowledge_delay));
+  } else {
+    c.acknowledge_now = true;
+  }
   notify(c, ready_to_read);
   switch (c.current) {
     case state::established:

@@ -244,10 +244,10 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
 
 /// The peer's FIN, behind what came with it.
 [[gnu::noinline]] void machine::end_expected(tcb& c, sequence at, instant now) {
-  c.disturb();
   c.fin_beyond_gap = true;
   c.fin_at = at;
   if (at != c.receive_next()) {
+    c.disturb();
     c.acknowledge_now = true;
   } else if (!input_fin(c, now)) {
     return;

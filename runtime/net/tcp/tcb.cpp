@@ -288,7 +288,6 @@ void tcb::was_read(std::size_t bytes, instant now) {
 void tcb::shutdown(instant now) {
   if (fin_queued || current == tcp::state::closed) return;
   engage(now);
-  disturb();
   if (current == tcp::state::syn_sent && busy->send.size() == 0) {
     // Nothing was said yet: there is nothing to end in order (RFC 9293 3.10.4).
     failed = net_error::not_connected;
@@ -315,7 +314,7 @@ void tcb::release(instant now) {
   static_cast<hook<event_tag>&>(*this).unlink();
   if (!busy->receive.ready().empty() && in_table) abort(now);
   released = true;
-  disturb();
+  unlearn(calm::receives | calm::waits);
   busy->receive.clear();
   if (!in_table) return host->destroy(*this);
   if (!fin_queued)

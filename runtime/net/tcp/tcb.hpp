@@ -137,6 +137,8 @@ class tcb final : public connection,
   [[nodiscard]] settings& own_settings();
   /// Something is not as it was: whoever relies on `calm` has to ask again.
   void disturb() { calm = 0; }
+  /// The same for these alone of what is known.
+  void unlearn(std::uint8_t which) { calm &= static_cast<std::uint8_t>(~which); }
   [[nodiscard]] result<std::size_t> write_more(std::span<std::byte const> bytes, instant now, more what);
   void user_sent(instant now, more what = more::none);
   void describe_flight(information& all) const;

@@ -231,7 +231,7 @@ void machine::on_deadline(instant now) {
     }
   }
   while (auto* const one = wakes.pop(now)) wake(static_cast<tcb&>(*one), now);
-  retransmit_half_opens(now);
+  if (half_opens.entries.used() != 0) retransmit_half_opens(now);
   while (auto* const one = time_waits.queue.front()) {
     if (one->end > now) break;
     flows.erase(*one);
