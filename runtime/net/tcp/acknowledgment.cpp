@@ -57,6 +57,7 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
     return true;
   }
   c.disturb();
+  if (c.probe_moves) settle_probe(c);
   bool const window_changed = a.window(c.terms.send_scale) != c.send_window;
   bool const was_outstanding = !c.busy->flight.empty();
   acknowledged got;

@@ -24,6 +24,10 @@ class deadlines {
     if (one.heap_index >= heap_.size() || when < heap_.data()[one.heap_index].when) [[unlikely]]
       move_up(one, when);
   }
+  /// Whether it will be woken then or before.
+  [[nodiscard]] bool has(timed const& one, instant when) const {
+    return one.heap_index < heap_.size() && heap_.data()[one.heap_index].when <= when;
+  }
   void remove(timed& one) {
     if (one.heap_index == timed::not_waiting) return;
     auto const hole = one.heap_index;

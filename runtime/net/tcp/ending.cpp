@@ -40,6 +40,7 @@ void machine::close(tcb& c) {
   if (!without_buffers.empty()) std::erase(without_buffers, &c);
   static_cast<hook<output_tag>&>(c).unlink();
   c.timer = timer_kind::none;
+  c.probe_moves = false;
   c.busy->timer_at = c.busy->acknowledge_at = c.busy->end_at = c.busy->stalled_since = never;
   if (c.rare().keepalive_at != never) c.make_rare().keepalive_at = never;
   c.want_syn = c.acknowledge_now = c.want_loss_probe = c.want_window_probe = false;

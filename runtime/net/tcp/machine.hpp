@@ -134,6 +134,8 @@ class machine {
   void arm(tcb& c, instant now);
   void arm_calm(tcb& c, instant now);
   void arm_loss_timer(tcb& c, instant now);
+  /// Says when the loss probe is due that new data moved; before anything arrives that changes when.
+  void settle_probe(tcb& c);
   [[nodiscard]] static instant loss_probe_time(tcb const& c, sent const& front, std::uint32_t in_flight,
                                               instant now);
   void wake(tcb& c, instant now);

@@ -151,13 +151,19 @@ class summed_header {
 /// waited for.
 [[gnu::always_inline]] inline void machine::arm_calm(tcb& c, instant now) {
   if (c.probe_moves) {
-    c.probe_moves = false;
     if (c.timer == timer_kind::loss_probe) {
       auto const* const front = c.busy->flight.front();
       if (front == nullptr) [[unlikely]]
         return arm_loss_timer(c, now), arm(c, now);
-      c.busy->timer_at = loss_probe_time(c, *front, c.outstanding(), now);
+      // One alone has at least as long as its acknowledgment may be delayed: who is woken before that asks then.
+      if (front->at == c.last_sent_at && front->end == c.send_next && front->size() <= c.segment_bytes() &&
+          wakes.has(c, c.last_sent_at + delayed_acknowledgment_max)) {
+        if (c.busy->acknowledge_at != never) wakes.at_latest(c, c.busy->acknowledge_at);
+        return;
+      }
+      c.busy->timer_at = loss_probe_time(c, *front, c.outstanding(), c.last_sent_at);
     }
+    c.probe_moves = false;
   } else if (c.timer != timer_kind::loss_probe && c.timer != timer_kind::retransmission) {
     return arm(c, now);
   }
@@ -183,7 +189,10 @@ bool machine::transmit(addressing& between, segment& packet, instant now) {
       c->pacing_waits = c->chosen->pacing && now < c->rare().paced_until;
       c->window_blocked = false;
     } else if ((predicts && build_predicted(*c, between, packet, now)) || build(*c, between, packet, now)) {
-      if (c->has_said_all()) {
+      // Calm, it wants nothing but to send what is there.
+      bool const is_done = (c->calm & calm::speaks) != 0 ? c->send_next == c->busy->send.end() && !c->fin_queued
+                                                         : c->has_said_all();
+      if (is_done) {
         c->window_blocked = false;
         leave_output(*c, now);
       } else if (++turn >= segments_per_turn) {

@@ -39,6 +39,11 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
 [[gnu::always_inline]] inline bool is_intact(tcb const& c, std::span<std::byte const> front,
                                              segment const& packet) {
   auto const size = packet.size();
+  if (front.size() == size && size <= segment_headroom_bytes) {
+    // Small, and all of it there.
+    return wire::sums_to_whole(c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(size)) +
+                               wire::sum_words(front));
+  }
   wire::checksum sum;
   sum.add_sum(c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(size >> 16)) +
               wire::network_order(static_cast<std::uint16_t>(size)) +
@@ -135,6 +140,7 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
   if (waits || c.fin_queued) return arm_loss_timer(c, now);
   c.timer = timer_kind::none;
   c.busy->timer_at = never;
+  c.probe_moves = false;
 }
 
 /// The segment was expected, what it acknowledges needs the long way. False: it ends here.

@@ -20,6 +20,14 @@ void send_queue::acknowledge_part(wire::sequence where) {
   begin_ = where;
 }
 
+std::size_t send_queue::collect_mixed(wire::sequence from, std::size_t count, segment& into) {
+  auto const kept = bytes_.kept();
+  auto const inside = std::min(static_cast<std::size_t>(from - begin_), kept.size());
+  auto const here = std::min(count, kept.size() - inside);
+  if (here != 0) std::memcpy(into.push_header(here).data(), kept.data() + inside, here);
+  return here + collect_pieces(from + static_cast<std::uint32_t>(here), count - here, into);
+}
+
 std::size_t send_queue::collect_pieces(wire::sequence from, std::size_t count, segment& into) {
   if (cursor_ == nullptr || from < cursor_begin_) {
     cursor_ = bytes_.pieces().front();

@@ -33,17 +33,22 @@ class send_queue {
   }
   /// Puts [from, from + count) into an empty segment, what is kept here into its header room; says how many bytes fitted
   /// into its slices.
-  [[nodiscard]] std::size_t collect(wire::sequence from, std::size_t count, segment& into) {
+  [[nodiscard, gnu::always_inline]] std::size_t collect(wire::sequence from, std::size_t count, segment& into) {
     auto const kept = bytes_.kept();
     auto const inside = static_cast<std::size_t>(from - begin_);
-    if (inside < kept.size()) {
-      auto const here = std::min(count, kept.size() - inside);
-      std::memcpy(into.push_header(here).data(), kept.data() + inside, here);
-      return here == count ? count : here + collect_pieces(from + static_cast<std::uint32_t>(here), count - here, into);
-    }
+    if (kept.size() == 0) return collect_behind(from, count, into);
+    if (inside + count > kept.size()) [[unlikely]]
+      return collect_mixed(from, count, into);
+    std::memcpy(into.push_header(count).data(), kept.data() + inside, count);
+    return count;
+  }
+
+ private:
+  void acknowledge_part(wire::sequence where);
+  [[nodiscard]] std::size_t collect_behind(wire::sequence from, std::size_t count, segment& into) {
     if (cursor_ == nullptr || from < cursor_begin_) {
       cursor_ = bytes_.pieces().front();
-      cursor_begin_ = begin_ + static_cast<std::uint32_t>(kept.size());
+      cursor_begin_ = begin_ + static_cast<std::uint32_t>(bytes_.kept().size());
     }
     if (cursor_ != nullptr) {
       auto const behind = static_cast<std::size_t>(from - cursor_begin_);
@@ -53,9 +58,7 @@ class send_queue {
     }
     return collect_pieces(from, count, into);
   }
-
- private:
-  void acknowledge_part(wire::sequence where);
+  [[nodiscard]] std::size_t collect_mixed(wire::sequence from, std::size_t count, segment& into);
   [[nodiscard]] std::size_t collect_pieces(wire::sequence from, std::size_t count, segment& into);
   stream_bytes bytes_;
   wire::sequence begin_;

@@ -243,7 +243,7 @@ class tcb final : public connection,
   // Wishes of the output pass.
   bool want_syn : 1 = false;
   bool acknowledge_now = false;
-  bool probe_moves = false;    ///< new data went out: the loss probe's time begins anew
+  bool probe_moves = false;    ///< new data went out: the loss probe's time begins anew, and is not in timer_at yet
   bool want_loss_probe : 1 = false;
   bool want_window_probe : 1 = false;
   // Flags

@@ -28,6 +28,7 @@ bool machine::is_blocked_here(tcb const& c) {
 void machine::arm_loss_timer(tcb& c, instant now) {
   c.timer = timer_kind::none;
   c.busy->timer_at = never;
+  c.probe_moves = false;
   if (c.current == state::syn_sent || c.current == state::syn_received || c.syn_unacknowledged) {
     c.timer = timer_kind::retransmission;
     c.busy->timer_at = c.busy->syn_sent_at + backed_off(timeout_initial, c.backoff);
@@ -54,12 +55,18 @@ void machine::arm_loss_timer(tcb& c, instant now) {
   }
 }
 
+/// As arm_loss_timer() would have set it when the last segment went: nothing came since that says anything of losses.
+void machine::settle_probe(tcb& c) {
+  if (c.timer == timer_kind::loss_probe) {
+    arm_loss_timer(c, c.last_sent_at);
+  } else {
+    c.probe_moves = false;
+  }
+}
+
 void machine::arm(tcb& c, instant now) {
   if (!c.in_table) return;
-  if (c.probe_moves) {
-    c.probe_moves = false;
-    if (c.timer == timer_kind::loss_probe) arm_loss_timer(c, now);
-  }
+  if (c.probe_moves) settle_probe(c);
   if (c.timer == timer_kind::none || c.timer == timer_kind::window_probe) {
     auto const wants_probe = c.busy->flight.empty() && c.synchronized() &&
                              (c.busy->send.end() > c.send_next || (c.fin_queued && !c.fin_sent()));
@@ -89,6 +96,7 @@ void machine::start_keepalive(tcb& c, instant) {
 void machine::wake(tcb& c, instant now) {
   if (c.busy == nullptr) engage(c);
   c.disturb();
+  if (c.probe_moves) settle_probe(c);
   if (c.busy->end_at <= now) return close(c);
   if (c.busy->stalled_since != never && stall_limit(c) != 0s && now - c.busy->stalled_since >= stall_limit(c) &&
       (!is_blocked_here(c) || c.busy->timer_at <= now)) {
