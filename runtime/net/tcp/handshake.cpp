@@ -337,6 +337,7 @@ connection* port::accept() {
   queue.erase(queue.begin());
   --waiting;
   c->parent = nullptr;
+  host->rest_soon(*c);
   // What happened before anybody listened to it.
   std::uint8_t ready = ready_connected | ready_to_write;
   if (!c->busy->receive.ready().empty() || c->fin_received || c->failed) ready |= ready_to_read;

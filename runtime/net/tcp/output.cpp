@@ -383,7 +383,11 @@ void machine::build_syn(tcb& c, wire::tcp_header& h, segment& packet, instant no
   auto const& one = *replies.front();
   packet.clear();
   between = one.between;
-  one.header.emit(packet.push_header(one.header.encoded_bytes()));
+  if (one.header.flags == wire::tcp_ack && one.header.options.timestamps) {  // of TIME-WAIT
+    one.header.emit_with_timestamps(packet.push_header(wire::tcp_header::size_bytes + timestamps_bytes));
+  } else {
+    one.header.emit(packet.push_header(one.header.encoded_bytes()));
+  }
   put_checksum(packet, between, false);
   ++counters.segments_out;
   replies.pop();

@@ -33,7 +33,7 @@ class stream_bytes {
 
   /// Whether so many more have place here, with nothing between.
   [[nodiscard]] bool keeps(std::size_t bytes) const {
-    return bytes <= kept_max - (kept_begin_ + kept_size_) && pieces_.empty();
+    return bytes <= kept_max && bytes <= kept_max - (kept_begin_ + kept_size_) && pieces_.empty();
   }
   /// Room for them, which is to be filled. Only when it keeps() them.
   [[nodiscard]] std::span<std::byte> keep(std::size_t bytes) {

@@ -12,7 +12,6 @@ constexpr duration fin_wait_2_max = 60s;
 constexpr duration device_retry = 500ms;
 /// Between looks at a pool that was empty: it tells nobody when a buffer comes back.
 constexpr duration buffers_interval = 10ms;
-constexpr duration rest_interval = 1s;
 
 duration backed_off(duration timeout, std::uint8_t times) {
   return std::min<duration>(timeout * (1 << std::min<int>(times, 10)), timeout_max);

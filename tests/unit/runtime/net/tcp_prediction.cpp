@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/net/tcp/machine.hpp"
+#include "runtime/net/tcp/output.hpp"
 #include "tcp_support.hpp"
 
 using namespace tcp_test;
@@ -36,6 +36,11 @@ std::vector<std::int64_t> described(tcp::tcb const& one) {
   tcp::busy_part const resting(*one.host);
   auto const& busy = one.busy == nullptr ? resting : *one.busy;
   auto const nanoseconds = [](auto what) { return static_cast<std::int64_t>(what.count()); };
+  // The short way leaves the loss probe's time to whoever is woken.
+  auto const* const front = busy.flight.front();
+  bool const moves = one.probe_moves && one.timer == tcp::timer_kind::loss_probe && front != nullptr;
+  auto const probe_at =
+      moves ? tcp::machine::loss_probe_time(one, *front, one.in_flight(), one.last_sent_at) : busy.timer_at;
   return {static_cast<std::int64_t>(all.state),
           all.maximum_segment_size,
           nanoseconds(all.smoothed_round_trip),
@@ -82,7 +87,7 @@ std::vector<std::int64_t> described(tcp::tcb const& one) {
           one.receive_edge.value,
           one.acknowledged_to.value,
           one.recent_timestamp,
-          nanoseconds(busy.timer_at.time_since_epoch()),
+          nanoseconds(probe_at.time_since_epoch()),
           nanoseconds(busy.acknowledge_at.time_since_epoch()),
           nanoseconds(busy.stalled_since.time_since_epoch()),
           nanoseconds(one.last_received_at.time_since_epoch()),
@@ -100,7 +105,6 @@ std::vector<std::int64_t> described(tcp::tcb const& one) {
           one.writer_waits,
           one.more_follows,
           one.acknowledge_now,
-          one.probe_moves,
           one.ready,
           static_cast<std::int64_t>(busy.flight.highest_sacked().value)};
 }

@@ -71,6 +71,19 @@ TEST_CASE("a connection with nothing under way gives back what it does not need,
   CHECK(resting_pair::rests(two.server));
 }
 
+TEST_CASE("a connection that is never used gives it back, too") {
+  host left{1, v4(1)}, right{2, v4(2)};
+  network between{3, left, right, {}};
+  auto* const listening = *right.engine.listen({.port = 7});
+  auto* const client = *left.engine.connect({v4(2), 7}, {}, between.now);
+  between.run_for(5s);
+  auto* const server = listening->accept();
+  REQUIRE(server != nullptr);
+  between.run_for(3s);
+  CHECK(resting_pair::rests(client));
+  CHECK(resting_pair::rests(server));
+}
+
 TEST_CASE("a resting connection ends in order, by either end") {
   resting_pair two;
   two.client->shutdown(two.between.now);
