@@ -303,3 +303,40 @@ TEST_CASE("a retransmission that acknowledges more tells the window, too") {
   CHECK(sent == 0);
   CHECK(peer.c->info().send_window_bytes == 0);
 }
+
+TEST_CASE("Who answers what comes acknowledges the end with its own, or after 40 ms; all others at once") {
+  enum class server { silent, leaves, stays };
+  auto const what = GENERATE(server::silent, server::leaves, server::stays);
+  scripted s;
+  s.accept();
+  s.send(s.header(tcp_ack | tcp_psh), 100);
+  s.their_next += 100;
+  CHECK(s.receive());
+  std::array<std::byte, 200> into;
+  CHECK(**s.c->read(into, s.now) == 100);
+  if (what != server::silent) {
+    s.write(50);
+    CHECK(s.receive()->payload == 50);
+    s.my_next += 50;
+  }
+  s.send(s.header(tcp_ack | tcp_fin));
+  ++s.their_next;
+  CHECK(s.c->state() == tcp::state::close_wait);
+  CHECK(**s.c->read(into, s.now) == 0);
+  auto const told = s.receive();
+  CHECK(told.has_value() == (what == server::silent));
+  if (what == server::stays) {
+    CHECK(s.pass(39ms).empty());
+    auto const late = s.pass(2ms);
+    REQUIRE(late.size() == 1);
+    CHECK(late[0].h.acknowledgment.value == s.their_next);
+  }
+  s.c->shutdown(s.now);
+  auto const end = s.receive();
+  REQUIRE(end);
+  CHECK(end->is(tcp_fin | tcp_ack));
+  CHECK(end->h.acknowledgment.value == s.their_next);
+  ++s.my_next;
+  s.send(s.header(tcp_ack));
+  CHECK(s.c->state() == tcp::state::closed);
+}
