@@ -90,5 +90,6 @@ def test_the_runner_serves_stops_kills_and_gives_disks_by_a_real_xl(tmp_path):
                                       "/host/bin/python3 -B /host/drive.py /host/bin/xen-x86-runner")
         finally:
             dom0.machine.kill()
-    assert json.loads(said) == [["by way of xl", 0, "finished"], [137, "killed"], [True, 0, "finished"]]
+    assert json.loads(said) == [["by way of xl", 0, "finished"], [137, "killed"],
+                                [True, "record 9\n", True, 0, "finished"]]
     assert [record_in(path.read_bytes(), sector) for sector in range(12)] == [0, *range(1, 11), 0]

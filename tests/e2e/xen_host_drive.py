@@ -76,11 +76,17 @@ def killed():
 
 
 def recorded():
-    """A guest with a disk, which ends by itself."""
+    """A guest with a disk, which ends by itself. It reads what dom0 wrote, and dom0 what it wrote."""
     disk = {"name": "storage", "path": "/dev/vdc", "read_only": False, "sector_bytes": 512}
-    guest = Guest("/host/records.elf", ["--records=10"], disks=[disk])
+    with open(disk["path"], "r+b") as file:
+        file.seek(5 * 512)
+        file.write(b"written by dom0\n")
+    guest = Guest("/host/records.elf", ["--records=10", "--show=5"], disks=[disk])
     ended = guest.how_it_ended()
-    return "kept 10" in guest.console, *ended
+    with open(disk["path"], "rb") as file:
+        file.seek(9 * 512)
+        read = file.read(9).decode(errors="replace")
+    return "sector 5 says `written by dom0`" in guest.console, read, "kept 10" in guest.console, *ended
 
 
 print(json.dumps([served(), killed(), recorded()]))
