@@ -3,7 +3,8 @@
 //
 // Besides its console a guest has a line to this program, which is the machine's second serial port
 // (targets/xen/x86_64/control.cpp) or what speaks with xl: "s" from here asks for an orderly end, "exit N"
-// from there says how it ended; "k" has Xen end it at once.
+// from there says how it ended. What speaks with xl knows more: "k" has Xen end the guest at once, "c PATH" has
+// it write a core, which "core" or "nocore WHY" answers; after "crashed" it waits for "e" before the guest's end.
 #include <charconv>
 
 #include "monitor.hpp"
@@ -37,20 +38,27 @@ std::string option_value(std::string_view text) {
   return out;
 }
 
-/// Python and one of the programs that stand beside this one.
+/// What stands beside this program.
+std::expected<std::string, runner_error> beside(std::string_view name) {
+  char self[4096];
+  auto const size = ::readlink("/proc/self/exe", self, sizeof self);
+  std::string_view const path(self, size > 0 ? static_cast<std::size_t>(size) : 0);
+  auto out = std::string(path.substr(0, path.rfind('/') + 1)) + std::string(name);
+  if (::access(out.c_str(), R_OK) != 0) {
+    return std::unexpected(runner_error{out + " is not there", {"it is installed with xen-x86-runner"}});
+  }
+  return out;
+}
+
+/// Python and a program of its.
 std::expected<std::vector<std::string>, runner_error> python_command(std::string_view program) {
   auto const python = program_path("python3");
   if (!python)
     return std::unexpected(runner_error{"python3 is not there", {"install it: apt-get install python3"}});
-  char self[4096];
-  auto const size = ::readlink("/proc/self/exe", self, sizeof self);
-  std::string_view const path(self, size > 0 ? static_cast<std::size_t>(size) : 0);
-  auto script = std::string(path.substr(0, path.rfind('/') + 1)) + "xen-bench/" + std::string(program);
-  if (::access(script.c_str(), R_OK) != 0) {
-    return std::unexpected(runner_error{script + " is not there", {"it is installed with xen-x86-runner"}});
-  }
+  auto script = beside("xen-bench/" + std::string(program));
+  if (!script) return std::unexpected(script.error());
   // Without files of bytecode beside it.
-  return std::vector{*python, std::string("-B"), std::move(script)};
+  return std::vector{*python, std::string("-B"), std::move(*script)};
 }
 
 /// What runs the guest.
@@ -184,6 +192,7 @@ class runner final : public process_runner {
       return std::unexpected(runner_error{std::string("cannot make a socket: ") + std::strerror(errno)});
     }
     control_ = ends[0];
+    image_ = what.image;
     std::string command_line;
     for (auto const& argument : what.arguments) {
       if (!command_line.empty()) command_line.push_back(' ');
@@ -203,12 +212,20 @@ class runner final : public process_runner {
                                  {"memory_kib", kib},
                                  {"command_line", command_line},
                                  {"networks", std::move(*networks)},
-                                 {"disks", disks_of(what)}};
+                                 {"disks", disks_of(what)},
+                                 {"hold_crashed", what.crash_core.has_value()}};
       out.command = std::move(*command);
+      if (*where != place::host) {
+        auto core = beside("xen-core");
+        if (!core) return std::unexpected(core.error());
+        out.command.insert(out.command.end(), {"--core", std::move(*core)});
+      }
       out.command.insert(out.command.end(), {"--control", std::to_string(ends[1]), detail::json_text(guest)});
       xen_runs_it_ = true;
-      out.capabilities = capabilities();
-      std::erase(*out.capabilities, "core");
+      if (*where == place::lone) {
+        out.capabilities = capabilities();
+        std::erase(*out.capabilities, "core");
+      }
     } else {
       out.command = {
           *program, "-M", machine, "-accel", "tcg", "-cpu", "max", "-m", std::to_string(kib) + "k"};
@@ -261,19 +278,32 @@ class runner final : public process_runner {
 
   [[nodiscard]] std::expected<int, runner_error> begin_core(std::string const& path) override {
     if (monitor_.is_open()) return monitor_.begin_core(path);
-    return std::unexpected(runner_error{"a guest on real Xen gives no core",
-                                        {R"(without Xen it does: [target.xen-x86] machine = "microvm")"}});
+    auto const request = "c " + path + "\n";
+    if (path.find('\n') != std::string::npos)
+      return std::unexpected(runner_error{"a core's file name has no line ends"});
+    if (::send(control_, request.data(), request.size(), MSG_DONTWAIT | MSG_NOSIGNAL) != static_cast<ssize_t>(request.size()))
+      return std::unexpected(runner_error{"what runs the guest takes no requests"});
+    core_path_ = path;
+    return control_;
   }
 
   [[nodiscard]] std::optional<std::expected<void, runner_error>> core_written() override {
-    return monitor_.written();
+    if (monitor_.is_open()) return monitor_.written();
+    hear_control();
+    if (take_line("core")) return core_file::complete(core_path_, image_);
+    if (auto const why = take_line("nocore ")) return std::unexpected(runner_error{"Xen gave no core: " + *why});
+    if (control_is_over_) return std::unexpected(runner_error{"the guest ended before the core was written"});
+    return std::nullopt;
   }
 
   [[nodiscard]] int crash_descriptor() const override {
-    return has_ended_ ? -1 : monitor_.descriptor();
+    if (control_is_over_ || has_ended_) return -1;
+    return monitor_.is_open() ? monitor_.descriptor() : control_;
   }
 
   [[nodiscard]] crash_news crash_seen() override {
+    hear_control();
+    if (!monitor_.is_open()) return take_line("crashed") ? crash_news::held : crash_news::none;
     if (!monitor_.has_shut_down()) {
       has_ended_ = monitor_.is_gone();
       return crash_news::none;
@@ -286,7 +316,13 @@ class runner final : public process_runner {
     return crash_news::none;
   }
 
-  void release_crashed() override { monitor_.quit(); }
+  void release_crashed() override {
+    if (monitor_.is_open()) {
+      monitor_.quit();
+    } else {
+      [[maybe_unused]] auto const sent = ::send(control_, "e", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    }
+  }
 
   [[nodiscard]] guest_exit classify(process_end const& end) const override {
     using protocol::exit_reason;
@@ -316,6 +352,18 @@ class runner final : public process_runner {
            (size = ::recv(control_, buffer, control_bytes_max - control_said_.size(), MSG_DONTWAIT)) > 0) {
       control_said_.append(buffer, static_cast<std::size_t>(size));
     }
+    control_is_over_ = control_said_.size() >= control_bytes_max || size == 0 || (errno != EAGAIN && errno != EINTR);
+  }
+
+  /// The rest of a whole line that begins so, which is taken out.
+  std::optional<std::string> take_line(std::string_view beginning) {
+    for (std::size_t begin = 0, end = 0; (end = control_said_.find('\n', begin)) != std::string::npos; begin = end + 1) {
+      auto const line = control_said_.substr(begin, end - begin);
+      if (!line.starts_with(beginning)) continue;
+      control_said_.erase(begin, end + 1 - begin);
+      return line.substr(beginning.size());
+    }
+    return std::nullopt;
   }
 
   /// The number of the last whole line "exit N".
@@ -334,7 +382,9 @@ class runner final : public process_runner {
 
   int control_ = -1;
   mutable std::string control_said_;
+  mutable bool control_is_over_ = false;
   bool has_ended_ = false;  ///< no crash will come any more
+  std::string image_, core_path_;
   monitor monitor_;
   bool xen_runs_it_ = false;
 };

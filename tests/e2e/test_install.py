@@ -9,9 +9,9 @@ from test_plugins import Board
 
 BUILD = MORGANA.parents[1]
 DATA = ["runtime", "targets", "packages", "conformance", "plugins/unix", "plugins/sim", "plugins/xen", "plugins/template"]
-PROGRAMS = ["morgana-requirements", "unix-runner", "sim-runner", "sim-host", "xen-x86-runner"]
-XEN_BENCH = ["agent", "block", "dom0.py", "guest.py", "init", "machine.py", "trunk.py", "vif", "xen_bench.py", "xen_host.py",
-             "xen_lone.py"]
+PROGRAMS = ["morgana-requirements", "unix-runner", "sim-runner", "sim-host", "xen-x86-runner", "xen-core"]
+XEN_BENCH = ["agent", "block", "dom0.py", "guest.py", "init", "machine.py", "trunk.py", "vif", "xen_bench.py", "xen_core.py",
+             "xen_host.py", "xen_lone.py"]
 
 
 @pytest.fixture(scope="module")

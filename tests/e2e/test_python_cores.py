@@ -5,6 +5,7 @@ from support import ROOT, RUN_SECONDS, Process, built
 import morgana
 
 APPS = ROOT / "tests/e2e/apps"
+XEN_SECONDS = 300    # a bench's first boot fetches packages
 
 
 def endings(target="unix"):
@@ -52,6 +53,29 @@ def test_a_guest_that_crashes_leaves_its_core_and_ends_as_without(target, how, s
     said = seen_by_gdb(vm.image, core, "bt -3")
     assert "main ()" in said and "run_ready ()" in said, said
     assert how == "memory" or "crash_on_purpose ()" in seen_by_gdb(vm.image, core, "bt"), said
+
+
+def test_guests_on_real_xen_leave_cores_running_and_crashed(tmp_path):
+    image = endings("xen-x86")
+    on_xen = {"settings": {"machine": "xen"}, "crash_core": tmp_path / "crashed"}
+    with morgana.run(image, arguments=["--how=wait"], **on_xen) as vm:
+        vm.expect("first: info: started", XEN_SECONDS)
+        core = vm.core(tmp_path / "running")
+        assert vm.stop(XEN_SECONDS) == 0 and (vm.errors, vm.crash) == ([], None)
+    said = seen_by_gdb(image, core, "bt")
+    assert "wait_until ()" in said and "main ()" in said, said
+    with morgana.run(image, arguments=["--how=fault"], **on_xen) as vm:
+        assert (vm.wait(XEN_SECONDS), vm.reason, vm.errors) == (70, "crashed", [])
+    said = seen_by_gdb(image, vm.crash.core, "bt")
+    assert "crash_on_purpose ()" in said and "main ()" in said, said
+
+
+def test_a_guest_that_is_xens_only_domain_says_that_it_gives_none(tmp_path):
+    with morgana.run(endings("xen-x86"), arguments=["--how=wait"], settings={"machine": "xen-dom0"}) as vm:
+        vm.expect("first: info: started", XEN_SECONDS)
+        assert "core" not in vm.capabilities and "kill" in vm.capabilities
+        with pytest.raises(morgana.NotSupported):
+            vm.core(tmp_path / "core")
 
 
 def test_a_simulated_guest_that_crashes_leaves_a_core_of_its_process(tmp_path):

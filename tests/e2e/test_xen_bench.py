@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from runner_client import Guest
-from support import ROOT, built, morgana
+from support import MORGANA, ROOT, built, morgana
 
 APPS = ROOT / "tests/e2e/apps"
 # The first run fetches Debian packages and boots dom0.
@@ -80,9 +80,11 @@ def test_a_guest_that_reaches_its_memory_is_71(endings):
 def test_a_wait_that_fails_says_what_it_was_for(endings, tmp_path):
     (tmp_path / "image").write_bytes(b"no image")
     ours, theirs = socket.socketpair()
-    guest = {"image": str(tmp_path / "image"), "memory_kib": 8192, "command_line": "", "networks": [], "disks": []}
+    guest = {"image": str(tmp_path / "image"), "memory_kib": 8192, "command_line": "", "networks": [], "disks": [],
+             "hold_crashed": False}
     script = "import xen_bench; xen_bench.STEP_SECONDS = 0; xen_bench.main()"
-    ended = subprocess.run([sys.executable, "-B", "-c", script, "--control", str(theirs.fileno()), json.dumps(guest)],
+    ended = subprocess.run([sys.executable, "-B", "-c", script, "--control", str(theirs.fileno()), "--core",
+                            MORGANA.parents[1] / "libexec/morgana/xen-core", json.dumps(guest)],
                            cwd=ROOT / "plugins/xen/bench", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                            stderr=subprocess.STDOUT, text=True, timeout=RUN_SECONDS, pass_fds=[theirs.fileno()])
     ours.close(), theirs.close()

@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 from support import ROOT, built
-from test_xen_requests import PAYLOAD_PLACE, Drive, Machine, guest, kept_machine, payload_of
+from test_xen_requests import CORE, PAYLOAD_PLACE, Drive, Machine, guest, kept_machine, payload_of
 from test_xen_suspend import Suspended
 
 FRONT, BACK = "/local/domain/1/device/console/1", "/local/domain/0/backend/console/1/1"
@@ -31,7 +31,7 @@ class Poor(Suspended):
         with tempfile.TemporaryFile() as disk:
             disk.write(program + bytes(-bytes_of_program % 512))
             disk.flush()
-            self.machine = Machine(kept_machine(), False, [Drive(payload.fileno()), Drive(disk.fileno())],
+            self.machine = Machine(kept_machine(CORE), False, [Drive(payload.fileno()), Drive(disk.fileno())],
                                    ["-incoming", "defer"])
         self.console, self.lines = "", []
         self.machine.resume()

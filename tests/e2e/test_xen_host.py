@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+import xen_dump
 from support import ROOT
 
 HOST = ROOT / "plugins/xen/bench/xen_host.py"
@@ -26,6 +27,7 @@ case $1 in
     until [ -e "$FAKE/ended" ]; do sleep 0.02; done
     echo "Domain 7 has shut down, reason code 0 0x0" ;;
   shutdown | destroy) : > "$FAKE/ended" ;;
+  dump-core) cp "$FAKE/dump" "$3" ;;
 esac
 """
 XENSTORE_READ = """#!/bin/sh
@@ -50,10 +52,10 @@ class Host:
             (folder / name).write_text(text)
             (folder / name).chmod(0o755)
 
-    def start(self, networks=(), disks=()):
+    def start(self, networks=(), disks=(), hold_crashed=False):
         self.control, theirs = socket.socketpair()
         guest = {"name": "web", "image": "/images/web.elf", "memory_kib": 32768, "command_line": 'a "b"',
-                 "networks": list(networks), "disks": list(disks)}
+                 "networks": list(networks), "disks": list(disks), "hold_crashed": hold_crashed}
         environment = dict(os.environ, FAKE=str(self.folder), PATH=f"{self.folder}:{os.environ['PATH']}")
         process = subprocess.Popen([sys.executable, "-B", HOST, "--control", str(theirs.fileno()), json.dumps(guest)],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -110,6 +112,46 @@ def test_stop_and_kill_are_xls(host, asked, told):
     host.wait_for_call("xl unpause 7")
     host.control.sendall(asked)
     host.wait_for_call(told)
+    process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+
+
+def test_a_core_is_xls_made_for_gdb(host):
+    (host.folder / "dump").write_bytes(xen_dump.one_page(0x1000, b"memory"))
+    process = host.start()
+    host.wait_for_call("xl unpause 7")
+    for path, answer in ((host.folder / "core", b"core\n"), (host.folder / "nowhere/core", b"nocore [Errno 2]")):
+        host.control.sendall(f"c {path}\n".encode())
+        assert host.control.recv(1000).startswith(answer)
+    assert b"memory" in (host.folder / "core").read_bytes()
+    assert host.calls().count("xl pause 7\nxl dump-core 7 ") == 2 and host.calls().endswith("xl unpause 7\n")
+    host.control.sendall(b"k")
+    process.communicate(timeout=SECONDS)
+
+
+@pytest.mark.parametrize("status, is_held", [("70", True), ("71", True), ("", True), ("0", False)])
+def test_a_crashed_guest_is_held_until_its_core_is_made(host, status, is_held):
+    (host.folder / "dump").write_bytes(xen_dump.one_page(0x1000, b"memory"))
+    (host.folder / "status").write_text(status)
+    process = host.start(hold_crashed=True)
+    host.wait_for_call("xl unpause 7")
+    (host.folder / "ended").touch()
+    if is_held:
+        assert host.control.recv(100) == b"crashed\n"
+        host.control.sendall(f"c {host.folder / 'core'}\n".encode())
+        assert host.control.recv(100) == b"core\n"
+        assert "xl destroy 7" not in host.calls()
+        host.control.sendall(b"e")
+    process.communicate(timeout=SECONDS)
+    assert process.returncode == 0 and "xl destroy 7" in host.calls()
+    assert (host.folder / "core").exists() == is_held
+
+
+def test_a_guest_that_was_killed_is_not_held(host):
+    (host.folder / "status").write_text("")
+    process = host.start(hold_crashed=True)
+    host.wait_for_call("xl unpause 7")
+    host.control.sendall(b"k")
     process.communicate(timeout=SECONDS)
     assert process.returncode == 0
 

@@ -10,7 +10,7 @@ import tempfile
 
 from support import MORGANA, ROOT, built
 from test_xen_disk import make_disk, record_in
-from test_xen_requests import PAYLOAD_PLACE, Drive, Machine, kept_machine
+from test_xen_requests import CORE, PAYLOAD_PLACE, Drive, Machine, kept_machine
 from test_xen_suspend import Suspended
 
 APPS = ROOT / "tests/e2e/apps"
@@ -42,7 +42,7 @@ def what_is_brought_along():
         files |= {f"/lib/x86_64-linux-gnu/{os.path.basename(path)}": path for path in libraries_of(program)}
     files["/host/bin/python3"] = PYTHON
     files["/host/bin/xen-x86-runner"] = RUNNER
-    for path in BENCH.glob("xen_host.py"), BENCH.glob("guest.py"):
+    for path in BENCH.glob("xen_host.py"), BENCH.glob("guest.py"), BENCH.glob("xen_core.py"):
         files |= {f"/host/bin/xen-bench/{one.name}": one for one in path}
     files["/host/drive.py"] = DRIVE
     files["/host/streams.elf"] = built(APPS / "streams", "xen-x86", ("--network.use=direct",)).build_folder / "xen-x86/streams.elf"
@@ -70,7 +70,7 @@ class Dom0(Suspended):
     def __init__(self, payload, disk):
         empty = tempfile.TemporaryFile()
         empty.truncate(1 << 20)
-        self.machine = Machine(kept_machine(), False, [Drive(empty.fileno()), Drive(payload.fileno()),
+        self.machine = Machine(kept_machine(CORE), False, [Drive(empty.fileno()), Drive(payload.fileno()),
                                                        Drive(disk.fileno(), read_only=False)], ["-incoming", "defer"])
         self.console, self.lines = "", []
         self.machine.resume()

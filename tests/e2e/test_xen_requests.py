@@ -3,7 +3,7 @@ import select
 import sys
 import time
 
-from support import ROOT, built
+from support import MORGANA, ROOT, built
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, str(ROOT / "plugins/xen/bench"))
@@ -13,6 +13,7 @@ from xen_bench import kept_machine, payload_of          # noqa: E402
 
 # The first run fetches Debian packages and boots dom0; a slow machine is no failure.
 SECONDS = 240
+CORE = MORGANA.parents[1] / "libexec/morgana/xen-core"
 CONTROL = "xenstore-write /local/domain/1/control/shutdown"
 
 
@@ -25,7 +26,7 @@ class Guest:
         payload, size = payload_of(image.read_bytes(), guest.configuration(
             "guest", "/guest/guest.elf", 8192, arguments, [guest.interface(network, "net0", "vif")], disks), [])
         drives = [Drive(payload.fileno()), *([Drive(disk.fileno(), read_only=False)] if disk else [])]
-        self.machine = Machine(kept_machine(), False, drives, ["-incoming", "defer"])
+        self.machine = Machine(kept_machine(CORE), False, drives, ["-incoming", "defer"])
         self.console, self.lines = "", []
         self.machine.resume()
         self.command(f"guest {size}" + (f" {PAYLOAD_PLACE + 1}" if disk else ""))

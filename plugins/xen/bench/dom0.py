@@ -123,7 +123,7 @@ class Archive:
         self.file.close()
 
 
-def make_ramdisk(root, path):
+def make_ramdisk(root, path, core=None):
     archive = Archive(path)
     for folder in ["bin", "sbin", "dev", "proc", "sys", "run", "tmp", "etc", "etc/xen", "etc/xen/scripts", "modules", "lib", "lib64", "usr",
                    "usr/bin", "usr/sbin", "usr/lib", "usr/lib/xen-4.17", "usr/lib/xen-4.17/bin", "var", "var/lib",
@@ -142,11 +142,13 @@ def make_ramdisk(root, path):
     for program in PROGRAMS:
         archive.program(f"usr/lib/xen-4.17/bin/{program}", tools / program)
         archive.link(f"usr/sbin/{program}", f"../lib/xen-4.17/bin/{program}")
+    if core:
+        archive.program("bin/xen-core", core)
     archive.program("usr/bin/xenstore", root / "usr/bin/xenstore")
     for what in ("ls", "read", "write"):
         archive.link(f"usr/bin/xenstore-{what}", "xenstore")
     archive.entry("etc/xen/xl.conf", stat.S_IFREG | 0o644)
-    for name, library in sorted(libraries_of([tools / p for p in PROGRAMS] + [root / "usr/bin/xenstore"], root).items()):
+    for name, library in sorted(libraries_of([tools / p for p in PROGRAMS] + [root / "usr/bin/xenstore", *([core] if core else [])], root).items()):
         archive.program(f"lib/{name}", library)
     archive.program("lib64/ld-linux-x86-64.so.2", "/lib64/ld-linux-x86-64.so.2")
     modules = modules_in_order(root / "lib/modules")
@@ -156,11 +158,11 @@ def make_ramdisk(root, path):
     archive.close()
 
 
-def build(into):
-    """Makes xen, vmlinux and dom0.cpio in the folder `into`."""
+def build(into, core):
+    """Makes xen, vmlinux and dom0.cpio in the folder `into`; `core` is our program that reads a guest's memory."""
     root = fetch(into)
     run("sh", "-c", 'gzip -dc "$0" > "$1"', next(root.glob("boot/xen-4.17-*.gz")), into / "xen")
     (into / "vmlinux").write_bytes(vmlinux_of(next(root.glob("boot/vmlinuz-*")).read_bytes()))
-    make_ramdisk(root, into / "dom0.cpio")
+    make_ramdisk(root, into / "dom0.cpio", core)
     for unpacked in (root, into / "packages"):
         shutil.rmtree(unpacked)

@@ -3,7 +3,9 @@
 
 Xen and a Linux dom0 are booted once; the machine's memory and state are kept in the cache, and each guest gets a copy of
 them, which takes half a second. Standard output and input are the guest's console. On the control socket "s" asks for an
-orderly end, "k" for one at once, and "exit N" is said at the end. Status 1 with a message: the bench itself failed."""
+orderly end, "k" for one at once, "c PATH" for a core, which "core" or "nocore WHY" answers, and "exit N" is said at the end;
+before that, of a guest that crashed and is to be held, "crashed", and then "e" is waited for. Status 1 with a message: the
+bench itself failed."""
 import argparse
 import fcntl
 import hashlib
@@ -22,6 +24,7 @@ import time
 
 import dom0
 import guest
+import xen_core
 from dom0 import BenchError
 from machine import DISKS, EMULATOR, NETWORKS, PAYLOAD_PLACE, Drive, Machine
 from trunk import Trunk
@@ -33,6 +36,9 @@ KEPT_MACHINES_MAX = 4
 BOOT_SECONDS = 300
 STEP_SECONDS = 120
 SAID_LINES_MAX = 100
+# Exit statuses that are crashes (docs/exit-codes.md); a guest that said none has crashed, too.
+CRASHED = (70, 71, None)
+HELD = "what is to become of the crashed guest"
 CONSOLE_BYTES_MAX = 1 << 16
 TRUNK_MTU = 9216
 # What dom0 says, and what is to come then.
@@ -75,13 +81,14 @@ def remove_oldest(cache):
             os.close(held)
 
 
-def kept_machine():
-    """The folder of the machine as it is after boot; made when it is not there."""
+def kept_machine(core):
+    """The folder of the machine as it is after boot; made when it is not there. `core` is the program xen-core."""
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "morgana/xen-bench"
     cache.mkdir(parents=True, exist_ok=True)
     key = hashlib.sha256(subprocess.run([EMULATOR, "--version"], stdout=subprocess.PIPE, check=True).stdout)
     for source in (*dom0.SCRIPTS, "dom0.py", "machine.py", "xen_bench.py"):
         key.update((pathlib.Path(__file__).parent / source).read_bytes())
+    key.update(pathlib.Path(core).read_bytes())
     folder = cache / key.hexdigest()[:16]
     with open(cache / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -89,15 +96,16 @@ def kept_machine():
             print("xen bench: boots a dom0 from Debian packages, once", file=sys.stderr, flush=True)
             remove_oldest(cache)
             made = pathlib.Path(tempfile.mkdtemp(dir=cache))
-            dom0.build(made)
+            dom0.build(made, core)
             boot(made)
             made.rename(folder)
         hold(folder)
     return folder
 
 
-def payload_of(image, configuration, names):
-    """The guest, its configuration and its devices' names as a disk: the disk, and how much of it counts."""
+def payload_of(image, configuration, names, core_bytes=0):
+    """The guest, its configuration and its devices' names as a disk with room for a core: the disk, and how much of it
+    counts."""
     if len(image) > IMAGE_MIB_MAX << 20:
         raise BenchError(f"the image is larger than the {IMAGE_MIB_MAX} MiB that the bench takes")
     disk = tempfile.TemporaryFile()
@@ -108,7 +116,9 @@ def payload_of(image, configuration, names):
             about.size = len(data)
             archive.addfile(about, io.BytesIO(data))
     disk.flush()
-    return disk, os.fstat(disk.fileno()).st_size
+    size = os.fstat(disk.fileno()).st_size
+    disk.truncate(max(size, core_bytes))
+    return disk, size
 
 
 def drive_of(disk):
@@ -138,8 +148,12 @@ def user_network(number, forwards):
 class Session:
     """A guest from its request to its end. Steps before it runs have deadlines, and so has its end when it was asked for."""
 
-    def __init__(self, machine, trunk, control):
+    def __init__(self, machine, trunk, control, disk, memory_kib, hold_crashed):
+        """`disk` is that on which dom0 finds the guest, and leaves its cores."""
         self.machine, self.trunk, self.control = machine, trunk, control
+        self.memory_kib = memory_kib
+        self.disk, self.hold_crashed, self.is_held = disk, hold_crashed, False
+        self.requests, self.core_path = bytearray(), None
         self.inputs = {control, sys.stdin.fileno()}
         self.to_guest, self.to_user = bytearray(), bytearray()
         self.said = []
@@ -222,13 +236,42 @@ class Session:
             else:
                 self.to_guest += data
 
-    def obey(self, requests):
-        if b"k" in requests:
-            self.is_killed = True
-            self.machine.commands.sendall(b"destroy\n")
-            self.await_step(None)
-        elif b"s" in requests:
-            self.machine.commands.sendall(b"stop\n")
+    def obey(self, data):
+        self.requests += data
+        while self.requests and not self.over:
+            request, end = self.requests[:1], 1
+            if request == b"c":
+                if b"\n" not in self.requests:
+                    return
+                end = self.requests.index(b"\n") + 1
+                self.take_core(os.fsdecode(bytes(self.requests[2:end - 1])))
+            elif self.is_held:
+                self.over = request in (b"e", b"k")
+            elif request == b"k":
+                self.is_killed = True
+                self.machine.commands.sendall(b"destroy\n")
+                self.await_step(None)
+            elif request == b"s":
+                self.machine.commands.sendall(b"stop\n")
+            del self.requests[:end]
+
+    def take_core(self, path):
+        if self.step is not None and not self.is_held:
+            self.control.sendall(f"nocore the guest does not run: {self.step} is still to come\n".encode())
+            return
+        self.core_path = path
+        self.machine.commands.sendall(f"core {self.memory_kib // 4}\n".encode())
+        self.await_step("the guest's core")
+
+    def core_of(self, answer):
+        """dom0's core becomes one for gdb; what the runner is told."""
+        try:
+            if answer != "written":
+                raise xen_core.CoreError(answer)
+            xen_core.convert(self.disk, self.core_path)
+        except xen_core.FAILURES as error:
+            return f"nocore {error}\n".encode()
+        return b"core\n"
 
     def hear(self, line):
         word, _, rest = line.partition(" ")
@@ -240,12 +283,20 @@ class Session:
             if rest == "failed":
                 raise BenchError("xl did not create the guest:\n" + "\n".join(self.said))
             self.status = int(rest) if rest.isdecimal() else None
-            self.over = True
+            self.is_held = self.hold_crashed and not self.is_killed and self.status in CRASHED
+            if self.is_held:
+                self.control.sendall(b"crashed\n")
+                self.await_step(HELD)
+            self.over = not self.is_held
+        elif word == "@@CORE":
+            self.await_step(HELD if self.is_held else None)
+            self.control.sendall(self.core_of(rest))
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--control", type=int, required=True)
+    parser.add_argument("--core", required=True, help="the program xen-core")
     parser.add_argument("guest", type=json.loads, help="image, memory_kib, command_line, networks and disks")
     asked = parser.parse_args()
     control = socket.socket(fileno=asked.control)
@@ -258,7 +309,7 @@ def main():
         "guest", "/guest/guest.elf", asked.guest["memory_kib"], asked.guest["command_line"],
         [guest.interface(one, f"net{number}", "vif") for number, one in enumerate(networks)],
         [guest.disk(number, f"/dev/vd{'bcde'[number]}", one["read_only"], "block") for number, one in enumerate(disks)]),
-        guest.names(disks))
+        guest.names(disks), xen_core.size_max(asked.guest["memory_kib"]))
     # A device more than the kept machine has there could not be; networks that are no device's can.
     arguments, user_ends = ["-incoming", "defer"], []
     for number, one in enumerate(networks):
@@ -267,14 +318,15 @@ def main():
             one["descriptor"] = ours.fileno()
             arguments += words
             user_ends += [ours, theirs]
-    machine = Machine(kept_machine(), False, [Drive(payload.fileno()), *drives], arguments,
+    machine = Machine(kept_machine(asked.core), False, [Drive(payload.fileno(), False), *drives], arguments,
                       [end.fileno() for end in user_ends[1::2]])
     try:
         machine.resume()
         places = " ".join(str(PAYLOAD_PLACE + 1 + number) for number in range(len(disks)))
         # The kept machine's clock stood still; dom0 tells Xen of the change, and Xen the guest.
         machine.commands.sendall(f"date -u -s @{int(time.time())} > /dev/null; guest {size} {places}\n".encode())
-        status = Session(machine, Trunk(machine.trunk, [one["descriptor"] for one in networks]), control).run()
+        status = Session(machine, Trunk(machine.trunk, [one["descriptor"] for one in networks]), control, payload.fileno(),
+                         asked.guest["memory_kib"], asked.guest["hold_crashed"]).run()
     finally:
         machine.kill()
     if status is not None:

@@ -21,6 +21,10 @@ class CoreError(Exception):
     pass
 
 
+# What convert() raises: also what a broken file comes to.
+FAILURES = (CoreError, OSError, ValueError, IndexError, struct.error)
+
+
 class Dump:
     """What xl wrote: `registers` of the first processor, `frames`, the place in the file of each page by its number."""
 
@@ -108,7 +112,7 @@ class Dump:
 
 
 def convert(descriptor, path):
-    """Xen's core in the file `descriptor` becomes gdb's at `path`. Raises CoreError, OSError."""
+    """Xen's core in the file `descriptor` becomes gdb's at `path`. Raises FAILURES."""
     with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as data:
         dump = Dump(data)
         note, segments = dump.prstatus(), list(dump.segments())

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Runs one guest on this host's Xen by xl: xen-x86-runner starts this where it runs in a dom0.
 
-Standard output and input are the guest's console. On the control socket "s" asks for an orderly end, "k" for one at once,
-and "exit N" is said at the end. The guest never outlives this process: another one, of a session of its own, waits for
-this one's end and destroys what is left. Status 1 with a message: xl did not run the guest."""
+Standard output and input are the guest's console. On the control socket "s" asks for an orderly end, "k" for one at once, "c
+PATH" for a core, which "core" or "nocore WHY" answers, and "exit N" is said at the end; before that, of a guest that crashed
+and is to be held, "crashed", and then "e" is waited for. The guest never outlives this process: another one, of a session of
+its own, waits for this one's end and destroys what is left. Status 1 with a message: xl did not run the guest."""
 import argparse
 import json
 import os
@@ -19,6 +20,7 @@ import time
 import tty
 
 import guest
+import xen_core
 
 CREATE_SECONDS = 120
 COMMAND_SECONDS = 60
@@ -26,6 +28,9 @@ CONSOLE_SECONDS = 20
 # xenconsoled takes up to 30 pieces in 200 ms and then waits for their end.
 LAST_WORDS_SECONDS = 0.5
 CONSOLE_BYTES_MAX = 1 << 16
+HELD_SECONDS = 120
+# Exit statuses that are crashes (docs/exit-codes.md); a guest that said none has crashed, too.
+CRASHED = (70, 71, None)
 
 
 class HostError(Exception):
@@ -65,6 +70,7 @@ class Domain:
     def __init__(self, configuration):
         self.xl = subprocess.Popen(["xl", "create", "-F", "-p", configuration], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.is_destroyed = False
         self.number = self.wait_for_creation()
         self.place = f"/local/domain/{self.number}"
         self.console = self.open_console()
@@ -93,6 +99,26 @@ class Domain:
                 pass
             time.sleep(0.02)
         raise HostError(f"xenconsoled gave the guest no console in {CONSOLE_SECONDS} s")
+
+    def obey(self, request, control):
+        """Of what stands on the control socket, a core is the one thing that is answered."""
+        if not request.startswith(b"c "):
+            self.is_destroyed = self.is_destroyed or b"k" in request
+            run("xl", "destroy" if b"k" in request else "shutdown", str(self.number))
+            return
+        path = os.fsdecode(request[2:].rstrip(b"\n"))
+        try:
+            with tempfile.NamedTemporaryFile(prefix="morgana-xl-core-") as dump:
+                run("xl", "pause", str(self.number))
+                try:
+                    run("xl", "dump-core", str(self.number), dump.name)
+                finally:
+                    run("xl", "unpause", str(self.number))
+                xen_core.convert(dump.fileno(), path)
+        except (HostError, *xen_core.FAILURES) as error:
+            control.sendall(b"nocore " + str(error).replace("\n", " ").encode() + b"\n")
+        else:
+            control.sendall(b"core\n")
 
     def exit_status(self):
         try:
@@ -123,9 +149,20 @@ def move(domain, control):
             elif source == sys.stdin.fileno():
                 to_guest += data
             elif source == control.fileno() and data:
-                run("xl", "destroy" if b"k" in data else "shutdown", str(domain.number))
+                domain.obey(data, control)
             if not data:
                 inputs.remove(source)
+
+
+def hold(domain, control):
+    """A crashed guest, until its core is made."""
+    control.sendall(b"crashed\n")
+    until = time.monotonic() + HELD_SECONDS
+    while select.select([control], [], [], max(until - time.monotonic(), 0))[0]:
+        request = control.recv(CONSOLE_BYTES_MAX)
+        if not request.startswith(b"c "):
+            return
+        domain.obey(request, control)
 
 
 def read(descriptor):
@@ -156,6 +193,8 @@ def main():
     run("xl", "unpause", str(domain.number))
     move(domain, control)
     status = domain.exit_status()
+    if what["hold_crashed"] and status in CRASHED and not domain.is_destroyed:
+        hold(domain, control)
     try:
         run("xl", "destroy", str(domain.number))
     except HostError:

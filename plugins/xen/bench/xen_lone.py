@@ -54,10 +54,11 @@ class Console:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--control", type=int, required=True)
+    parser.add_argument("--core", required=True, help="the program xen-core")
     parser.add_argument("guest", type=json.loads)
     asked = parser.parse_args()
     what, control = asked.guest, socket.socket(fileno=asked.control)
-    folder = kept_machine()
+    folder = kept_machine(asked.core)
     memory = max(what["memory_kib"] // 1024, 1)
     console, serial = socket.socketpair()
     port, second = socket.socketpair()
