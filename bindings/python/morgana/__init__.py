@@ -11,9 +11,10 @@ diagnostics; a call that makes no sense (of something closed, in a fork) is morg
 """
 from ._driver import version as _version
 from .app import App, Configuration, Device, Image, Option, Package, Piece, Why, targets
+from .cables import Cable, Frame, Middlebox, boxes
 from .errors import (BuildError, ConfigureError, Diagnostic, Error, Misuse, Note, NotSupported, RunError, Timeout)
 from .machine import Crash, Machine, Metrics, Record, run
-from .network import Cable, Endpoint, Frame, Middlebox, Network, boxes
+from .network import Endpoint, Network
 from .simulation import Simulation
 
 __version__ = _version()

@@ -436,8 +436,8 @@ def run(image: Any, *, networks: Networks = (), disks: Mapping[str, Any] = {}, m
     Network objects, "tap", "tap:IF", or a socket of frames. `disks` is {device: file} or {device: {"path": ..., "read_only":
     True}}. `memory` is bytes or a text; None is the target's setting. `settings` are the target's ({"seed": 7},
     {"machine": "xen"}); `environment` is for targets that have one. `crash_core` is a file for the core of a guest that crashes:
-    it is held until it is written (Machine.crash.core), and then ends as it would have. Raises RunError; what the guest itself has to say is on
-    its console."""
+    it is held until it is written (Machine.crash.core), and then ends as it would have. Raises RunError; what the guest itself
+    has to say is on its console."""
     from .network import Network, split  # it needs this module
     from .app import text_of, texts_of
 

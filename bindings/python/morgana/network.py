@@ -8,93 +8,18 @@ import pathlib
 import re
 import secrets
 import socket
-import time
 from typing import Any, Callable, Iterator, Mapping, Optional, Sequence, Union
 
 from . import _runtime
-from .errors import Misuse, NotSupported, RunError, Timeout, one
-from .machine import Machine, Metrics, _disks
-from .units import Rate, Size, Time, bits_per_s, seconds, share, size_bytes
+from .cables import NS, Box, Cable, Frame, Middlebox, filter_of, frame_of, link_settings
+from .errors import Misuse, RunError, Timeout, one
+from .machine import Machine, _disks
+from .simulated_guest import SimulatedGuest
+from .units import Rate, Size, Time, seconds
 
 PORTS_MAX = 256
 RECORD_BYTES = 32 << 20
 LOOK_SECONDS = 0.01     # how often expect() looks at what passed
-NS = 1_000_000_000
-
-Box = Union["Middlebox", Callable[[bytes, int], Union[None, bytes, Sequence[bytes]]]]
-
-
-class Frame(bytes):
-    """An Ethernet frame without its checksum. `time` is when it was sent or arrived, seconds since the network's begin."""
-    time: float
-
-    @property
-    def packet(self) -> Any:
-        """The same as a scapy packet."""
-        from scapy.layers.l2 import Ether
-        return Ether(bytes(self))
-
-
-def frame_of(packet: Any) -> bytes:
-    """The bytes of a frame: of bytes themselves, or of a scapy packet."""
-    try:
-        raw = bytes(packet)
-    except TypeError:
-        raise TypeError(f"{packet!r} is no frame: give bytes, or a scapy packet that begins with Ether()") from None
-    if isinstance(packet, (int, bool)) or not 14 <= len(raw) <= 65_553:
-        raise ValueError("a frame has 14 to 65553 bytes, from its Ethernet header on")
-    return raw
-
-
-class Middlebox:
-    """A box of morgana.boxes, by name, with its settings."""
-
-    def __init__(self, kind: str, /, **settings: int):
-        self.kind, self.settings = kind, settings
-
-    def __repr__(self) -> str:
-        return f"<middlebox {self.kind} {self.settings}>"
-
-
-def _link(given: Mapping[str, Any]) -> dict[str, int]:
-    """What a cable does, as the runtime has it."""
-    out: dict[str, int] = {}
-    for name, value in given.items():
-        if name == "loss":
-            out["loss_millionths"] = share(value, name)
-        elif name == "duplicate":
-            out["duplicate_millionths"] = share(value, name)
-        elif name == "reorder":
-            out["reorder_millionths"] = share(value, name)
-        elif name == "corrupt":
-            out["corrupt_millionths"] = share(value, name)
-        elif name == "delay":
-            out["delay_ns"] = round(seconds(value, name) * NS)
-        elif name == "jitter":
-            out["delay_extra_ns"] = round(seconds(value, name) * NS)
-        elif name == "reorder_delay":
-            out["reorder_delay_ns"] = round(seconds(value, name) * NS)
-        elif name == "rate":
-            out["bits_per_s"] = bits_per_s(value, name)
-        elif name == "queue":
-            out["queue_bytes"] = size_bytes(value, name)
-        elif name == "mtu":
-            out["mtu_bytes"] = 0 if value is None else size_bytes(value, name)
-        elif name == "cut":
-            out["is_cut"] = int(bool(value))
-        elif name == "held":
-            out["is_held"] = int(bool(value))
-        else:
-            raise TypeError(f"a cable has no `{name}`: it has loss, duplicate, reorder, reorder_delay, corrupt, delay, jitter, "
-                            "rate, queue, mtu, cut and held")
-    return out
-
-
-class Cable:
-    """A cable of a network that is not joined yet, made by Network.cable(): give it in place of the network."""
-
-    def __init__(self, network: "Network", boxes: Sequence[Box], link: Mapping[str, Any]):
-        self.network, self.boxes, self.link = network, tuple(boxes), _link(link)
 
 
 class _Joined:
@@ -105,13 +30,13 @@ class _Joined:
         self.socket: Optional[socket.socket] = None
 
 
-class _World:
+class World:
     """The runtime's world, shared by the networks in it."""
 
     def __init__(self, seed: int):
         self.made = _runtime.World(seed)
         self.is_real: Optional[bool] = None
-        self.guests: list["_Guest"] = []
+        self.guests: list["SimulatedGuest"] = []
         self.names = 0
         self.process = os.getpid()
         self.is_closed = False
@@ -162,15 +87,15 @@ class Network:
                  reorder: float = 0, reorder_delay: Time = "10ms", corrupt: float = 0, mtu: Optional[int] = None):
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 64):
             raise ValueError(f"seed is a whole number from 0 to 2**64 - 1, not {seed!r}")
-        self._link = _link(dict(loss=loss, delay=delay, jitter=jitter, rate=rate, queue=queue, duplicate=duplicate,
+        self._link = link_settings(dict(loss=loss, delay=delay, jitter=jitter, rate=rate, queue=queue, duplicate=duplicate,
                                 reorder=reorder, reorder_delay=reorder_delay, corrupt=corrupt, mtu=mtu))
-        self._world: _World
+        self._world: World
         if beside is not None:
             if seed is not None:
                 raise ValueError("a network beside another one has its seed")
             self._world = beside._world
         else:
-            self._world = _World(secrets.randbits(32) if seed is None else seed)
+            self._world = World(secrets.randbits(32) if seed is None else seed)
         self._hub = self._made.add_switch(self._name("network"), PORTS_MAX)
         self._joined: dict[Any, _Joined] = {}
         self._record: Optional[int] = None
@@ -229,8 +154,8 @@ class Network:
         return Cable(self, boxes, link)
 
     def _address(self, name: str, device: str) -> str:
-        """An Ethernet address, for endpoints and simulated guests: the same each time one of that name joins a network of that
-        seed, so that who knew it before a restart still does; another one while somebody there has it."""
+        """An Ethernet address: the same each time one of that name joins a network of that seed, so that who knew it before a
+        restart still does; another one while somebody there has it."""
         taken = {joined.mac for who, joined in self._joined.items() if not isinstance(who, Machine) or who.is_running}
         number = 0
         while (mac := _mac(self.seed, f"{name} {number}" if number else name, device).hex(":")) in taken:
@@ -243,7 +168,7 @@ class Network:
         for number, box in enumerate(() if cable is None else cable.boxes):
             called = self._name(f"{name} box {number}")
             made = (self._made.add_box(called, box.kind, box.settings) if isinstance(box, Middlebox)
-                    else self._made.add_filter(called, _filter(box)))
+                    else self._made.add_filter(called, filter_of(box)))
             links.append(self._made.join(end, (made, 0), {}))
             end = (made, 1)
         links.append(self._made.join(end, (self._hub, -1), link))
@@ -262,9 +187,10 @@ class Network:
             for end in (ours, theirs):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
             node = self._made.add_descriptor(self._name(name), ours.fileno())
-        joined = self._join(name, node, 0, cable, self._address(name, device))
+        mac = self._address(name, device)
+        joined = self._join(name, node, 0, cable, mac)
         joined.socket = theirs
-        return {"descriptor": theirs.fileno()}, joined
+        return {"descriptor": theirs.fileno(), "mac": mac}, joined
 
     def _attached(self, machine: Machine, joined: _Joined) -> None:
         if joined.socket is not None:
@@ -306,7 +232,7 @@ class Network:
                                   devices, files, f"seed {made.seed}")
         except ValueError as why:
             raise RunError([one("runner-failed", str(why))]) from None
-        guest = _Guest(world, node)
+        guest = SimulatedGuest(world, node)
         machine = Machine(image, guest, name, arguments, image.configuration.target)
         guest.machine = machine
         world.guests.append(guest)
@@ -338,7 +264,7 @@ class Network:
 
     def change(self, vm: Any = None, **link: Any) -> None:
         """Other cables from now on, of one guest or of all: loss=, delay=, ..., and cut= and held= (what would arrive waits)."""
-        settings = _link(link)
+        settings = link_settings(link)
         for joined in [self._find(vm)] if vm is not None else list(self._joined.values()):
             self._made.change_link(joined.links[-1], settings)
         if vm is None:
@@ -443,20 +369,6 @@ def _mac(seed: int, name: str, device: str) -> bytes:
     return bytes([(digest[0] & 0xFC) | 2]) + digest[1:6]
 
 
-def _filter(function: Any) -> Callable[[bytes, int], Union[None, bytes, Sequence[bytes]]]:
-    if not callable(function):
-        raise TypeError(f"{function!r} is no middlebox: give one of morgana.boxes, or a function of (frame, port)")
-
-    def passed(frame: bytes, port: int) -> Union[None, bytes, Sequence[bytes]]:
-        said = function(frame, port)
-        if said is None or isinstance(said, bytes):
-            return said
-        if isinstance(said, (list, tuple)):
-            return [frame_of(one) for one in said]
-        return frame_of(said)
-    return passed
-
-
 def size_of_setting(text: str) -> int:
     found = re.fullmatch(r"(\d+) *(?:([KMG])i?B?)?", text)
     return 0 if not found else int(found[1]) << {"K": 10, "M": 20, "G": 30}.get(found[2], 0)
@@ -502,117 +414,3 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"<morgana.Endpoint {self.mac} {self.ipv4 or self.ipv6 or ''}>"
-
-
-class _Guest:
-    """A simulated guest, as Machine wants what runs it. Time is the world's."""
-    capabilities: Sequence[str] = ("console", "exit", "stop", "kill", "crash-report", "memory-limit", "disk", "virtual-time")
-
-    def __init__(self, world: _World, node: int):
-        self._world, self._node = world, node
-        self.machine: Optional[Machine] = None
-        self._killed = False
-
-    def now(self) -> float:
-        return self._world.now()
-
-    def _revision(self) -> int:
-        made = self._world.use()
-        if self._killed:
-            return 1
-        return 2 * len(made.guest_console(self._node, 0)) + 2 + (made.guest_end(self._node) is not None)
-
-    def wait(self, seen: int, timeout_s: float) -> int:
-        until = self._world.after(timeout_s)
-        while True:
-            revision = self._revision()
-            if revision != seen or self._world.use().now >= until:
-                return revision
-            self._world.run(until, True)
-
-    def console(self, offset: int) -> tuple[int, bytes]:
-        if self._killed:
-            begin = min(offset, len(self._last))
-            return begin, self._last[begin:]
-        return offset, self._world.use().guest_console(self._node, offset)
-
-    def state(self) -> dict[str, Any]:
-        exit = None
-        if self._killed:
-            exit = {"status": 128 + 9, "reason": "killed", "signal": 9, "report": b""}
-        else:
-            end = self._world.use().guest_end(self._node)
-            if end is not None:
-                reasons = {"out of memory": "out-of-memory", "hung": "crashed"}
-                exit = {"status": end[1], "reason": reasons.get(end[0], end[0]), "signal": None, "report": end[2].encode()}
-        return {"revision": self._revision(), "ended": exit is not None, "exit": exit, "errors": [], "states": []}
-
-    def stop(self) -> None:
-        self._world.use().guest_stop(self._node)
-
-    def kill(self) -> None:
-        if not self._killed:
-            self._last = self._world.use().guest_console(self._node, 0)
-            self._world.use().kill(self._node)
-            self._killed = True
-
-    def metrics(self) -> Metrics:
-        if self._killed:
-            return Metrics()
-        return Metrics(None, self._world.use().guest_memory(self._node)["private_bytes"])
-
-    def close(self) -> None:
-        if self in self._world.guests:
-            self._world.guests.remove(self)
-        if not self._world.is_closed:
-            self.kill()
-
-    def _cannot(self, *given: Any) -> None:
-        raise NotSupported([one("not-supported", "a guest of a simulated network has no console input, pauses, snapshots, cores: "
-                                                 "its time stands still whenever the test does not wait")])
-
-    input = end_input = pause = resume = snapshot = core = _cannot
-
-
-class boxes:
-    """Middleboxes for Network.cable(), as morgana/sim/middlebox.hpp has them."""
-
-    @staticmethod
-    def option_stripper(kind: int) -> Middlebox:
-        """Overwrites TCP options of that kind: 3 window scale, 4 SACK, 8 timestamps."""
-        return Middlebox("option_stripper", kind=kind)
-
-    @staticmethod
-    def mss_clamper(size: int) -> Middlebox:
-        """Lowers the MSS of SYNs to `size` bytes."""
-        return Middlebox("mss_clamper", bytes=size)
-
-    @staticmethod
-    def ecn_bleacher() -> Middlebox:
-        """Clears the ECN bits."""
-        return Middlebox("ecn_bleacher")
-
-    @staticmethod
-    def segment_splitter(size: int) -> Middlebox:
-        """Cuts segments with more payload than `size` bytes."""
-        return Middlebox("segment_splitter", bytes=size)
-
-    @staticmethod
-    def segment_coalescer(size: int, hold: Time = "1ms") -> Middlebox:
-        """Puts segments together up to `size` bytes, holding the last one for a while."""
-        return Middlebox("segment_coalescer", bytes=size, hold_ns=round(seconds(hold) * NS))
-
-    @staticmethod
-    def reset_injector(chance: float, within_window: bool = False) -> Middlebox:
-        """Answers data with resets, exactly or only within the window (RFC 5961)."""
-        return Middlebox("reset_injector", millionths=share(chance, "chance"), within_window=int(within_window))
-
-    @staticmethod
-    def port_translator() -> Middlebox:
-        """Translates the ports of what the guest begins."""
-        return Middlebox("port_translator")
-
-    @staticmethod
-    def syn_proxy() -> Middlebox:
-        """Shakes hands in the guest's name first."""
-        return Middlebox("syn_proxy")
