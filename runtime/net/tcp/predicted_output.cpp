@@ -184,14 +184,13 @@ bool machine::transmit(addressing& between, segment& packet, instant now) {
   if (replies.front() != nullptr) [[unlikely]]
     return transmit_reply(between, packet);
   while (auto* const c = output.front()) {
-    if (!c->acknowledge_now && c->send_next == c->busy->send.end() && c->has_said_all()) {
+    if (!c->acknowledge_now && c->has_said_all()) {
       // It is here because something arrived. What build() would note on its way:
       c->pacing_waits = c->chosen->pacing && now < c->rare().paced_until;
       c->window_blocked = false;
     } else if ((predicts && build_predicted(*c, between, packet, now)) || build(*c, between, packet, now)) {
       // Calm, it wants nothing but to send what is there.
-      bool const is_done = (c->calm & calm::speaks) != 0 ? c->send_next == c->busy->send.end() && !c->fin_queued
-                                                         : c->has_said_all();
+      bool const is_done = (c->calm & calm::speaks) != 0 ? c->has_sent_all() : c->has_said_all();
       if (is_done) {
         c->window_blocked = false;
         leave_output(*c, now);

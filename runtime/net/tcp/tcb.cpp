@@ -248,6 +248,17 @@ void tcb::user_sent(instant now, more what) {
   host->schedule(*this);
 }
 
+[[gnu::always_inline]] inline void tcb::was_read(std::size_t bytes, instant now) {
+  read_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{read_bytes} + bytes, UINT32_MAX));
+  if (now >= tune_at) tune_receive_buffer(now);
+  // While there is calm, most often nothing opens: less than half of what was promised is new.
+  if ((calm & calm::speaks) != 0 && !host->arrived.is_crowded()) {
+    auto const promised = static_cast<std::uint32_t>(std::max(receive_edge - receive_next(), 0));
+    if (busy->calm_buffer < 2 * promised) return;
+  }
+  host->window_may_open(*this);
+}
+
 result<std::optional<std::size_t>> tcb::read(std::span<std::byte> into, instant now) {
   if (busy == nullptr) return fin_received ? std::optional(std::size_t{0}) : std::nullopt;
   if (auto const count = busy->receive.ready().take_out(into); count != 0) {
@@ -272,17 +283,6 @@ void tcb::consume(std::size_t bytes, instant now) {
   bytes = std::min(bytes, busy->receive.ready().size());
   busy->receive.ready().drop_front(bytes);
   was_read(bytes, now);
-}
-
-void tcb::was_read(std::size_t bytes, instant now) {
-  read_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{read_bytes} + bytes, UINT32_MAX));
-  if (now >= tune_at) tune_receive_buffer(now);
-  // While there is calm, most often nothing opens: less than half of what was promised is new.
-  if ((calm & calm::speaks) != 0 && !host->arrived.is_crowded()) {
-    auto const promised = static_cast<std::uint32_t>(std::max(receive_edge - receive_next(), 0));
-    if (busy->calm_buffer < 2 * promised) return;
-  }
-  host->window_may_open(*this);
 }
 
 void tcb::shutdown(instant now) {

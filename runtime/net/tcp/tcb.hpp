@@ -170,9 +170,11 @@ class tcb final : public connection,
   void was_read(std::size_t bytes, instant now);
   /// The output pass has nothing more for it.
   [[nodiscard]] bool has_said_all() const {
-    return send_next == busy->send.end() && !fin_queued && !want_syn && !acknowledge_now && !want_loss_probe &&
-           !want_window_probe && busy->flight.lost_bytes() == 0;
+    return has_sent_all() && !want_syn && !acknowledge_now && !want_loss_probe && !want_window_probe &&
+           busy->flight.lost_bytes() == 0;
   }
+  /// The user's last byte, and its FIN.
+  [[nodiscard]] bool has_sent_all() const { return send_next == busy->send.end() + (fin_queued ? 1u : 0u); }
   [[nodiscard]] bool may_send_data() const {
     return current == tcp::state::established || current == tcp::state::close_wait;
   }
