@@ -45,13 +45,13 @@ struct flow {
 
 class flow_table {
  public:
-  /// `key` is that of the hash, `place` that of the places which follow from it: what others see of the hash, of their own
-  /// flows, does not tell them which of these lie together.
+  /// `key` is that of the hash, `place` that of the places which follow from it: what others see of the hashes of
+  /// their own flows does not tell them which of these lie together.
   flow_table(siphash_key const& key, siphash_key const& place)
       : key_(key), place_(place), hash_(hash_flow(key, hashed_)), slots_(64) {}
 
-  /// SipHash of the key, all of it secret until somebody is told a part: one for all that a new flow needs. Who is not found
-  /// is usually looked for again, or inserted.
+  /// SipHash of the key, secret until somebody is told a part: one for all that a new flow needs. Who is not found is
+  /// usually looked for again, or inserted.
   [[nodiscard]] std::uint64_t hash(flow_key const& key) {
     if (key != hashed_) {
       hashed_ = key;

@@ -22,8 +22,8 @@ class identifiers {
     wire::sequence number;
     std::uint32_t timestamp_offset;
   };
-  /// Both halves of the flow's hash (flow_table::hash): the offset, which everybody on the way can see, says nothing of the
-  /// number.
+  /// Both halves of the flow's hash (flow_table::hash): the offset, which everybody on the way can see, says nothing
+  /// of the number.
   [[nodiscard]] static initial begin(std::uint64_t hash, instant now) {
     return {{static_cast<std::uint32_t>(hash) + static_cast<std::uint32_t>(now.time_since_epoch() / 4us)},
             static_cast<std::uint32_t>(hash >> 32)};

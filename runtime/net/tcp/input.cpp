@@ -343,7 +343,7 @@ bool machine::input_fin(tcb& c, instant now) {
   c.receive_edge = std::max(c.receive_edge, c.receive_next());
   c.fin_received = true;
   c.fin_beyond_gap = false;
-  // Who answered what came is likely to answer the end with its own: then the two are acknowledged together, as in Linux.
+  // Who answered what came is likely to answer the end with its own, which acknowledges both, as in Linux.
   bool const answers = c.bytes_sent != 0 && c.bytes_received != 0 && c.last_sent_at >= c.last_data_at &&
                        c.last_sent_at - c.last_data_at < acknowledge_delay;
   if (c.current == state::established && answers && c.segments_unacknowledged == 0 && !c.acknowledge_now) {

@@ -31,8 +31,8 @@ class send_queue {
     clear();
     begin_ = where;
   }
-  /// Puts [from, from + count) into an empty segment, what is kept here into its header room; says how many bytes fitted
-  /// into its slices.
+  /// Puts [from, from + count) into an empty segment, what is kept here into its header room; says how many bytes
+  /// fitted into its slices.
   [[nodiscard, gnu::always_inline]] std::size_t collect(wire::sequence from, std::size_t count, segment& into) {
     auto const kept = bytes_.kept();
     auto const inside = static_cast<std::size_t>(from - begin_);

@@ -17,8 +17,8 @@ namespace morgana::net::tcp {
 
 class stream_bytes {
  public:
-  /// So many that a frame's headroom has place for them behind the longest headers: Ethernet with a tag, IPv6, TCP with all
-  /// of its options.
+  /// So many that a frame's headroom has place for them behind the longest headers: Ethernet with a tag, IPv6, TCP
+  /// with all of its options.
   static constexpr std::size_t kept_max = segment_headroom_bytes - (14 + 4 + 40 + 60);
 
   explicit stream_bytes(chunk_source& from) : pieces_(from) {}
