@@ -1,4 +1,5 @@
-"""Every example is built for Unix and does what its README says."""
+"""Every example does what its README says: on Unix, and those that need no network also as guests of Xen, bare without
+devices and on real Xen with disks. The others on Xen: test_xen_examples.py."""
 import http.client
 import re
 import socket
@@ -7,13 +8,16 @@ import zlib
 
 import pytest
 from support import ROOT, RUN_SECONDS, built
+from test_xen_bench import FIRST_SECONDS
 
 EXAMPLES = sorted(folder.name for folder in (ROOT / "examples").iterdir() if (folder / "unikernel.toml").exists())
 HELP_SHOWN, WRONG_ARGUMENT = 63, 64
+PATIENCE = {"unix": RUN_SECONDS, "xen-x86": FIRST_SECONDS}
+on_both_targets = pytest.mark.parametrize("target", PATIENCE)
 
 
-def example(name):
-    return built(ROOT / "examples" / name)
+def example(name, target="unix"):
+    return built(ROOT / "examples" / name, target)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -30,48 +34,55 @@ def test_every_example_has_a_short_readme_with_its_commands(name):
     assert any(line.startswith(f"    morgana run examples/{name}") for line in lines)
 
 
-def test_noop_ends_at_once():
-    example("noop").run().expect(0)
+@on_both_targets
+def test_noop_ends_at_once(target):
+    example("noop", target).run().expect(0)
 
 
 def test_hello_says_hello_four_times():
     assert example("hello").run().expect(0).messages("hello") == ["hello"] * 4
 
 
-def test_hello_key_says_its_option():
-    app = example("hello-key")
+@on_both_targets
+def test_hello_key_says_its_option(target):
+    app = example("hello-key", target)
     assert app.run().expect(0).messages("hello") == ["Hello World!"] * 4
     assert app.run("--hello=Good morning").expect(0).messages("hello") == ["Good morning"] * 4
     shown = app.run("--help").output
     assert "--hello" in shown and "What to say." in shown and "Hello World!" in shown
 
 
-def test_local_library_uses_its_library():
-    assert example("local-library").run().expect(0).messages("hello") == ["hello from a local library"]
+@on_both_targets
+def test_local_library_uses_its_library(target):
+    assert example("local-library", target).run().expect(0).messages("hello") == ["hello from a local library"]
 
 
-def test_app_info_lists_the_packages_of_its_image():
-    lines = example("app_info").run().expect(0).output.splitlines()
+@on_both_targets
+def test_app_info_lists_the_packages_of_its_image(target):
+    lines = example("app_info", target).run().expect(0).output.splitlines()
     packages = {line.split()[0]: line for line in lines if re.fullmatch(r"\S+ \S+ \(.+\)", line)}
     assert {"llhttp", "morgana-core"} <= packages.keys()
     assert packages["llhttp"] == "llhttp 9.2.1 (MIT)"
 
 
-def test_echo_server_echoes_ten_lines():
-    said = example("task_echo_server").run("--delay-max=20ms").expect(0).messages("echo")
+@on_both_targets
+def test_echo_server_echoes_ten_lines(target):
+    said = example("task_echo_server", target).run("--delay-max=20ms").expect(0).messages("echo")
     assert len(said) == 11 and said[-1] == "Finished"
     assert all(re.fullmatch("a{1,20}", line) for line in said[:-1])
     assert len({len(line) for line in said[:-1]}) > 1   # once in 20^9 that fails by chance
 
 
-def test_heads_come_before_tails_and_both_before_the_end():
-    assert example("task_heads1").run().expect(0).messages("heads") == ["Heads", "Tails", "Finished"]
-    assert example("task_heads2").run().expect(0).messages("heads") == ["Heads", "Tails", "Finished: Heads and Tails"]
+@on_both_targets
+def test_heads_come_before_tails_and_both_before_the_end(target):
+    assert example("task_heads1", target).run().expect(0).messages("heads") == ["Heads", "Tails", "Finished"]
+    assert example("task_heads2", target).run().expect(0).messages("heads") == ["Heads", "Tails", "Finished: Heads and Tails"]
 
 
+@on_both_targets
 @pytest.mark.parametrize("name", ["task_timeout1", "task_timeout2"])
-def test_a_task_returns_or_is_cancelled(name):
-    app = example(name)
+def test_a_task_returns_or_is_cancelled(name, target):
+    app = example(name, target)
     assert app.run("--delay=1ms").expect(0).messages("timeout") == ["Returned Heads"]
     assert app.run("--delay=1h").expect(0).messages("timeout") == ["Cancelled"]
     assert app.run().expect(0).messages("timeout")[0] in ("Returned Heads", "Cancelled")
@@ -102,8 +113,10 @@ def make_disk(path, sectors, fill=b"\0"):
     return ("--disk", f"storage={path}")
 
 
-def test_block_passes_ten_checks(tmp_path):
-    ended = example("block").run(driver=make_disk(tmp_path / "disk.img", 64, b"\xff")).expect(0)
+@on_both_targets
+def test_block_passes_ten_checks(tmp_path, target):
+    disk = make_disk(tmp_path / "disk.img", 64, b"\xff")
+    ended = example("block", target).run(driver=disk, seconds=PATIENCE[target]).expect(0)
     assert ended.messages("block")[-1] == "10 started, 10 passed, 0 failed"
     written = (tmp_path / "disk.img").read_bytes()
     assert len(written) == 64 * SECTOR
@@ -136,13 +149,14 @@ def sector(path, number):
     return path.read_bytes()[number * SECTOR:(number + 1) * SECTOR]
 
 
-def test_disk_lottery_keeps_the_highest_score(tmp_path):
+@on_both_targets
+def test_disk_lottery_keeps_the_highest_score(tmp_path, target):
     path = tmp_path / "disk.img"
     disk = make_disk(path, 8)
-    lottery = example("disk-lottery")
+    lottery = example("disk-lottery", target)
     best = 0
     for _ in range(3):
-        said = lottery.run("--slot=2", driver=disk).expect(0).messages("lottery")[-1]
+        said = lottery.run("--slot=2", driver=disk, seconds=PATIENCE[target]).expect(0).messages("lottery")[-1]
         drawn, outcome, before = re.fullmatch(r"drew (\d+): you (win|lose), the high score (?:is|was) (\d+)", said).groups()
         assert int(before) == best
         assert (outcome == "win") == (int(drawn) > best)

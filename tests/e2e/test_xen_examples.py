@@ -1,12 +1,11 @@
-"""Every example as a guest of Xen does what its README says: bare without devices, on real Xen with networks and disks.
-hello, static_website and iperf3 are with what they are there for: test_xen_x86.py, test_xen_network.py."""
+"""Examples as guests of Xen: clocks and stores both bare and on real Xen, networks on real Xen. The other examples do there
+what they do on Unix (test_examples.py), or are with what they are there for (test_xen_x86.py, test_xen_network.py)."""
 import datetime
 import re
 
 import pytest
 from namespaces import OwnNamespace
 from support import ROOT, RUN_SECONDS, Process, built
-from test_examples import make_disk, sector, ticket
 from test_linux_services import OFF_LINK, PAGE, Web, dnsmasq, leases, linux_side, tool
 from test_xen_bench import FIRST_SECONDS
 from test_xen_bench import RUN_SECONDS as XEN_SECONDS
@@ -26,44 +25,6 @@ def test_no_example_is_left_out():
     assert there == ELSEWHERE | BARE | WITH_DEVICES
 
 
-# ---- bare ---------------------------------------------------------------------------------------------
-
-def test_noop_ends_at_once():
-    example("noop").run().expect(0)
-
-
-def test_hello_key_says_its_option():
-    app = example("hello-key")
-    assert app.run().expect(0).messages("hello") == ["Hello World!"] * 4
-    assert app.run("--hello=Good morning").expect(0).messages("hello") == ["Good morning"] * 4
-
-
-def test_local_library_uses_its_library():
-    assert example("local-library").run().expect(0).messages("hello") == ["hello from a local library"]
-
-
-def test_app_info_lists_the_packages_of_its_image():
-    assert "llhttp 9.2.1 (MIT)" in example("app_info").run().expect(0).output.replace("\r", "").splitlines()
-
-
-def test_echo_server_echoes_ten_lines():
-    said = example("task_echo_server").run("--delay-max=20ms").expect(0).messages("echo")
-    assert len(said) == 11 and said[-1] == "Finished"
-    assert all(re.fullmatch("a{1,20}", line) for line in said[:-1])
-
-
-def test_heads_come_before_tails_and_both_before_the_end():
-    assert example("task_heads1").run().expect(0).messages("heads") == ["Heads", "Tails", "Finished"]
-    assert example("task_heads2").run().expect(0).messages("heads") == ["Heads", "Tails", "Finished: Heads and Tails"]
-
-
-@pytest.mark.parametrize("name", ["task_timeout1", "task_timeout2"])
-def test_a_task_returns_or_is_cancelled(name):
-    app = example(name)
-    assert app.run("--delay=1ms").expect(0).messages("timeout") == ["Returned Heads"]
-    assert app.run("--delay=1h").expect(0).messages("timeout") == ["Cancelled"]
-
-
 @pytest.mark.parametrize("machine", ["microvm", "xen"])
 def test_clock_tells_both_times(machine):
     """Civil time is the host's, also where Xen has it from a machine that was kept for days."""
@@ -79,27 +40,6 @@ def test_clock_tells_both_times(machine):
 def test_kv_ro_finds_its_secret(machine):
     said = example("kv_ro", f"--machine={machine}").run(seconds=FIRST_SECONDS).expect(0).messages("kv_ro")
     assert "matches" in said[0]
-
-
-# ---- disks on real Xen --------------------------------------------------------------------------------
-
-def test_block_passes_ten_checks(tmp_path):
-    ended = example("block").run(driver=make_disk(tmp_path / "disk.img", 4096), seconds=FIRST_SECONDS).expect(0)
-    assert ended.messages("block")[-1] == "10 started, 10 passed, 0 failed"
-
-
-def test_disk_lottery_keeps_the_highest_score(tmp_path):
-    path = tmp_path / "disk.img"
-    disk = make_disk(path, 8)
-    lottery = example("disk-lottery")
-    best = 0
-    for _ in range(2):
-        said = lottery.run("--slot=2", driver=disk, seconds=XEN_SECONDS).expect(0).messages("lottery")[-1]
-        drawn, outcome, before = re.fullmatch(r"drew (\d+): you (win|lose), the high score (?:is|was) (\d+)", said).groups()
-        assert int(before) == best
-        assert (outcome == "win") == (int(drawn) > best)
-        best = max(best, int(drawn))
-        assert sector(path, 2) == ticket(best).ljust(512, b"\0")
 
 
 # ---- networks on real Xen -----------------------------------------------------------------------------
