@@ -178,6 +178,7 @@ outcome<json> start(target const& on, machine_configuration const& what) {
                                 {"read_only", disk.read_only},
                                 {"sector_bytes", disk.sector_bytes}});
   }
+  if (!what.snapshot.empty()) message["snapshot"] = absolute(what.snapshot);
   if (!what.crash_core.empty()) message["crash_core"] = absolute(what.crash_core);
   if (auto text = to_text(message); !text) return fail(std::move(text));
   return message;

@@ -166,16 +166,20 @@ class runner final : public process_runner {
 
   [[nodiscard]] std::vector<std::string> capabilities() const override {
     return {"console", "input",        "exit",         "signal",     "stop",        "kill",
-            "pause",   "crash-report", "memory-limit", "network.fd", "network.tap", "disk", "core"};
+            "pause",   "crash-report", "memory-limit", "network.fd", "network.tap", "disk", "core",
+            "snapshot"};
   }
 
   [[nodiscard]] std::expected<process_launch, runner_error> launch(start_request const& what) override {
-    if (what.snapshot) return std::unexpected(runner_error{"this target cannot resume from a snapshot"});
     auto const setting = what.settings.find("machine");
     auto machine = setting != what.settings.end() && !setting->second.empty() ? setting->second : "auto";
     auto const where = place_for(machine, what);
     if (!where) return std::unexpected(where.error());
     if (machine == "auto") machine = "microvm";
+    if (what.snapshot && *where != place::emulator) {
+      return std::unexpected(runner_error{"a guest on real Xen does not resume from a snapshot",
+                                          {R"(without Xen it does: [target.xen-x86] machine = "microvm")"}});
+    }
     auto const socket = what.settings.find("debug_socket");
     auto const debugged = socket != what.settings.end();
     if (debugged && *where != place::emulator) {
@@ -222,10 +226,9 @@ class runner final : public process_runner {
       }
       out.command.insert(out.command.end(), {"--control", std::to_string(ends[1]), detail::json_text(guest)});
       xen_runs_it_ = true;
-      if (*where == place::lone) {
-        out.capabilities = capabilities();
-        std::erase(*out.capabilities, "core");
-      }
+      out.capabilities = capabilities();
+      std::erase(*out.capabilities, "snapshot");
+      if (*where == place::lone) std::erase(*out.capabilities, "core");
     } else {
       out.command = {
           *program, "-M", machine, "-accel", "tcg", "-cpu", "max", "-m", std::to_string(kib) + "k"};
@@ -249,6 +252,8 @@ class runner final : public process_runner {
       } else {
         out.command.insert(out.command.end(), {"-device", "isa-debug-exit,iobase=0xf4,iosize=1"});
       }
+      resumes_ = what.snapshot.has_value();
+      if (what.snapshot) out.command.insert(out.command.end(), {"-incoming", monitor::resume_option(*what.snapshot)});
       out.command.insert(out.command.end(), {"-kernel", what.image, "-append", command_line});
       if (debugged) {
         out.command.insert(out.command.end(),
@@ -266,6 +271,7 @@ class runner final : public process_runner {
   }
 
   void request_stop() override {
+    if (std::exchange(resumes_, false)) monitor_.await_resumed();
     if (::send(control_, "s", 1, MSG_DONTWAIT | MSG_NOSIGNAL) != 1) kill_guest(SIGTERM);
   }
 
@@ -287,7 +293,12 @@ class runner final : public process_runner {
     return control_;
   }
 
-  [[nodiscard]] std::optional<std::expected<void, runner_error>> core_written() override {
+  [[nodiscard]] std::expected<int, runner_error> begin_snapshot(std::string const& path) override {
+    if (monitor_.is_open()) return monitor_.begin_snapshot(path);
+    return std::unexpected(runner_error{"a guest on real Xen gives no snapshot"});
+  }
+
+  [[nodiscard]] std::optional<std::expected<void, runner_error>> file_written() override {
     if (monitor_.is_open()) return monitor_.written();
     hear_control();
     if (take_line("core")) return core_file::complete(core_path_, image_);
@@ -387,6 +398,7 @@ class runner final : public process_runner {
   std::string image_, core_path_;
   monitor monitor_;
   bool xen_runs_it_ = false;
+  bool resumes_ = false;  ///< from a snapshot, and it is not known yet that it runs
 };
 
 }  // namespace

@@ -362,8 +362,8 @@ def test_nonsense_is_refused_in_words():
                        (lambda: morgana.Network().inject(b"", to=7), ValueError),
                        (lambda: morgana.Network().cable(nonsense=1), TypeError),
                        (lambda: morgana.Network().partition("a", "b"), ValueError),
-                       (lambda: morgana._driver.Machine(image.configuration._made, "x", [], {}, {}, 0, [7], [], "", 1.0), Exception),
-                       (lambda: morgana._driver.Machine(None, "x", [], {}, {}, 0, [], [], "", 1.0), TypeError)):
+                       (lambda: morgana._driver.Machine(image.configuration._made, "x", [], {}, {}, 0, [7], [], "", "", 1.0), Exception),
+                       (lambda: morgana._driver.Machine(None, "x", [], {}, {}, 0, [], [], "", "", 1.0), TypeError)):
         with pytest.raises(kind):
             call()
 

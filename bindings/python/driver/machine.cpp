@@ -199,7 +199,7 @@ machine_object start(configuration_handle const& what, std::string name, std::ve
                      std::map<std::string, std::string> environment,
                      std::map<std::string, std::string> settings, std::uint64_t memory_bytes,
                      py::list const& networks, py::list const& disks, std::string crash_core,
-                     double timeout_s) {
+                     std::string snapshot, double timeout_s) {
   driver::machine_configuration asked;
   asked.image = driver::artefact(what->state, what->build_root, "image");
   asked.name = std::move(name);
@@ -230,6 +230,7 @@ machine_object start(configuration_handle const& what, std::string name, std::ve
     asked.disks.push_back(std::move(disk));
   }
   asked.crash_core = std::move(crash_core);
+  asked.snapshot = std::move(snapshot);
   auto machine = [&] {
     py::gil_scoped_release const release;
     return driver::machine::start(what->on, asked, deadline_of(timeout_s));
@@ -320,7 +321,7 @@ void define_machine(py::module_& in) {
   py::register_exception<misuse>(in, "Misuse", PyExc_RuntimeError);
   py::class_<machine_object>(in, "Machine")
       .def(py::init(&start), "what"_a, "name"_a, "arguments"_a, "environment"_a, "settings"_a,
-           "memory_bytes"_a, "networks"_a, "disks"_a, "crash_core"_a, "timeout_s"_a)
+           "memory_bytes"_a, "networks"_a, "disks"_a, "crash_core"_a, "snapshot"_a, "timeout_s"_a)
       .def_property_readonly("capabilities",
                              [](machine_object const& self) {
                                return looked(self, [](session& in) { return in.machine().capabilities(); });

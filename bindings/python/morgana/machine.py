@@ -302,7 +302,8 @@ class Machine:
         self._and_wait_for("resumed", self._open().resume)
 
     def snapshot(self, path: Union[str, "os.PathLike[str]"]) -> pathlib.Path:
-        """Writes the whole machine to a file. Raises NotSupported where the target cannot."""
+        """Writes the whole machine to a file, from which run(image, snapshot=path) goes on as often as wanted; this one goes on,
+        too. Raises NotSupported where the target cannot."""
         to = os.path.abspath(os.fspath(path))
         self._and_wait_for("snapshotted", lambda: self._open().snapshot(to))
         return pathlib.Path(to)
@@ -429,14 +430,16 @@ def _disks(disks: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def run(image: Any, *, networks: Networks = (), disks: Mapping[str, Any] = {}, memory: Optional[Size] = None,
         arguments: Sequence[str] = (), environment: Mapping[str, str] = {}, settings: Mapping[str, Any] = {},
-        name: Optional[str] = None, crash_core: Union[None, str, "os.PathLike[str]"] = None) -> Machine:
+        name: Optional[str] = None, crash_core: Union[None, str, "os.PathLike[str]"] = None,
+        snapshot: Union[None, str, "os.PathLike[str]"] = None) -> Machine:
     """Boots an Image and gives its Machine.
 
     `networks` joins interfaces: a list for a guest's interfaces in order of its devices, or a dict by their names; values are
     Network objects, "tap", "tap:IF", or a socket of frames. `disks` is {device: file} or {device: {"path": ..., "read_only":
     True}}. `memory` is bytes or a text; None is the target's setting. `settings` are the target's ({"seed": 7},
     {"machine": "xen"}); `environment` is for targets that have one. `crash_core` is a file for the core of a guest that crashes:
-    it is held until it is written (Machine.crash.core), and then ends as it would have. Raises RunError; what the guest itself
+    it is held until it is written (Machine.crash.core), and then ends as it would have. `snapshot` is a file of
+    Machine.snapshot(), from which a guest of the same image, with the same memory and settings, goes on. Raises RunError; what the guest itself
     has to say is on its console."""
     from .network import Network, split  # it needs this module
     from .app import text_of, texts_of
@@ -463,7 +466,12 @@ def run(image: Any, *, networks: Networks = (), disks: Mapping[str, Any] = {}, m
     core = None if crash_core is None else pathlib.Path(os.path.abspath(os.fspath(crash_core)))
     if core is not None:
         core.unlink(missing_ok=True)
+    if snapshot is not None and not os.path.exists(snapshot):
+        raise RunError([one("wrong-value", f"the snapshot `{os.fspath(snapshot)}` does not exist")])
     if joined and "virtual-time" in configuration.capabilities:
+        if snapshot is not None:
+            raise NotSupported([one("not-supported", "a guest of a simulated network does not go on from a snapshot: the same seed "
+                                                     "and the same calls bring it to the same moment again")])
         return Network._boot(image, name, wanted, disks, limit, arguments, given)
 
     interfaces = []
@@ -479,7 +487,8 @@ def run(image: Any, *, networks: Networks = (), disks: Mapping[str, Any] = {}, m
                 interfaces.append(_interface(device, what))
         with raising(RunError):
             made = _driver.Machine(configuration._made, name, arguments, texts_of(environment, "environment"), given, limit,
-                                   interfaces, _disks(disks), "" if core is None else str(core), START_SECONDS)
+                                   interfaces, _disks(disks), "" if core is None else str(core),
+                                   "" if snapshot is None else os.path.abspath(os.fspath(snapshot)), START_SECONDS)
     except BaseException:
         for network, port in attached:
             network._release(port)

@@ -57,6 +57,7 @@ struct machine_configuration {
   /// Where the core of a guest that crashes is to stand before its exit_event; empty: none is made. state_event "cored" or an
   /// error_event says how that went.
   std::filesystem::path crash_core = {};
+  std::filesystem::path snapshot = {};       ///< of a machine like this one, which goes on from there; empty: it boots
 };
 
 struct console_event {

@@ -188,14 +188,19 @@ class process_runner {
   /// Ends the guest at once. What ends an emulator's guest and not the emulator must tell that end by its status.
   virtual void request_kill() { kill_guest(SIGKILL); }
 
-  /// Begins to write a core of the guest, which is running; a descriptor that is readable when core_written() is to be
-  /// asked.
+  /// Begins to write a core of the guest, which is running or held after its crash; a descriptor that is readable when
+  /// file_written() is to be asked.
   [[nodiscard]] virtual std::expected<int, runner_error> begin_core(std::string const& path) {
     return process_core_.begin(pid_, path);
   }
 
+  /// The same for a snapshot, of a runner with that capability.
+  [[nodiscard]] virtual std::expected<int, runner_error> begin_snapshot(std::string const& /*path*/) {
+    return std::unexpected(runner_error{"this runner makes no snapshots"});
+  }
+
   /// How it ended, or nothing yet.
-  [[nodiscard]] virtual std::optional<std::expected<void, runner_error>> core_written() {
+  [[nodiscard]] virtual std::optional<std::expected<void, runner_error>> file_written() {
     return process_core_.written();
   }
 
@@ -257,8 +262,8 @@ class process_runner {
     } else if (type == "resume") {
       kill_guest(SIGCONT);
       connection_->send({{"type", "resumed"}});
-    } else if (type == "core") {
-      take_core(message);
+    } else if (type == "core" || type == "snapshot") {
+      write_file(type, message);
     } else {
       refuse("this runner cannot do `" + type + "`");
     }
@@ -361,24 +366,25 @@ class process_runner {
     if (detail::flag_member(message, "end")) input_ends_ = true;
   }
 
-  void take_core(nlohmann::json const& message) {
-    if (core_ >= 0) return refuse("core: one is being written already");
+  void write_file(std::string const& kind, nlohmann::json const& message) {
+    if (core_ >= 0) return refuse(kind + ": a file is being written already");
     core_path_ = detail::text_member(message, "path");
-    if (core_path_.empty()) return refuse("core: `path` is missing");
-    if (ended_) return refuse("core: the guest has ended");
-    auto const begun = begin_core(core_path_);
+    if (core_path_.empty()) return refuse(kind + ": `path` is missing");
+    if (ended_) return refuse(kind + ": the guest has ended");
+    auto const begun = kind == "core" ? begin_core(core_path_) : begin_snapshot(core_path_);
     if (!begun) return connection_->send_error(begun.error(), false);
     core_ = *begun;
+    written_ = kind == "core" ? "cored" : "snapshotted";
   }
 
   void finish_core() {
     pollfd ready{core_, POLLIN, 0};
     if (::poll(&ready, 1, 0) <= 0) return;
-    auto const written = core_written();
+    auto const written = file_written();
     if (!written) return;
     core_ = -1;
     if (*written) {
-      connection_->send({{"type", "cored"}, {"path", core_path_}});
+      connection_->send({{"type", written_}, {"path", core_path_}});
     } else {
       connection_->send_error(written->error(), false);
     }
@@ -391,6 +397,7 @@ class process_runner {
     core_path_ = std::exchange(crash_core_, std::string());
     if (auto const begun = begin_core(core_path_)) {
       core_ = *begun;
+      written_ = "cored";
       is_held_ = true;
     } else {
       connection_->send_error(begun.error(), false);
@@ -477,8 +484,8 @@ class process_runner {
   pid_t pid_ = -1;
   int process_ = -1, console_ = -1, input_ = -1;
   process_core process_core_;
-  int core_ = -1;  ///< what says that the core is written; not closed here
-  std::string core_path_;
+  int core_ = -1;  ///< what says that the core or snapshot is written; not closed here
+  std::string core_path_, written_;
   crash_line crash_line_;
   std::string crash_core_;  ///< where the core of a guest that crashes is to stand; empty: nowhere (any more)
   bool is_held_ = false;    ///< the core that is being written is that of a crashed guest
