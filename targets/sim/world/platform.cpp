@@ -2,13 +2,15 @@
 // this asks of a platform is a way to die and a number for the last words.
 #include "morgana/core/platform.hpp"
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 
 namespace morgana::platform {
 
 memory_usage memory() noexcept {
-  return {};
+  // The process has what the machine has: no bare host is a small guest.
+  return {.limit_bytes = UINT64_MAX, .used_bytes = 0, .peak_bytes = 0};
 }
 
 [[noreturn]] void crash(crash_reason, std::string_view text) noexcept {
