@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(unsigned char const* data, std::size_t siz
   host on(link);
   page_pool receive_pages(on, 0, grant_access::read_write, 48), transmit_pages(on, 0, grant_access::read_only, 40);
   // Pages of the heap each, so that the sanitizer sees what is beside them.
-  auto const receive_ring = take_pages(1), transmit_ring = take_pages(1);
+  auto const receive_ring = on.take_pages(1), transmit_ring = on.take_pages(1);
   {
     net_receiver receiver(receive_ring, receive_pages, 40, 16);
     net_transmitter transmitter(transmit_ring, transmit_pages);

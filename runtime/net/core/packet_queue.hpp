@@ -46,7 +46,7 @@ class packet_pool {
 
  private:
   bool grow() {
-    constexpr std::uint32_t slab_nodes = 16;
+    constexpr std::uint32_t slab_nodes = 4;
     auto const made = static_cast<std::uint32_t>(slabs_.size()) * slab_nodes;
     if (made >= limit_) return false;
     slabs_.push_back(std::make_unique<queued_packet[]>(slab_nodes));

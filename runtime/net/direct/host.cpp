@@ -55,10 +55,9 @@ direct_host::direct_host(morgana::context& in, direct_stack_options const& optio
       options_(options),
       interface_(configuration.device.address),
       buffers_(buffer_bytes, buffer_limit(options)),
-      core_(fitted(configuration, buffer_limit(options)),
-            secrets_for(configuration.device.address, options.address_secret), buffers_, in.now()),
-      ping_identifier_(static_cast<std::uint16_t>(
-          random_stream(secrets_for(configuration.device.address, {}).jitter).next())) {}
+      secrets_(secrets_for(configuration.device.address, options.address_secret)),
+      core_(fitted(configuration, buffer_limit(options)), secrets_, buffers_, in.now()),
+      ping_identifier_(static_cast<std::uint16_t>(random_stream(secrets_.jitter).next())) {}
 
 direct_host::~direct_host() {
   leases_.reset();
@@ -92,7 +91,7 @@ task<void> direct_host::obtain_leases() {
   bool const wants_v4 = options_.ipv4.how == ipv4_setting::mode::dhcp;
   if (!wants_v4 && !options_.accept_ra) co_return;
   // Identifiers that go over the network are not to tell of what the core draws from the same key.
-  auto const key = secrets_for(interface_, {}).jitter;
+  auto const key = secrets_.jitter;
   auto const label = std::as_bytes(std::span(std::string_view("dhcp")));
   siphash_key const own{siphash(key, label), siphash({key.high, key.low}, label)};
   leases_ = std::make_unique<lease_keeper>(*this, interface_, own, log_);

@@ -10,7 +10,7 @@ namespace morgana::xen {
 using block_wire::operation;
 
 result<void> block_pages::make(driver_host& on, domain with, std::size_t count) {
-  memory_ = take_pages(count);
+  memory_ = on.take_pages(count);
   if (memory_.empty()) return failure(core_error::out_of_memory);
   grants_.reserve(count);
   free_.reserve(count);

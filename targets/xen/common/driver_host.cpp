@@ -1,5 +1,6 @@
 #include "driver_host.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -34,10 +35,9 @@ void driver_host::resumed(resumption how) {
   store.resumed();
 }
 
-std::span<std::byte> take_pages(std::size_t count) {
+std::span<std::byte> driver_host::take_pages(std::size_t count) {
   auto* const memory = static_cast<std::byte*>(std::aligned_alloc(grant_page_bytes, count * grant_page_bytes));
   if (memory == nullptr) return {};
-  // Nothing of ours is shown to the backend.
   std::memset(memory, 0, count * grant_page_bytes);
   return {memory, count * grant_page_bytes};
 }
@@ -60,8 +60,10 @@ result<shared_pages> shared_pages::make(driver_host& on, domain with, std::size_
   shared_pages made;
   made.on_ = &on;
   if (count == 1) made.memory_ = on.take_guarded();
-  if (!made.memory_.empty()) std::memset(made.memory_.data(), 0, made.memory_.size());
-  if (made.memory_.empty()) made.memory_ = take_pages(count);
+  if (made.memory_.empty()) {
+    made.memory_ = on.take_pages(count);
+    std::ranges::fill(made.memory_, std::byte{0});
+  }
   if (made.memory_.empty()) return failure(core_error::out_of_memory);
   for (std::size_t i = 0; i < count; ++i) {
     made.grants_[i] =

@@ -66,11 +66,14 @@ class driver_host {
   /// Of a page of the heap or of the image, for a grant.
   [[nodiscard]] virtual std::uint32_t frame_of(void const* page) const = 0;
 
-  /// A page between pages that are not mapped, so that who reads or writes past it dies; empty when none is left, or
-  /// the platform has none.
+  /// Whole pages of the heap that nothing of the guest's stands in: cleared, or never used. Empty when there is no
+  /// memory. Given back by free().
+  [[nodiscard]] virtual std::span<std::byte> take_pages(std::size_t count);
+  /// A page of zeros between pages that are not mapped, so that who reads or writes past it dies; empty when none is left,
+  /// or the platform has none.
   [[nodiscard]] virtual std::span<std::byte> take_guarded() { return {}; }
   /// Gives it back. False when it was no such page.
-  [[nodiscard]] virtual bool give_guarded(std::byte const*) { return false; }
+  [[nodiscard]] virtual bool give_guarded(std::byte*) { return false; }
 
   /// Tells the listeners.
   void events_came();
@@ -148,9 +151,6 @@ class shared_pages {
   std::span<std::byte> memory_;
   grant grants_[pages_max];
 };
-
-/// Whole pages of zeros; empty when there is no memory. Given back by free().
-[[nodiscard]] std::span<std::byte> take_pages(std::size_t count);
 
 enum class driver_error : std::uint8_t {
   no_grant,          ///< the grant table is full; detail is its size

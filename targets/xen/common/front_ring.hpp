@@ -44,7 +44,8 @@ class front_ring {
       : head_(reinterpret_cast<ring_head*>(memory.data())),
         slots_(memory.data() + sizeof(ring_head)),
         mask_(slots_of(memory.size() / grant_page_bytes) - 1) {
-    std::memset(memory.data(), 0, memory.size());
+    // What is in the slots is looked at only where a response was put.
+    std::memset(head_, 0, sizeof *head_);
     head_->request_event = head_->response_event = 1;
   }
 

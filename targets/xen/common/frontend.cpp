@@ -42,6 +42,10 @@ std::string_view name_of(device_state state) {
 
 }  // namespace
 
+std::optional<std::uint32_t> decimal_of(std::optional<std::string> const& text) {
+  return text ? decimal(std::string_view(*text)) : std::nullopt;
+}
+
 std::optional<std::uint32_t> decimal(std::string_view text) {
   std::uint32_t value = 0;
   auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -53,17 +57,18 @@ frontend::frontend(driver_host& on, log_source log, std::string_view name, std::
     : on_(&on), log_(log), name_(name), path_(joined(joined("device", kind), std::to_string(number))) {}
 
 task<result<void>> frontend::find(instant deadline) {
-  auto where = co_await ours("backend", deadline);
+  constexpr std::string_view keys[] = {"backend", "backend-id"};
+  std::optional<std::string> said_of[std::size(keys)];
+  if (auto answered = co_await ours(keys, said_of, deadline); !answered) {
+    log_.error("`{}`: xenstore does not answer for {}/backend", name_, path_);
+    co_return failure(std::move(answered.error()));
+  }
+  auto& [where, who] = said_of;
   if (!where) {
-    if (!where.error().is(core_error::not_found)) {
-      log_.error("`{}`: xenstore does not answer for {}/backend", name_, path_);
-      co_return failure(std::move(where.error()));
-    }
     log_.error("`{}`: the domain has no {}: give it one in its configuration", name_, path_);
     co_return failure(core_error::device_missing);
   }
-  auto const who = co_await ours("backend-id", deadline);
-  auto const number = who ? decimal(*who) : std::nullopt;
+  auto const number = decimal_of(who);
   if (!number || *number >= self) {
     log_.error("`{}`: {}/backend-id is no domain", name_, path_);
     co_return failure(driver_error::backend_missing);
@@ -98,14 +103,22 @@ task<result<void>> frontend::find(instant deadline) {
   }
 }
 
-task<result<std::string>> frontend::ours(std::string_view key, instant deadline) {
-  auto const path = joined(path_, key);
-  co_return co_await on_->store.read(path, deadline);
+store::request frontend::ours(std::string_view key, instant deadline) {
+  return on_->store.read(joined(path_, key), deadline);
 }
 
-task<result<std::string>> frontend::theirs(std::string_view key, instant deadline) {
-  auto const path = joined(backend_path_, key);
-  co_return co_await on_->store.read(path, deadline);
+store::request frontend::theirs(std::string_view key, instant deadline) {
+  return on_->store.read(joined(backend_path_, key), deadline);
+}
+
+store::request frontend::ours(std::span<std::string_view const> keys, std::span<std::optional<std::string>> into,
+                              instant deadline) {
+  return on_->store.read_all(path_, keys, into, deadline);
+}
+
+store::request frontend::theirs(std::span<std::string_view const> keys, std::span<std::optional<std::string>> into,
+                                instant deadline) {
+  return on_->store.read_all(backend_path_, keys, into, deadline);
 }
 
 task<std::uint32_t> frontend::their_number(std::string_view key, std::uint32_t otherwise, instant deadline) {

@@ -37,8 +37,13 @@ class frontend {
   [[nodiscard]] domain backend() const { return backend_; }
 
   /// Of our folder, and of the backend's. Errors: core_error::not_found, core_error::timed_out.
-  [[nodiscard]] task<result<std::string>> ours(std::string_view key, instant deadline);
-  [[nodiscard]] task<result<std::string>> theirs(std::string_view key, instant deadline);
+  [[nodiscard]] store::request ours(std::string_view key, instant deadline);
+  [[nodiscard]] store::request theirs(std::string_view key, instant deadline);
+  /// Several at once: store::read_all().
+  [[nodiscard]] store::request ours(std::span<std::string_view const> keys, std::span<std::optional<std::string>> into,
+                                    instant deadline);
+  [[nodiscard]] store::request theirs(std::span<std::string_view const> keys, std::span<std::optional<std::string>> into,
+                                      instant deadline);
   /// `otherwise` when the key is not there, or holds no number.
   [[nodiscard]] task<std::uint32_t> their_number(std::string_view key, std::uint32_t otherwise, instant deadline);
 
@@ -77,5 +82,7 @@ class frontend {
 
 /// Nullopt for anything but a decimal number that fits.
 [[nodiscard]] std::optional<std::uint32_t> decimal(std::string_view text);
+/// Of what was read, if it was there.
+[[nodiscard]] std::optional<std::uint32_t> decimal_of(std::optional<std::string> const& text);
 
 }  // namespace morgana::xen

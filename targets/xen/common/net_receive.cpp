@@ -26,7 +26,7 @@ net_receiver::~net_receiver() {
 
 bool net_receiver::refill() {
   // So does the first call.
-  if (posted_ < posted_goal_ / 4) posted_goal_ = std::min(posted_max_, posted_goal_ * 2);
+  if (posted_ <= posted_goal_ / 2) posted_goal_ = std::min(posted_max_, posted_goal_ * 2);
   while (posted_ < posted_goal_ && ring_.free() != 0 && lie_.empty()) {
     auto* const page = pages_->take();
     if (page == nullptr) break;

@@ -26,8 +26,9 @@ class net_receiver {
   static constexpr std::uint32_t slots_max = 256;
   /// Of a chain of responses: more than any frame needs.
   static constexpr unsigned chain_slots_max = 48;
-  /// Lent at first; twice as many each time that most of them were used at once.
-  static constexpr std::uint32_t posted_at_first = 64;
+  /// Lent at first: room for a whole super-packet, which a backend waits for. Twice as many each time that most of them
+  /// were used at once.
+  static constexpr std::uint32_t posted_at_first = 24;
   /// Parts of up to a quarter of a page are copied.
   static constexpr std::size_t copied_bytes_max = grant_page_bytes / 4;
 

@@ -47,11 +47,7 @@ void net_transmitter::restart(std::span<std::byte> ring) {
   take_back();
   ring_ = decltype(ring_)(ring);
   extras_out_ = 0;
-  free_id_count_ = 0;
-  while (free_id_count_ < ring_.slots()) {
-    free_ids_[free_id_count_] = static_cast<std::uint16_t>(free_id_count_);
-    ++free_id_count_;
-  }
+  free_id_count_ = fresh_id_ = 0;
 }
 
 bool net_transmitter::put(net::segment const& frame) {
@@ -80,7 +76,7 @@ bool net_transmitter::put(net::segment const& frame) {
     from.copy(pages[i]->memory().first(piece));
     pages[i]->lend();
     // There are as many as slots that no response has come for.
-    auto const id = free_ids_[--free_id_count_];
+    auto const id = free_id_count_ != 0 ? free_ids_[--free_id_count_] : fresh_id_++;
     out_[id] = pages[i];
     left -= piece;
     // The first says how long the whole frame is.

@@ -52,8 +52,9 @@ class net_transmitter {
   front_ring<net_wire::transmit_request, net_wire::transmit_response> ring_;
   page_pool* pages_;
   std::array<page_pool::page*, slots_max> out_{};  ///< by the request's id
-  std::array<std::uint16_t, slots_max> free_ids_;  ///< responses come in any order, so ids are no slots
+  std::array<std::uint16_t, slots_max> free_ids_;  ///< given back: responses come in any order, so ids are no slots
   std::uint32_t free_id_count_ = 0;
+  std::uint16_t fresh_id_ = 0;  ///< from here on none was ever used
   std::uint32_t extras_out_ = 0;
   std::uint64_t failed_ = 0;
   std::string_view lie_;

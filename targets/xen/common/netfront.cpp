@@ -18,7 +18,7 @@ namespace {
 /// Between two looks whether a page is still mapped.
 constexpr duration release_interval = std::chrono::milliseconds(10);
 /// Pages of each direction at least: three quarters of them hold a whole super-packet, for which a backend waits.
-constexpr std::size_t pages_min = 2 * page_pool::group_pages;
+constexpr std::size_t pages_min = 32;
 
 std::size_t part_of_memory(std::size_t divisor, std::size_t most) {
   auto const pages = static_cast<std::size_t>(platform::memory().limit_bytes / grant_page_bytes);
@@ -103,30 +103,38 @@ struct netfront_state final : net::frame_port, event_listener, page_waiter {
 // ---- connecting ---------------------------------------------------------------------------------------
 
 task<result<void>> netfront_state::read_features(instant deadline) {
-  auto const address_text = co_await device.ours("mac", deadline);
+  constexpr std::string_view our_keys[] = {"mac", "mtu"};
+  std::optional<std::string> ours[std::size(our_keys)];
+  if (auto answered = co_await device.ours(our_keys, ours, deadline); !answered) co_return failure(answered.error());
+  auto const& [address_text, mtu] = ours;
   auto const address = address_text ? net::mac_address::parse(*address_text) : std::nullopt;
   if (!address) {
     log.error("`{}`: {}/mac is no Ethernet address", name, device.path());
     co_return failure(core_error::invalid_argument);
   }
   as.address = *address;
-  if (co_await device.their_number("feature-rx-copy", 0, deadline) == 0) {
+  enum : std::size_t { copies, sg, split_events, no_sums, sums_v6, gso_v4, gso_v6 };
+  constexpr std::string_view keys[] = {"feature-rx-copy", "feature-sg", "feature-split-event-channels",
+                                       "feature-no-csum-offload", "feature-ipv6-csum-offload", "feature-gso-tcpv4",
+                                       "feature-gso-tcpv6"};
+  std::optional<std::string> theirs[std::size(keys)];
+  if (auto answered = co_await device.theirs(keys, theirs, deadline); !answered) co_return failure(answered.error());
+  auto const has = [&](std::size_t which) { return decimal_of(theirs[which]).value_or(0) != 0; };
+  if (!has(copies)) {
     log.error("`{}`: the backend at {} does not copy, which this driver needs", name, device.backend_path());
     co_return failure(core_error::not_supported);
   }
-  has_sg = co_await device.their_number("feature-sg", 0, deadline) != 0;
-  splits_events = co_await device.their_number("feature-split-event-channels", 0, deadline) != 0;
+  has_sg = has(sg);
+  splits_events = has(split_events);
   // Sums of IPv4 are taken unless the backend says otherwise, of IPv6 only if it says so; a stack asks for both.
-  as.transmit_checksum = co_await device.their_number("feature-no-csum-offload", 0, deadline) == 0 &&
-                         co_await device.their_number("feature-ipv6-csum-offload", 0, deadline) != 0;
+  as.transmit_checksum = !has(no_sums) && has(sums_v6);
   as.receive_checksum = true;
   auto const can_cut = has_sg && as.transmit_checksum;
-  as.segmentation_tcp_v4 = can_cut && co_await device.their_number("feature-gso-tcpv4", 0, deadline) != 0;
-  as.segmentation_tcp_v6 = can_cut && co_await device.their_number("feature-gso-tcpv6", 0, deadline) != 0;
+  as.segmentation_tcp_v4 = can_cut && has(gso_v4);
+  as.segmentation_tcp_v6 = can_cut && has(gso_v6);
   // Without scatter-gather a frame is one page.
   auto const most = (has_sg ? net_wire::frame_bytes_max : grant_page_bytes) - ethernet_bytes - vlan_bytes;
-  auto const mtu = co_await device.ours("mtu", deadline);
-  auto const wanted = mtu ? decimal(*mtu) : std::nullopt;
+  auto const wanted = decimal_of(mtu);
   // RFC 791: every link carries 68 bytes.
   if (wanted && *wanted >= 68) as.mtu_bytes = static_cast<std::uint32_t>(std::min<std::size_t>(*wanted, most));
   co_return {};

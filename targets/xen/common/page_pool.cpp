@@ -47,7 +47,7 @@ void page_pool::give(page& one) {
 bool page_pool::grow() {
   auto const count = std::min(group_pages, limit_ - made_);
   if (count == 0) return false;
-  group made{.memory = take_pages(count),
+  group made{.memory = on_->take_pages(count),
              .pages = std::unique_ptr<std::byte[]>(new (std::nothrow) std::byte[count * sizeof(page)])};
   if (made.memory.empty() || made.pages == nullptr) {
     std::free(made.memory.data());

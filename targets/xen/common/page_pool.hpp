@@ -28,7 +28,7 @@ class page_waiter {
 
 class page_pool {
  public:
-  static constexpr std::size_t group_pages = 16;
+  static constexpr std::size_t group_pages = 8;
   /// Pages that must be free again before a waiter is told.
   static constexpr std::size_t enough_pages = 8;
 

@@ -25,8 +25,16 @@ void write_token(token_text& into, std::uint32_t token) {
 
 }  // namespace
 
-store::request::request(store& on, std::uint32_t number, bool was_put, instant deadline)
-    : on_(&on), next_(std::exchange(on.requests_, this)), number_(number), was_put_(was_put), deadline_(deadline) {}
+store::request::request(store& on, std::uint32_t first, std::uint32_t count, bool was_put, instant deadline,
+                        std::optional<std::string>* answers)
+    : on_(&on),
+      next_(std::exchange(on.requests_, this)),
+      first_(first),
+      count_(count),
+      left_(count),
+      answers_(answers),
+      was_put_(was_put),
+      deadline_(deadline) {}
 
 store::request::~request() {
   auto** link = &on_->requests_;
@@ -53,44 +61,100 @@ void store::take(store_event const& event) {
     return;
   }
   for (auto* one = requests_; one != nullptr; one = one->next_) {
-    if (one->number_ != event.request || !one->is_waiting()) continue;
-    one->is_error_ = event.what == store_event::kind::error;
-    one->answer_ = event.text;
-    one->complete();
+    auto const which = event.request - one->first_;
+    if (which >= one->count_ || !one->is_waiting()) continue;
+    auto const is_error = event.what == store_event::kind::error;
+    if (one->answers_ != nullptr) {
+      if (!is_error) one->answers_[which] = event.text;
+    } else if (is_error ? !one->is_error_ : which == 0) {
+      one->is_error_ = is_error;
+      one->answer_ = event.text;
+    }
+    if (--one->left_ == 0) one->complete();
     return;
   }
 }
 
-store::request store::sent(std::uint32_t number, bool was_put, instant deadline) {
-  next_number_ = number + 1 < requests_begin ? requests_begin : number + 1;
+store::request store::sent(bool was_put, instant deadline) {
+  return sent(1, was_put, deadline, nullptr);
+}
+
+store::request store::sent(std::uint32_t count, bool was_put, instant deadline, std::optional<std::string>* answers) {
+  auto const first = next_number_;
+  // No batch is so long that its numbers wrap.
+  next_number_ = first + count >= UINT32_MAX / 2 ? requests_begin : first + count;
   link_->flush();
-  return {*this, number, was_put, deadline};
+  return {*this, first, count, was_put, deadline, answers};
+}
+
+namespace {
+
+/// Keys below one folder, whose text is made once.
+class below {
+ public:
+  explicit below(std::string_view folder) {
+    text_.reserve(folder.size() + key_bytes);
+    text_ = folder;
+    text_ += '/';
+    folder_bytes_ = text_.size();
+  }
+  [[nodiscard]] std::string_view path(std::string_view key) {
+    text_.resize(folder_bytes_);
+    return text_ += key;
+  }
+
+ private:
+  static constexpr std::size_t key_bytes = 40;
+  std::string text_;
+  std::size_t folder_bytes_;
+};
+
+}  // namespace
+
+store::request store::read_all(std::string_view folder, std::span<std::string_view const> keys,
+                               std::span<std::optional<std::string>> answers, instant deadline) {
+  below in(folder);
+  auto all_put = !keys.empty();
+  auto number = next_number_;
+  for (auto const key : keys) all_put = link_->client().read(number++, 0, in.path(key)) && all_put;
+  return sent(static_cast<std::uint32_t>(keys.size()), all_put, deadline, answers.data());
+}
+
+store::request store::write_entries(std::string_view folder, std::span<store_entry const> entries, instant deadline,
+                                    std::uint32_t transaction) {
+  below in(folder);
+  auto all_put = !entries.empty();
+  auto number = next_number_;
+  for (auto const& one : entries) {
+    all_put = link_->client().write(number++, transaction, in.path(one.key), one.value) && all_put;
+  }
+  return sent(static_cast<std::uint32_t>(entries.size()), all_put, deadline, nullptr);
 }
 
 store::request store::read(std::string_view path, instant deadline, std::uint32_t transaction) {
-  return sent(next_number_, link_->client().read(next_number_, transaction, path), deadline);
+  return sent(link_->client().read(next_number_, transaction, path), deadline);
 }
 
 store::request store::write(std::string_view path, std::string_view value, instant deadline,
                             std::uint32_t transaction) {
-  return sent(next_number_, link_->client().write(next_number_, transaction, path, value), deadline);
+  return sent(link_->client().write(next_number_, transaction, path, value), deadline);
 }
 
 store::request store::remove(std::string_view path, instant deadline) {
-  return sent(next_number_, link_->client().remove(next_number_, 0, path), deadline);
+  return sent(link_->client().remove(next_number_, 0, path), deadline);
 }
 
 store::request store::start_transaction(instant deadline) {
-  return sent(next_number_, link_->client().transaction_start(next_number_), deadline);
+  return sent(link_->client().transaction_start(next_number_), deadline);
 }
 
 store::request store::end_transaction(std::uint32_t transaction, instant deadline) {
-  return sent(next_number_,
-              link_->client().transaction_end(next_number_, transaction, store_client::end::commit), deadline);
+  return sent(link_->client().transaction_end(next_number_, transaction, store_client::end::commit), deadline);
 }
 
 task<result<void>> store::write_all(std::string_view folder, std::span<store_entry const> entries,
                                     instant deadline) {
+  if (entries.empty()) co_return {};
   for (;;) {
     auto const begun = co_await start_transaction(deadline);
     if (!begun) co_return failure(begun.error());
@@ -99,11 +163,7 @@ task<result<void>> store::write_all(std::string_view folder, std::span<store_ent
     if (std::from_chars(text.data(), text.data() + text.size(), number).ec != std::errc()) {
       co_return failure(store_error::refused);
     }
-    result<std::string> last = std::string();
-    for (auto const& entry : entries) {
-      if (!last) break;
-      last = co_await write(std::string(folder) + '/' + std::string(entry.key), entry.value, deadline, number);
-    }
+    auto last = co_await write_entries(folder, entries, deadline, number);
     if (!last) {
       static_cast<void>(link_->client().transaction_end(nobody, number, store_client::end::abort));
       link_->flush();

@@ -9,6 +9,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -63,10 +65,12 @@ class store final : store_user {
 
   explicit store(store_link& link) : link_(&link) { link.attach(*this); }
 
-  /// A request that is out; completed by its answer.
+  /// Requests that are out, one or several at once; completed when all are answered. The answer is the first one's, or
+  /// the first error; where each one's is wanted they are put into `answers`, and an error is no answer there.
   class request final : public waiter {
    public:
-    request(store& on, std::uint32_t number, bool was_put, instant deadline);
+    request(store& on, std::uint32_t first, std::uint32_t count, bool was_put, instant deadline,
+            std::optional<std::string>* answers = nullptr);
     ~request();
     bool await_ready() const noexcept { return !was_put_; }
     template <std::derived_from<promise_base> Promise>
@@ -79,7 +83,8 @@ class store final : store_user {
     friend class store;
     store* on_;
     request* next_ = nullptr;
-    std::uint32_t number_;
+    std::uint32_t first_, count_, left_;
+    std::optional<std::string>* answers_;
     bool was_put_;
     bool is_error_ = false;
     instant deadline_;
@@ -91,6 +96,10 @@ class store final : store_user {
   [[nodiscard]] request write(std::string_view path, std::string_view value, instant deadline,
                               std::uint32_t transaction = 0);
   [[nodiscard]] request remove(std::string_view path, instant deadline);
+  /// Several keys below `folder` at once; `answers` has a place for each, and lives until then. Nothing in place of those
+  /// that are not there or cannot be read.
+  [[nodiscard]] request read_all(std::string_view folder, std::span<std::string_view const> keys,
+                                 std::span<std::optional<std::string>> answers, instant deadline);
   /// Writes all of it below `folder`, or nothing. Tried again while others change the same keys.
   [[nodiscard]] task<result<void>> write_all(std::string_view folder, std::span<store_entry const> entries,
                                              instant deadline);
@@ -104,7 +113,10 @@ class store final : store_user {
   friend class store_watch;
   void take(store_event const& event) override;
   /// Sends; what there was no room for goes out with the next.
-  request sent(std::uint32_t number, bool was_put, instant deadline);
+  request sent(bool was_put, instant deadline);
+  request sent(std::uint32_t count, bool was_put, instant deadline, std::optional<std::string>* answers);
+  [[nodiscard]] request write_entries(std::string_view folder, std::span<store_entry const> entries, instant deadline,
+                                      std::uint32_t transaction);
   [[nodiscard]] request start_transaction(instant deadline);
   [[nodiscard]] request end_transaction(std::uint32_t transaction, instant deadline);
 

@@ -3,7 +3,9 @@
 //
 // Until go_up() this runs where the image was loaded, under an identity map of the first GiB and before
 // relocation: no table of pointers, no virtual function, nothing of the C library but memcpy and its like.
+#include <bit>
 #include <cstring>
+#include <utility>
 
 #include "hypercall.hpp"
 #include "machine.hpp"
@@ -100,10 +102,11 @@ void read_start_info(start_info const& from) {
   if (from.command_line != 0) {
     if (from.command_line >= identity_bytes - command_line_bytes_max)
       give_up("the command line is too far up");
-    auto const* const text = reinterpret_cast<char const*>(from.command_line);
+    // What it says may be secret, and memory that was never used is lent to backends as it is (heap.cpp).
+    auto* const text = reinterpret_cast<char*>(from.command_line);
     for (std::size_t i = 0; text[i] != '\0'; ++i) {
       if (i + 1 == command_line_bytes_max) give_up("the command line is longer than 4,095 bytes");
-      command_line[i] = text[i];
+      command_line[i] = std::exchange(text[i], '\0');
     }
   }
   description.is_initial_domain = description.is_xen && (from.flags & start_info::initial_domain) != 0;
@@ -234,10 +237,7 @@ void relocate(std::uint64_t slide) {
       *where++ += slide;
       continue;
     }
-    std::size_t i = 0;
-    for (auto bits = *one >> 1; bits != 0; bits >>= 1, ++i) {
-      if ((bits & 1) != 0) where[i] += slide;
-    }
+    for (auto bits = *one >> 1; bits != 0; bits &= bits - 1) where[std::countr_zero(bits)] += slide;
     where += 63;
   }
   // And those at odd addresses: offset, kind, addend.
@@ -348,9 +348,9 @@ extern "C" [[noreturn, gnu::used, clang::minsize]] void morgana_boot(start_info 
 
   relocate(slide);
   auto const places = fill_descriptors(slide, description.exception_stack.end);
-  // The tables in force get the new addresses for the moment of the change.
-  auto const* const root = reinterpret_cast<std::uint64_t const*>(tables.root());
-  for (int i = 1; i < 512; ++i) morgana_boot_root[i] = root[i];
+  // The tables in force get the image's new addresses for the moment of the change.
+  auto const image_slot = where.image >> 39 & 511;
+  morgana_boot_root[image_slot] = reinterpret_cast<std::uint64_t const*>(tables.root())[image_slot];
   morgana_go_up(tables.root(), &places.segments, &places.vectors, where.stack + stack_bytes,
                 address_of(reinterpret_cast<void const*>(&morgana_start)) + slide,
                 address_of(morgana_up) + slide);

@@ -2,6 +2,7 @@
 #include "../common/driver_host.hpp"
 
 #include <bit>
+#include <cstring>
 #include <new>
 
 #include "hypercall.hpp"
@@ -62,15 +63,17 @@ class guest_host final : public driver_host {
   }
   void send_event(event_port port) override { hypervisor::send_event(port); }
 
+  [[nodiscard]] std::span<std::byte> take_pages(std::size_t count) override { return take_page_memory(count); }
   [[nodiscard]] std::span<std::byte> take_guarded() override {
     if (guarded_free_ == 0) return {};
     auto const which = static_cast<unsigned>(std::countr_zero(guarded_free_));
     guarded_free_ &= guarded_free_ - 1;
     return {reinterpret_cast<std::byte*>(machine.guarded.begin + which * 2 * page_bytes), page_bytes};
   }
-  [[nodiscard]] bool give_guarded(std::byte const* page) override {
+  [[nodiscard]] bool give_guarded(std::byte* page) override {
     auto const which = guarded_place(reinterpret_cast<std::uint64_t>(page));
     if (which >= guarded_count) return false;
+    std::memset(page, 0, page_bytes);
     guarded_free_ |= 1u << which;
     return true;
   }

@@ -15,12 +15,14 @@ morgana_pvh_entry:
     mov $morgana_absolute_stack, %esp
     mov $morgana_absolute_directory, %edi
     mov $0x83, %eax                 /* present, writable, 2 MiB */
-    mov $512, %ecx
-1:  mov %eax, (%edi)
+    lea 4096(%edi), %ecx
+1:  .irp entry, 0, 1, 2, 3, 4, 5, 6, 7
+    mov %eax, \entry * 8(%edi)
     add $0x200000, %eax
-    add $8, %edi
-    dec %ecx
-    jnz 1b
+    .endr
+    add $64, %edi
+    cmp %ecx, %edi
+    jne 1b
     movl $morgana_absolute_directory + 3, morgana_absolute_directories
     movl $morgana_absolute_directories + 3, morgana_absolute_root
     mov $morgana_absolute_root, %eax

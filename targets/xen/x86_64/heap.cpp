@@ -7,6 +7,7 @@
 #include "machine.hpp"
 #include "morgana/core/platform.hpp"
 #include "morgana/core/segregated_heap.hpp"
+#include "page_tables.hpp"
 
 namespace morgana::xen {
 namespace {
@@ -26,6 +27,17 @@ void start_heap() {
     if (range.bytes() == 0) continue;
     heap.add(reinterpret_cast<void*>(range.begin + machine.heap_offset), range.bytes());
   }
+}
+
+std::span<std::byte> take_page_memory(std::size_t count) {
+  auto const bytes = count * page_bytes;
+  if (heap.limit() == 0) start_heap();
+  std::size_t touched = 0;
+  auto* const memory = static_cast<std::byte*>(heap.take_aligned(page_bytes, bytes, &touched));
+  if (memory == nullptr) return {};
+  // What the guest never wrote holds nothing of it, and nothing secret of who loaded it (boot.cpp).
+  std::memset(memory, 0, touched);
+  return {memory, bytes};
 }
 
 }  // namespace morgana::xen

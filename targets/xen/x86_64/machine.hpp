@@ -53,6 +53,9 @@ void start_clock();
 /// After a suspend: Xen's time may have jumped, and the monotonic clock goes on from there.
 void continue_clock(std::int64_t since_boot_ns);
 void start_heap();
+/// For what is lent to a backend: pages that nothing of the guest's stands in, cleared only as far as it had used them.
+/// Given back by free(). Empty when there is no memory.
+[[nodiscard]] std::span<std::byte> take_page_memory(std::size_t count);
 
 /// A moment of the monotonic clock, in Xen's time.
 [[nodiscard]] std::uint64_t xen_deadline(std::int64_t deadline_ns);

@@ -3,7 +3,8 @@
 // Two-level segregated fit (Masmano, Ripoll, Crespo and Real, ECRTS 2004): free blocks stand in lists by size
 // class, 16 classes in each power of two; two levels of bitmaps find a list that holds a block large enough.
 // Every operation is bounded, neighbours are joined at once, and a block costs 16 bytes. Memory is touched
-// only as it is handed out, from low addresses on.
+// only as it is handed out, from low addresses on, and how far is known: who may hand out what was never touched
+// need not clear it (take_aligned).
 #pragma once
 
 #include <bit>
@@ -34,6 +35,10 @@ struct block {
   block* below;                ///< the block before this one in memory
   block* next;                 ///< of a free one only: in its list
   block* previous;
+
+  /// Of the arena's last one, in place of `next`: from here to it nothing was written since the arena was added.
+  [[nodiscard]] std::byte*& untouched() { return *reinterpret_cast<std::byte**>(payload()); }
+  [[nodiscard]] bool is_last() const { return size_and_state == 0; }
 
   [[nodiscard]] std::size_t size() const { return size_and_state & ~(alignment - 1); }
   [[nodiscard]] bool free() const { return (size_and_state & is_free) != 0; }
@@ -86,10 +91,11 @@ class segregated_heap {
     limit_ += bytes;
     auto* const first = static_cast<block*>(arena);
     first->below = nullptr;
-    first->size_and_state = bytes - 2 * header_bytes;
+    first->size_and_state = bytes - sizeof(block) - header_bytes;
     auto* const last = first->above();
     last->size_and_state = 0;
     last->below = first;
+    last->untouched() = reinterpret_cast<std::byte*>(first + 1);
     insert(first);
   }
 
@@ -103,34 +109,43 @@ class segregated_heap {
         bytes < payload_bytes_min ? payload_bytes_min : (bytes + alignment - 1) & ~(alignment - 1);
     auto* const found = find(segregated_heap_detail::class_for(size));
     if (found == nullptr) return nullptr;
-    remove(found);
-    cut(found, size);
-    count(found->size() + header_bytes);
+    hand_out(found, size);
     return found->payload();
   }
 
-  /// A block whose payload begins at a multiple of `align`, a power of two.
-  [[nodiscard]] void* take_aligned(std::size_t align, std::size_t bytes) {
-    if (align <= alignment) return take(bytes);
+  /// A block whose payload begins at a multiple of `align`, a power of two. `touched`, where somebody asks: how many of
+  /// its first bytes may have been written since add(); those behind them never were.
+  [[nodiscard]] void* take_aligned(std::size_t align, std::size_t bytes, std::size_t* touched = nullptr) {
+    if (align < alignment) align = alignment;
     if (align > limit_ || bytes > limit_) return nullptr;
-    auto* const raw = static_cast<std::byte*>(take(bytes + align + header_bytes + payload_bytes_min));
-    if (raw == nullptr) return nullptr;
-    auto* const whole = block::of(raw);
-    if (reinterpret_cast<std::uintptr_t>(raw) % align != 0) {
-      // Room in front for a block of its own, which is then free.
-      auto const least = reinterpret_cast<std::uintptr_t>(raw) + header_bytes + payload_bytes_min;
-      auto* const place = raw + ((least + align - 1) / align * align - reinterpret_cast<std::uintptr_t>(raw));
-      auto* const aligned = block::of(place);
-      aligned->below = whole;
-      aligned->size_and_state = whole->size() - static_cast<std::size_t>(place - raw);
+    auto const size =
+        bytes < payload_bytes_min ? payload_bytes_min : (bytes + alignment - 1) & ~(alignment - 1);
+    // Room in front for a block of its own, which stays free.
+    auto const spare = align == alignment ? 0 : align + header_bytes;
+    auto* found = find(segregated_heap_detail::class_for(size + spare));
+    if (found == nullptr) return nullptr;
+    auto const begin = reinterpret_cast<std::uintptr_t>(found->payload());
+    if (begin % align != 0) {
+      auto const in_front = (begin + header_bytes + payload_bytes_min + align - 1) / align * align - begin;
+      auto const whole = found->size();
+      remove(found);
+      auto* const aligned = block::of(found->payload() + in_front);
+      found->size_and_state = in_front - header_bytes;
+      insert(found);
+      aligned->below = found;
+      aligned->size_and_state = whole - in_front;
       aligned->above()->below = aligned;
-      whole->size_and_state = static_cast<std::size_t>(place - raw) - header_bytes;
-      give(raw);
-      trim(aligned, bytes);
-      return place;
+      insert(aligned);
+      found = aligned;
     }
-    trim(whole, bytes);
-    return raw;
+    auto const before = untouched_from(found);
+    hand_out(found, size);
+    auto* const payload = found->payload();
+    if (touched != nullptr) {
+      auto const used = before <= payload ? sizeof(block) - header_bytes : static_cast<std::size_t>(before - payload);
+      *touched = used < bytes ? used : bytes;
+    }
+    return payload;
   }
 
   /// Takes a block back; platform::crash() when it is free already.
@@ -160,6 +175,7 @@ class segregated_heap {
       one->size_and_state = one->size() + header_bytes + above->size();
       one->above()->below = one;
       count(one->size() - before);
+      touch(one->above(), one->payload() + size + sizeof(block));
     }
     trim(one, size);
     return true;
@@ -188,6 +204,53 @@ class segregated_heap {
       seconds = second_map_[wanted.level];
     }
     return lists_[wanted.level][std::countr_zero(seconds)];
+  }
+
+  /// Makes a free block one in use; what is left of it stays free.
+  void hand_out(block* one, std::size_t size) {
+    auto const whole = one->size();
+    auto* const end = one->above();
+    if (whole - size < header_bytes + payload_bytes_min) {
+      remove(one);
+      touch(end, reinterpret_cast<std::byte*>(end));
+    } else {
+      auto const rest_size = whole - size - header_bytes;
+      auto const [level, second] = segregated_heap_detail::class_of(whole);
+      auto const [rest_level, rest_second] = segregated_heap_detail::class_of(rest_size);
+      auto const stays = level == rest_level && second == rest_second;
+      if (!stays) remove(one);
+      auto* const rest = reinterpret_cast<block*>(one->payload() + size);
+      rest->size_and_state = rest_size;
+      rest->below = one;
+      end->below = rest;
+      if (stays) {
+        // In the same place of the same list.
+        rest->size_and_state |= is_free;
+        rest->next = one->next;
+        rest->previous = one->previous;
+        if (rest->next != nullptr) rest->next->previous = rest;
+        (rest->previous == nullptr ? lists_[level][second] : rest->previous->next) = rest;
+      } else {
+        insert(rest);
+      }
+      one->size_and_state = size;
+      touch(end, reinterpret_cast<std::byte*>(rest + 1));
+    }
+    count(one->size() + header_bytes);
+  }
+
+  /// Memory below `to` is written by whom it is handed out to; `above` is behind the block that it is of.
+  static void touch(block* above, std::byte* to) {
+    if (!above->is_last()) return;
+    auto* const end = reinterpret_cast<std::byte*>(above);
+    if (to > end) to = end;
+    if (to > above->untouched()) above->untouched() = to;
+  }
+
+  /// From where on nothing was ever written, of a free block with what free() needs in it.
+  [[nodiscard]] static std::byte* untouched_from(block* one) {
+    auto* const above = one->above();
+    return above->is_last() ? above->untouched() : reinterpret_cast<std::byte*>(above);
   }
 
   void insert(block* one) {

@@ -88,3 +88,67 @@ TEST_CASE("a block grows in place while there is room above it", "[segregated_he
   on.heap.give(high);
   CHECK(on.heap.resize(low, 4096));
 }
+
+TEST_CASE("what is said to be untouched was never written", "[segregated_heap]") {
+  heap_of on(4 << 20);
+  // Only what the heap writes itself, and what is handed out, is anything else from here on.
+  constexpr std::byte untouched{0xa5}, ours{0x5a};
+  std::byte* const first = on.memory.data()->bytes;
+  std::memset(first + 2 * 16, 0xa5, (4 << 20) - 4 * 16);
+  std::mt19937 random(7);
+  std::vector<void*> kept;
+  std::size_t spared = 0, asked = 0;
+  for (int i = 0; i < 4'000; ++i) {
+    switch (random() % 4) {
+      case 0: {
+        auto const pages = 1 + random() % 8;
+        std::size_t touched = 0;
+        auto* const at = static_cast<std::byte*>(on.heap.take_aligned(4096, pages * 4096, &touched));
+        if (at == nullptr) break;
+        REQUIRE(touched <= pages * 4096);
+        for (auto byte = touched; byte < pages * 4096; ++byte) REQUIRE(at[byte] == untouched);
+        std::memset(at, std::to_integer<int>(ours), pages * 4096);
+        asked += pages * 4096;
+        spared += pages * 4096 - touched;
+        kept.push_back(at);
+        break;
+      }
+      case 1: {
+        auto const size = 1 + random() % 3000;
+        if (auto* const at = on.heap.take(size); at != nullptr) {
+          std::memset(at, std::to_integer<int>(ours), size);
+          kept.push_back(at);
+        }
+        break;
+      }
+      case 2:
+        if (auto const size = 1 + random() % 9000; !kept.empty() && on.heap.resize(kept.back(), size)) {
+          std::memset(kept.back(), std::to_integer<int>(ours), size);
+        }
+        break;
+      default:
+        if (kept.empty()) break;
+        std::swap(kept[random() % kept.size()], kept.back());
+        on.heap.give(kept.back());
+        kept.pop_back();
+    }
+  }
+  // All of it was written at the end, so what was spared is a part; of pages taken first, the most.
+  CHECK(spared > asked / 20);
+}
+
+TEST_CASE("pages of a fresh heap need hardly be cleared", "[segregated_heap]") {
+  heap_of on(1 << 20);
+  std::size_t touched = 0;
+  REQUIRE(on.heap.take_aligned(4096, 8 * 4096, &touched) != nullptr);
+  CHECK(touched <= 64);
+  void* const between = on.heap.take(100);
+  REQUIRE(on.heap.take_aligned(4096, 8 * 4096, &touched) != nullptr);
+  CHECK(touched <= 64);
+  on.heap.give(between);
+  // What was in use before is not untouched any more.
+  auto* const used = on.heap.take_aligned(4096, 16 * 4096, &touched);
+  on.heap.give(used);
+  REQUIRE(on.heap.take_aligned(4096, 16 * 4096, &touched) == used);
+  CHECK(touched == 16 * 4096);
+}

@@ -262,11 +262,14 @@ TEST_CASE("pages are lent as they are used: few at first, more when many come at
       for (auto& one : into) one.clear();
     }
   };
-  for (int i = 0; i < 10; ++i) come(20);
+  for (int i = 0; i < 10; ++i) come(10);
   CHECK(lent() == net_receiver::posted_at_first);
-  come(60);
+  come(20);
   CHECK(lent() == 2 * net_receiver::posted_at_first);
-  come(120);
+  come(40);
+  CHECK(lent() == 4 * net_receiver::posted_at_first);
+  come(90);
+  come(180);
   CHECK(lent() == net_receiver::slots_max);
 }
 

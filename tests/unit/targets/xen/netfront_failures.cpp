@@ -33,6 +33,14 @@ TEST_CASE("a backend that lies about what came ends in an error, for good", "[ne
                                               .reserved = 0,
                                               .features = 0});
   };
+  auto const have_more_lent = [&] {
+    for (int count : {20, 40}) {
+      while (count-- != 0) REQUIRE(on.backend.deliver(frame_of(1514)));
+      while (on.receive(*device, into, 1ms)) {
+        for (auto& one : into) one.clear();
+      }
+    }
+  };
   SECTION("an id of another slot") {
     answer(static_cast<std::uint16_t>(on.backend.next_lent().id + 1), 0, 0, 60);
     how = "an id that is not the slot's";
@@ -50,10 +58,12 @@ TEST_CASE("a backend that lies about what came ends in an error, for good", "[ne
     how = "a length beyond its page";
   }
   SECTION("parts without end") {
+    have_more_lent();
     for (int i = 0; i < 60; ++i) answer(on.backend.next_lent().id, 0, net_wire::came_more, 1000);
     how = "a chain of responses without end";
   }
   SECTION("extra information without end") {
+    have_more_lent();
     answer(on.backend.next_lent().id, 0, net_wire::came_extra, 60);
     for (int i = 0; i < 60; ++i) {
       (void)on.backend.next_lent();

@@ -164,6 +164,7 @@ class direct_host : private ready_node, private timer_node {
   direct_stack_options options_;
   mac_address interface_;
   buffer_pool buffers_;
+  keyed_secrets secrets_;
   class core core_;
   std::array<segment, batch_frames> frames_;  ///< on their way to the device
   std::size_t first_frame_ = 0, end_frame_ = 0;
