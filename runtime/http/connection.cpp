@@ -273,6 +273,7 @@ void connection::compact() {
       shift(request_.fields_[i].value);
     }
     if (line_end_ != nullptr) line_end_ -= moved;
+    repeatable_bytes_ = 0;
   }
   parsed_ -= begin_;
   end_ = bytes;

@@ -157,6 +157,7 @@ void connection::start_message() {
   refusal_ = status::bad_request;
   refusal_counter_ = &statistics::malformed;
   has_message_ = true;
+  repeatable_bytes_ = 0;
 }
 
 bool connection::add_field() {
@@ -194,9 +195,40 @@ connection::head_state connection::skip_empty_line() {
   return head_state::incomplete;
 }
 
+/// A client that asks again asks mostly for the same: then nothing needs to be parsed and checked again.
+bool connection::repeats_head() const {
+  return repeatable_bytes_ != 0 && begin_ == repeatable_begin_ && parsed_ == begin_ &&
+         end_ - begin_ >= repeatable_bytes_ &&
+         std::memcmp(&buffer_[begin_], repeatable_.data(), repeatable_bytes_) == 0;
+}
+
+void connection::remember_head() {
+  auto const bytes = parsed_ - begin_;
+  if (!message_complete_ || !keep_alive_ || bytes > repeatable_.size()) return;
+  std::memcpy(repeatable_.data(), &buffer_[begin_], bytes);
+  repeatable_bytes_ = bytes;
+  repeatable_begin_ = begin_;
+}
+
+void connection::begin_request() {
+  ++requests_;
+  if (keep_alive_ && requests_ >= server_.limits.requests_per_connection) {
+    keep_alive_ = false;
+    ++server_.statistics.connections_used_up;
+  }
+  response_.reset();
+  ++server_.statistics.requests;
+}
+
 connection::head_state connection::parse_head() {
   while (!has_message_) {
     if (parsed_ == end_) return head_state::incomplete;
+    if (repeats_head()) {
+      parsed_ += repeatable_bytes_;
+      has_message_ = true;
+      begin_request();
+      return head_state::complete;
+    }
     auto const before = parsed_;
     auto const skipped = skip_empty_line();
     if (skipped == head_state::refused) return skipped;
@@ -284,19 +316,14 @@ connection::head_state connection::check_head() {
   }
 
   keep_alive_ = llhttp_should_keep_alive(&parser) != 0;
-  ++requests_;
-  if (keep_alive_ && requests_ >= server_.limits.requests_per_connection) {
-    keep_alive_ = false;
-    ++server_.statistics.connections_used_up;
-  }
+  remember_head();
   request_.method_ = method_of(method);
   if (has_body) {
     if (capacity_ - parsed_ < server_.limits.body_room_bytes) compact();
     llhttp_resume(&parser);
     head_end_ = body_begin_ = body_end_ = parsed_;
   }
-  response_.reset();
-  ++server_.statistics.requests;
+  begin_request();
   return head_state::complete;
 }
 

@@ -110,7 +110,7 @@ struct core::implementation final : tcp::routing,
   siphash_key flow_key;
   std::uint64_t generation = 1;
   static constexpr unsigned hop_bits = 5;
-  std::array<host::hop, 1u << hop_bits> hops{};
+  std::array<host::hop, 1u << hop_bits> hops;
   std::uint64_t ways = 0;                            ///< how often one of them was filled
   host::packet_pool pool;                            ///< of all below that queues
   host::packet_queue output;                         ///< whole frames

@@ -42,7 +42,7 @@ class icmp_error_limiter {
   siphash_key key_;
   random_stream random_;
   token_bucket all_;
-  std::array<one_host, 64> hosts_{};
+  std::array<one_host, 64> hosts_;
 };
 
 }  // namespace morgana::net::host

@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
+#include <type_traits>
 
 #include "morgana/net/tcp/engine.hpp"
 #include "morgana/net/wire/tcp.hpp"
@@ -18,18 +20,32 @@ struct reply {
 
 class reply_queue {
  public:
+  reply_queue() {}
+  ~reply_queue() {}
   [[nodiscard]] reply* add() {
-    return count_ == ring_.size() ? nullptr : &ring_[(first_ + count_++) % ring_.size()];
+    if (count_ == places) return nullptr;
+    auto const at = (first_ + count_++) % places;
+    // In order, the first time round: a host that starts has 40 KB of them, and most never need one.
+    if (at == made_) {
+      ++made_;
+      return std::construct_at(&ring_[at]);
+    }
+    return &ring_[at];
   }
   [[nodiscard]] reply const* front() const { return count_ == 0 ? nullptr : &ring_[first_]; }
   void pop() {
-    first_ = (first_ + 1) % ring_.size();
+    first_ = (first_ + 1) % places;
     --count_;
   }
 
  private:
-  std::array<reply, 256> ring_;
+  static constexpr std::size_t places = 256;
+  static_assert(std::is_trivially_destructible_v<reply>);
+  union {
+    std::array<reply, places> ring_;
+  };
   std::size_t first_ = 0, count_ = 0;
+  std::size_t made_ = 0;   ///< of the ring, from its begin on
 };
 
 }  // namespace morgana::net::tcp

@@ -55,7 +55,8 @@ bool net_transmitter::put(net::segment const& frame) {
   auto const parts = (size + grant_page_bytes - 1) / grant_page_bytes;
   auto const is_super = frame.gso_kind != net::segmentation::none;
   auto const slots = parts + (is_super ? 1 : 0);
-  if (ring_.free() < slots) reap();
+  // Pages come back before more are made.
+  if (ring_.free() < slots || pages_->free() < parts) reap();
   if (!lie_.empty() || ring_.free() < slots) return false;
   page_pool::page* pages[frame_slots_max] = {};
   for (std::size_t i = 0; i < parts; ++i) {

@@ -23,6 +23,7 @@
 // After each of these the connection closes, so nothing behind a doubtful request is ever taken for one.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
@@ -108,6 +109,9 @@ class connection {
 
   [[nodiscard]] head_state parse_head();
   [[nodiscard]] head_state skip_empty_line();
+  [[nodiscard]] bool repeats_head() const;
+  void remember_head();
+  void begin_request();
   void start_message();
   [[nodiscard]] head_state check_head();
   [[nodiscard]] head_state check_target(bool is_options);
@@ -143,6 +147,13 @@ class connection {
   bool message_complete_ = false;
   status refusal_ = status::bad_request;
   std::uint64_t statistics::* refusal_counter_ = &statistics::malformed;
+
+  // The head of the last request, if it was all of it: what was made of it is still in request_ when the same bytes come
+  // again in the same place.
+  static constexpr std::size_t repeatable_bytes_max = 512;
+  std::size_t repeatable_bytes_ = 0;   ///< 0: none
+  std::size_t repeatable_begin_ = 0;
+  std::array<char, repeatable_bytes_max> repeatable_;
 
   // The body.
   std::size_t body_begin_ = 0;         ///< decoded and not yet handed out

@@ -1,4 +1,7 @@
 // Requests in, in every split; what is taken, what is refused.
+#include <random>
+#include <vector>
+
 #include "support.hpp"
 
 using namespace morgana;
@@ -56,6 +59,48 @@ TEST_CASE("Requests are the same however their bytes are split") {
     CAPTURE(cut);
     CHECK(all.seen == as_seen);
   }
+}
+
+TEST_CASE("A request that repeats the one before it is what it was, whatever comes between and however it is split") {
+  // Of one length, and one the beginning of another, so that what is kept of the last must be looked at to its end.
+  constexpr std::string_view requests[] = {
+      "GET /same?a HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n", "GET /same?a HTTP/1.1\r\nHost: a\r\nX: 2\r\n\r\n",
+      "GET /same?b HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n", "GET /same?a HTTP/1.1\r\nHost: a\r\n\r\n",
+      "\r\nGET /same?a HTTP/1.1\r\nHost: a\r\nX: 1\r\n\r\n",
+      "POST /same HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", "HEAD /same?a HTTP/1.1\r\nHost: a\r\n\r\n"};
+  std::vector<std::string> each;
+  for (auto const one : requests) {
+    recorder alone;
+    alone.with.send(one);
+    each.push_back(alone.seen);
+  }
+  std::mt19937 random(11);
+  for (int round = 0; round < 300; ++round) {
+    recorder all;
+    std::string expected, wire;
+    std::size_t which = 0;
+    for (int i = 0; i < 30; ++i) {
+      if (random() % 2 == 0) which = random() % std::size(requests);
+      wire += requests[which];
+      expected += each[which];
+      if (random() % 3 != 0) continue;
+      all.with.send(wire, random() % 4 == 0 ? 1 + random() % 40 : SIZE_MAX);
+      wire.clear();
+    }
+    all.with.send(wire);
+    CAPTURE(round);
+    REQUIRE(all.seen == expected);
+    CHECK(all.with.counts().requests == 30);
+    CHECK(all.with.counts().responses == 30);
+  }
+  // The last of a connection says so, although it repeats the one before.
+  limits few;
+  few.requests_per_connection = 3;
+  peer sender({}, few);
+  for (int i = 0; i < 3; ++i) sender.send(requests[0]);
+  CHECK(sender.output.find("Connection: close") > sender.output.rfind("HTTP/1.1 200"));
+  CHECK(sender.output.find("Connection: close") != std::string::npos);
+  CHECK(sender.closed);
 }
 
 TEST_CASE("A body arrives whole however it is chunked and split") {
