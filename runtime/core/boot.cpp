@@ -202,7 +202,7 @@ struct boot_session::state final : ready_node, completion {
   /// One line that begins with the unikernel's name.
   template <class What>
   void complain(What const& what, std::string_view more = {}) const {
-    fixed_text<1024> line;
+    [[clang::uninitialized]] fixed_text<1024> line;
     line.append("{}: {}{}\n", app->name, what, more);
     say(line.view());
   }

@@ -6,7 +6,7 @@ namespace morgana {
 
 void console_log::write(log_record const& record) {
   // Longest line: time and level, a source name, the message. A source longer than that is cut.
-  fixed_text<log_sink::message_bytes_max + 128> line;
+  [[clang::uninitialized]] fixed_text<log_sink::message_bytes_max + 128> line;
   auto const milliseconds = static_cast<std::uint64_t>(record.time.time_since_epoch() / 1ms);
   line.put('[');
   line.put_unsigned(milliseconds / 1000, 10, 4);

@@ -26,9 +26,10 @@ void log_source::emit(log_level level, text_writer const& message) const {
       }
     }
   }
-  fixed_text<log_sink::message_bytes_max - cut_mark.size()> escaped;
+  // Not cleared first, for all they hold is written.
+  [[clang::uninitialized]] fixed_text<log_sink::message_bytes_max - cut_mark.size()> escaped;
   escaped.put_escaped(text);
-  fixed_text<log_sink::message_bytes_max> whole;
+  [[clang::uninitialized]] fixed_text<log_sink::message_bytes_max> whole;
   whole.put(escaped.view());
   if (message.was_cut() || escaped.was_cut()) whole.put(cut_mark);
   sink_->write({.time = sink_->now(), .level = level, .source = name_, .message = whole.view()});

@@ -40,6 +40,10 @@ void text_writer::put_escaped(std::string_view text) {
   std::size_t plain = 0;  // begin of what has not been written yet and needs no escape
   std::size_t at = 0;
   while (at < text.size()) {
+    if (text[at] >= ' ' && text[at] <= '~') {
+      ++at;
+      continue;
+    }
     if (auto const length = detail::printable_length(text.substr(at)); length != 0) {
       at += length;
       continue;

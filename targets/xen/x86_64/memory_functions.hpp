@@ -123,9 +123,14 @@ MORGANA_MEMORY_FUNCTION void* fill(void* to, int value, std::size_t bytes) {
 MORGANA_MEMORY_FUNCTION int compare(void const* left, void const* right, std::size_t bytes) {
   auto const* a = static_cast<unsigned char const*>(left);
   auto const* b = static_cast<unsigned char const*>(right);
-  for (; bytes >= 8; a += 8, b += 8, bytes -= 8) {
-    auto const one = load<std::uint64_t>(a), other = load<std::uint64_t>(b);
-    if (one != other) return __builtin_bswap64(one) < __builtin_bswap64(other) ? -1 : 1;
+  if (bytes >= 8) {
+    // The last eight overlap what was found to be the same.
+    for (auto const* const last = a + bytes - 8;; a += 8, b += 8) {
+      if (a > last) b -= a - last, a = last;
+      auto const one = load<std::uint64_t>(a), other = load<std::uint64_t>(b);
+      if (one != other) return __builtin_bswap64(one) < __builtin_bswap64(other) ? -1 : 1;
+      if (a == last) return 0;
+    }
   }
   for (; bytes != 0; ++a, ++b, --bytes) {
     if (*a != *b) return *a - *b;
@@ -139,9 +144,14 @@ MORGANA_MEMORY_FUNCTION void const* find(void const* in, int value, std::size_t 
   auto const wanted = static_cast<char>(value);
   vector const all = {wanted, wanted, wanted, wanted, wanted, wanted, wanted, wanted,
                       wanted, wanted, wanted, wanted, wanted, wanted, wanted, wanted};
-  for (; bytes >= 16; at += 16, bytes -= 16) {
-    auto const found = static_cast<unsigned>(__builtin_ia32_pmovmskb128(load<vector>(at) == all));
-    if (found != 0) return at + __builtin_ctz(found);
+  if (bytes >= 16) {
+    // The last sixteen overlap those in which there was none.
+    for (auto const* const last = at + bytes - 16;; at += 16) {
+      if (at > last) at = last;
+      auto const found = static_cast<unsigned>(__builtin_ia32_pmovmskb128(load<vector>(at) == all));
+      if (found != 0) return at + __builtin_ctz(found);
+      if (at == last) return nullptr;
+    }
   }
   for (; bytes != 0; ++at, --bytes) {
     if (*at == wanted) return at;

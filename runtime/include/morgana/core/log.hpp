@@ -70,7 +70,7 @@ class log_source {
   template <class... Values>
   void say(log_level level, format_string<Values...> format, Values const&... values) const {
     if (!is_on(level)) return;
-    fixed_text<log_sink::message_bytes_max> message;
+    [[clang::uninitialized]] fixed_text<log_sink::message_bytes_max> message;
     message.append(format, values...);
     emit(level, message);
   }

@@ -123,9 +123,14 @@ enum class checksum_state : std::uint8_t {
 
 class segment {
  public:
-  segment() = default;
-  segment(segment const&) = default;
-  segment& operator=(segment const&) = default;
+  segment() noexcept {}
+  segment(segment const& other) { copy(other); }
+  segment& operator=(segment const& other) {
+    if (this == &other) return *this;
+    clear();
+    copy(other);
+    return *this;
+  }
   /// Moves what is there, not the room around it; the source is then empty.
   segment(segment&& other) noexcept { take(other); }
   segment& operator=(segment&& other) noexcept {
@@ -134,7 +139,9 @@ class segment {
     take(other);
     return *this;
   }
-  ~segment() = default;
+  ~segment() {
+    for (auto& one : owned_slices()) one.reset();
+  }
 
   /// Bytes of packet: headers written so far, and slices.
   [[nodiscard]] std::size_t size() const { return header_size() + slices_bytes_; }
@@ -170,7 +177,7 @@ class segment {
     if (slice_count_ == segment_slices_max || size() + part.size() > segment_bytes_max) return false;
     if (part.size() == 0) return true;
     slices_bytes_ += static_cast<std::uint32_t>(part.size());
-    // What lies behind those in use has no owner: nothing has to be given back.
+    // What lies behind those in use is none, or has no owner: nothing has to be given back.
     std::construct_at(&slices_[slice_count_++], std::move(part));
     return true;
   }
@@ -214,7 +221,17 @@ class segment {
   std::uint32_t receive_hash = 0;                    ///< flow hash of the device; 0 when it gives none
 
  private:
+  // Both of an empty one.
   void take(segment& other) noexcept {
+    copy_rest(other);
+    for (std::size_t i = 0; i < slice_count_; ++i) std::construct_at(&slices_[i], std::move(other.slices_[i]));
+    other.clear();
+  }
+  void copy(segment const& other) {
+    copy_rest(other);
+    for (std::size_t i = 0; i < slice_count_; ++i) std::construct_at(&slices_[i], other.slices_[i]);
+  }
+  void copy_rest(segment const& other) noexcept {
     header_begin_ = other.header_begin_;
     // Parts of fixed length, used or not: each is a few instructions.
     constexpr std::size_t part = 64;
@@ -224,20 +241,21 @@ class segment {
     }
     slice_count_ = other.slice_count_;
     slices_bytes_ = other.slices_bytes_;
-    for (std::size_t i = 0; i < slice_count_; ++i) slices_[i] = std::move(other.slices_[i]);
     gso_size = other.gso_size;
     gso_kind = other.gso_kind;
     checksum = other.checksum;
     checksum_start = other.checksum_start;
     checksum_offset = other.checksum_offset;
     receive_hash = other.receive_hash;
-    other.clear();
   }
   void drop_front_pieces(std::size_t bytes);
   [[nodiscard]] bool copy_out_pieces(std::size_t offset, std::span<std::byte> into) const;
 
   std::array<std::byte, segment_headroom_bytes> headroom_;
-  std::array<slice, segment_slices_max> slices_;
+  // The first slice_count_ are there: to make and end all would cost more than most packets.
+  union {
+    std::array<slice, segment_slices_max> slices_;
+  };
   std::uint32_t slices_bytes_ = 0;
   std::uint8_t slice_count_ = 0;
   std::uint8_t header_begin_ = segment_headroom_bytes;
