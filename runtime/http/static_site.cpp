@@ -42,21 +42,24 @@ void site_index::add(std::string_view key, value_information const& about, std::
   auto& added = files_.emplace_back();
   added.key = key;
   added.body = body;
-  added.content_type = content_type_of(key);
-  added.modified_unix_seconds = about.modified_unix_seconds;
-  added.tag_bytes = make_entity_tag(about.content_hash, added.tag_text).size();
+  added.about = about;
+}
 
-  auto& validators = added.fields_not_modified;
-  if (added.tag_bytes != 0) validators.append("ETag: ").append(added.entity_tag()).append("\r\n");
-  if (about.modified_unix_seconds != 0) {
-    validators.append("Last-Modified: ").append(view_of(format_date(about.modified_unix_seconds))).append("\r\n");
+void site_index::prepare(file& one) const {
+  one.content_type = content_type_of(one.key);
+  one.tag_bytes = make_entity_tag(one.about.content_hash, one.tag_text).size();
+
+  auto& validators = one.fields_not_modified;
+  if (one.tag_bytes != 0) validators.append("ETag: ").append(one.entity_tag()).append("\r\n");
+  if (one.about.modified_unix_seconds != 0) {
+    validators.append("Last-Modified: ").append(view_of(format_date(one.about.modified_unix_seconds))).append("\r\n");
   }
   if (!options_.cache_control.empty()) validators.append("Cache-Control: ").append(options_.cache_control).append("\r\n");
 
   fixed_text<24> size;
-  size.put_unsigned(body.size());
-  added.fields.append("Content-Type: ").append(added.content_type).append("\r\nContent-Length: ").append(size.view());
-  added.fields.append("\r\nAccept-Ranges: bytes\r\n").append(validators);
+  size.put_unsigned(one.body.size());
+  one.fields.append("Content-Type: ").append(one.content_type).append("\r\nContent-Length: ").append(size.view());
+  one.fields.append("\r\nAccept-Ranges: bytes\r\n").append(validators);
 }
 
 void site_index::finish() {
@@ -69,10 +72,10 @@ void site_index::finish() {
   }
 }
 
-site_index::file const* site_index::find(std::string_view key) const {
+site_index::file* site_index::find(std::string_view key) const {
   if (table_.empty()) return nullptr;
   for (auto slot = hash_of(key) & (table_.size() - 1); table_[slot] != 0; slot = (slot + 1) & (table_.size() - 1)) {
-    auto const& candidate = files_[table_[slot] - 1];
+    auto& candidate = files_[table_[slot] - 1];
     if (candidate.key == key) return &candidate;
   }
   return nullptr;
@@ -86,7 +89,7 @@ site_index::outcome site_index::answer(request const& asked, response_writer& re
   }
   auto const path = asked.path();
   // The usual case: the path is a key as it stands.
-  if (auto const* found = find(path.substr(1)); found != nullptr && path.find('%') == std::string_view::npos) {
+  if (auto* found = find(path.substr(1)); found != nullptr && path.find('%') == std::string_view::npos) {
     send(*found, asked, response);
     return outcome::answered;
   }
@@ -100,7 +103,7 @@ site_index::outcome site_index::answer(request const& asked, response_writer& re
     answer_not_found(response);
     return outcome::answered;
   }
-  if (auto const* found = find(into.key()); found != nullptr) {
+  if (auto* found = find(into.key()); found != nullptr) {
     send(*found, asked, response);
     return outcome::answered;
   }
@@ -114,7 +117,7 @@ site_index::outcome site_index::answer(request const& asked, response_writer& re
 
 void site_index::answer_not_found(response_writer& response) const {
   if (auto const* page = find(options_.not_found_page); page != nullptr) {
-    response.reply_view(status::not_found, page->content_type, page->body);
+    response.reply_view(status::not_found, content_type_of(page->key), page->body);
   } else {
     response.reply(status::not_found);
   }
@@ -175,14 +178,15 @@ bool site_index::answer_conditions(request const& asked, response_writer& respon
   return false;
 }
 
-void site_index::send(file const& found, request const& asked, response_writer& response) const {
+void site_index::send(file& found, request const& asked, response_writer& response) const {
+  if (found.fields.empty()) prepare(found);
   if (!asked.is_conditional()) {
     response.reply_prepared({status_line(status::ok), found.fields}, found.body);
     return;
   }
   representation const selected{.size_bytes = found.body.size(),
                                 .entity_tag = found.entity_tag(),
-                                .modified_unix_seconds = found.modified_unix_seconds};
+                                .modified_unix_seconds = found.about.modified_unix_seconds};
   auto const decided = evaluate(asked, selected);
   if (decided.what == disposition::whole) {
     response.reply_prepared({status_line(status::ok), found.fields}, found.body);

@@ -9,6 +9,12 @@ void grant_table::start(std::span<grant_entry> entries) {
 }
 
 grant grant_table::give(domain who, std::uint32_t frame, grant_access access) {
+  auto made = reserve(who, frame);
+  if (made) made.permit(access);
+  return made;
+}
+
+grant grant_table::reserve(domain who, std::uint32_t frame) {
   auto which = free_;
   if (which != 0) {
     free_ = entries_[which].frame;
@@ -20,9 +26,7 @@ grant grant_table::give(domain who, std::uint32_t frame, grant_access access) {
   ++used_;
   entries_[which].who = who;
   entries_[which].frame = frame;
-  grant made(*this, which);
-  made.permit(access);
-  return made;
+  return {*this, which};
 }
 
 void grant_table::restart() {

@@ -38,6 +38,8 @@ class grant_table {
   /// Gives the domain `who` access to a frame. Without a reference when none is left: the limit is the table's
   /// size.
   [[nodiscard]] grant give(domain who, std::uint32_t frame, grant_access access);
+  /// The same, but without the right until grant::permit().
+  [[nodiscard]] grant reserve(domain who, std::uint32_t frame);
 
   /// The guest goes on as another domain, whose table is new: nobody has any right. Then grant::renew() for every grant
   /// there is, before any of them ends; and last collect(), which finds what is free: what was stuck, too.

@@ -55,13 +55,11 @@ bool page_pool::grow() {
   }
   for (; made.count < count; ++made.count) {
     auto const memory = made.memory.subspan(made.count * grant_page_bytes, grant_page_bytes);
-    auto given = on_->grants.give(with_, on_->frame_of(memory.data()), access_);
+    auto given = on_->grants.reserve(with_, on_->frame_of(memory.data()));
     if (!given) break;
     auto* const one = new (made.pages.get() + made.count * sizeof(page)) page(memory);
     one->owner_ = this;
     one->grant_ = std::move(given);
-    one->is_lent_ = true;
-    (void)one->reclaim();
     one->next_ = std::exchange(free_, one);
     ++free_count_;
   }

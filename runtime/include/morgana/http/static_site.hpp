@@ -47,13 +47,14 @@ class site_index {
  public:
   struct file {
     std::string key;
+    std::span<std::byte const> body;
+    value_information about;
+    // Made when it is first asked for; a site with many files starts with none of them.
     std::string fields;                  ///< of 200, with Content-Length
     std::string fields_not_modified;     ///< of 304
-    std::span<std::byte const> body;
     std::string_view content_type;
     std::array<char, entity_tag_bytes> tag_text;
     std::size_t tag_bytes = 0;
-    std::int64_t modified_unix_seconds = 0;
     [[nodiscard]] std::string_view entity_tag() const { return {tag_text.data(), tag_bytes}; }
   };
 
@@ -64,7 +65,7 @@ class site_index {
   /// After the last add().
   void finish();
   [[nodiscard]] std::size_t files() const { return files_.size(); }
-  [[nodiscard]] file const* find(std::string_view key) const;
+  [[nodiscard]] file* find(std::string_view key) const;
   [[nodiscard]] site_options const& options() const { return options_; }
 
   /// A key in a buffer of its own: what a request's path means.
@@ -87,10 +88,11 @@ class site_index {
                                        byte_range& range, status& with) const;
 
  private:
-  void send(file const& found, request const& asked, response_writer& response) const;
+  void send(file& found, request const& asked, response_writer& response) const;
+  void prepare(file& one) const;
 
   site_options options_;
-  std::vector<file> files_;
+  mutable std::vector<file> files_;
   std::vector<std::uint32_t> table_;     ///< open addressing: index into files_ plus one, 0 is free
 };
 
@@ -110,7 +112,7 @@ class static_site {
   static_site(static_site const&) = delete;
   static_site& operator=(static_site const&) = delete;
 
-  /// Files whose heads were made beforehand.
+  /// Files whose heads are made once.
   [[nodiscard]] std::size_t prepared_files() const { return index_.files(); }
 
   [[nodiscard]] bool try_handle(request const& asked, response_writer& response) {
