@@ -116,7 +116,8 @@ class static_site {
   [[nodiscard]] std::size_t prepared_files() const { return index_.files(); }
 
   [[nodiscard]] bool try_handle(request const& asked, response_writer& response) {
-    site_index::wanted wanted;
+    // Not cleared first: a kilobyte for each request, of which seldom any is used.
+    [[clang::uninitialized]] site_index::wanted wanted;
     if (index_.answer(asked, response, wanted) == site_index::outcome::answered) return true;
     if (!is_all_in_memory()) return false;
     index_.answer_not_found(response);
