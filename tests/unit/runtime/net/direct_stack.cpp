@@ -1,9 +1,5 @@
 // The coroutine shell around the core: two stacks on a cable, in virtual time.
-#include "morgana/net/direct_stack.hpp"
-
-#include <catch2/catch.hpp>
-
-#include "device_cable.hpp"
+#include "direct_hosts.hpp"
 
 using namespace morgana;
 using namespace morgana::net;
@@ -11,74 +7,6 @@ using namespace morgana::net::testing;
 using namespace morgana::test;
 
 namespace {
-
-using network = direct_stack<cable_end>;
-static_assert(stack<network> && device_with_room<cable_end>);
-
-device_capabilities capabilities(std::uint8_t number, bool offloads) {
-  device_capabilities made;
-  made.address = {{2, 0, 0, 0, 0, number}};
-  made.transmit_checksum = made.receive_checksum = offloads;
-  made.segmentation_tcp_v4 = made.segmentation_tcp_v6 = offloads;
-  return made;
-}
-
-direct_stack_options host(std::uint8_t number) {
-  direct_stack_options made;
-  made.ipv4.address = {ipv4_address{{10, 0, 0, number}}, 24};
-  made.ipv6 = ipv6_setting::parse(number == 1 ? "2001:db8::1/64" : "2001:db8::2/64").value();
-  made.accept_ra = false;
-  return made;
-}
-
-ip_address const first_v4 = *ip_address::parse("10.0.0.1");
-ip_address const second_v4 = *ip_address::parse("10.0.0.2");
-ip_address const second_v6 = *ip_address::parse("2001:db8::2");
-
-/// A world with two hosts.
-struct pair_of_hosts {
-  explicit pair_of_hosts(bool offloads = false)
-      : one(capabilities(1, offloads)), two(capabilities(2, offloads)) {
-    one.join(two);
-    auto made_first = w.run(network::connect(w.context(), one, host(1)));
-    auto made_second = w.run(network::connect(w.context(), two, host(2)));
-    REQUIRE((made_first && made_first->has_value() && made_second && made_second->has_value()));
-    first = std::move(**made_first);
-    second = std::move(**made_second);
-  }
-  world w;
-  cable_end one, two;
-  std::unique_ptr<network> first, second;
-};
-
-std::byte byte_at(std::size_t at) {
-  return static_cast<std::byte>(at * 2'654'435'761u >> 13);
-}
-
-task<result<void>> send_pattern(direct_stream& to, std::size_t total, std::size_t piece) {
-  std::vector<std::byte> chunk(piece);
-  for (std::size_t at = 0; at < total; at += chunk.size()) {
-    chunk.resize(std::min(piece, total - at));
-    for (std::size_t i = 0; i < chunk.size(); ++i) chunk[i] = byte_at(at + i);
-    if (auto sent = co_await to.write(chunk, never); !sent) co_return sent;
-  }
-  co_return to.shutdown();
-}
-
-/// How many bytes came until the end, all of them right.
-task<result<std::size_t>> take_pattern(direct_stream& from, std::size_t piece) {
-  std::vector<std::byte> chunk(piece);
-  std::size_t at = 0;
-  for (;;) {
-    auto const count = co_await from.read(chunk, never);
-    if (!count) co_return failure(count.error());
-    if (*count == 0) co_return at;
-    for (std::size_t i = 0; i < *count; ++i, ++at) {
-      if (chunk[i] != byte_at(at))
-        co_return failure(core_error::invalid_argument, static_cast<std::int64_t>(at));
-    }
-  }
-}
 
 task<result<void>> echo_one(network& on, std::uint16_t port) {
   auto listening = on.listen({.port = port});
@@ -351,94 +279,6 @@ TEST_CASE("ping tells the time until the reply, and an absent host is an error")
   CHECK(nobody->error().is(net_error::timed_out));
 }
 
-TEST_CASE("when the device is gone, every wait ends in unreachable") {
-  pair_of_hosts hosts;
-  auto done = hosts.w.run([](pair_of_hosts& on) -> task<result<void>> {
-    auto listening = on.second->listen({.port = 7});
-    auto sink = on.second->bind({{}, 9});
-    auto other = on.second->listen({.port = 8});
-    auto [client, server] = co_await all(
-        [](network& from) -> task<result<direct_stream>> {
-          co_return co_await from.connect(endpoint{second_v4, 7}, never);
-        }(*on.first),
-        [](direct_listener& by) -> task<result<direct_stream>> {
-          co_return co_await by.accept(never);
-        }(*listening));
-    if (!client || !server) co_return failure(core_error::invalid_argument);
-    auto const cut = [](cable_end& at) -> task<void> {
-      co_await sleep_for(1s);
-      at.cut();
-    };
-    auto const read = [](direct_stream& from) -> task<void> {
-      std::byte some[4];
-      auto const got = co_await from.read(some, never);
-      CHECK((!got && got.error().is(net_error::unreachable)));
-    };
-    auto const receive = [](direct_datagrams& by) -> task<void> {
-      std::byte some[4];
-      auto const got = co_await by.receive(some, never);
-      CHECK((!got && got.error().is(net_error::unreachable)));
-    };
-    auto const accept = [](direct_listener& by) -> task<void> {
-      auto const got = co_await by.accept(never);
-      CHECK((!got && got.error().is(net_error::unreachable)));
-    };
-    auto const ping = [](network& from) -> task<void> {
-      auto const got = co_await from.ping(*ip_address::parse("10.0.0.99"), never);
-      CHECK_FALSE(got);
-    };
-    (void)co_await all(cut(on.one), read(*client), read(*server), receive(*sink), accept(*other),
-                       ping(*on.second));
-    auto const again = co_await on.first->connect(endpoint{second_v4, 7}, never);
-    CHECK((!again && again.error().is(net_error::unreachable)));
-    co_return {};
-  }(hosts));
-  CHECK((done && done->has_value()));
-  CHECK(hosts.w.log().find("device is gone") != std::string::npos);
-}
-
-TEST_CASE("disconnecting lets what was written arrive") {
-  pair_of_hosts hosts;
-  auto got = hosts.w.run(all(
-      [](network& on) -> task<result<std::size_t>> {
-        auto listening = on.listen({.port = 7});
-        auto stream = co_await listening->accept(never);
-        co_await sleep_for(500ms);  // the window closes meanwhile
-        co_return co_await take_pattern(*stream, 10'000);
-      }(*hosts.second),
-      [](std::unique_ptr<network>& on) -> task<result<void>> {
-        {
-          auto stream = co_await on->connect(endpoint{second_v4, 7}, never);
-          if (auto sent = co_await send_pattern(*stream, 500'000, 5000); !sent) co_return sent;
-        }
-        co_await on->disconnect();
-        on.reset();
-        co_return {};
-      }(hosts.first)));
-  REQUIRE(got.has_value());
-  REQUIRE(std::get<0>(*got).has_value());
-  CHECK(*std::get<0>(*got) == 500'000);
-}
-
-TEST_CASE("disconnecting from a peer that does not answer ends all the same") {
-  pair_of_hosts hosts;
-  auto const start = hosts.w.elapsed();
-  auto ended = hosts.w.run([](pair_of_hosts& on) -> task<result<void>> {
-    auto listening = on.second->listen({.port = 7});
-    {
-      auto stream = co_await on.first->connect(endpoint{second_v4, 7}, never);
-      if (!stream) co_return failure(stream.error());
-      on.one.filter = [](segment const&) { return false; };
-      std::byte const some[100]{};
-      if (auto sent = co_await stream->write(some, never); !sent) co_return sent;
-    }
-    co_await on.first->disconnect();
-    co_return {};
-  }(hosts));
-  CHECK((ended && ended->has_value()));
-  CHECK(hosts.w.elapsed() - start <= direct_host::drain_time + 1s);
-}
-
 TEST_CASE("an address taken by another host is reported, and whoever waits for changes is woken") {
   pair_of_hosts hosts;
   cable_end third(capabilities(3, false));
@@ -482,60 +322,6 @@ TEST_CASE("settings of an open stream take effect: keepalive finds a peer that i
   }(hosts));
   CHECK((done && done->has_value()));
   CHECK(hosts.w.elapsed() < 2min);
-}
-
-TEST_CASE("options that cannot be are refused with one line that says why") {
-  struct wrong {
-    void (*make)(direct_stack_options&);
-    char const* said;
-  };
-  wrong const all[] = {
-      {[](auto& o) { o.ipv4 = *ipv4_setting::parse("10.0.0.0/24"); },
-       "ipv4: 10.0.0.0/24 is no address that a host"},
-      {[](auto& o) { o.ipv4 = *ipv4_setting::parse("10.0.0.255/24"); }, "ipv4: 10.0.0.255/24 is no address"},
-      {[](auto& o) { o.ipv4 = *ipv4_setting::parse("224.0.0.5/24"); }, "ipv4: 224.0.0.5/24 is no address"},
-      {[](auto& o) { o.ipv6 = *ipv6_setting::parse("ff02::1/64"); }, "ipv6: ff02::1/64 is no address"},
-      {[](auto& o) { o.gateway = *ipv4_address::parse("10.0.1.1"); },
-       "gateway: 10.0.1.1 is on none of the networks"},
-      {[](auto& o) { o.ipv6_gateway = *ipv6_address::parse("2001:db9::1"); },
-       "ipv6-gateway: 2001:db9::1 is on none"},
-      {[](auto& o) { o.mtu = 9000; }, "mtu: 9000 is not between 1280 and 1500"},
-      {[](auto& o) { o.mtu = 1000; }, "mtu: 1000 is not between 1280 and 1500"},
-      {[](auto& o) { o.vlan = 4095; }, "vlan: 4095 is not between 1 and 4094"},
-      {[](auto& o) { o.buffers_mib = 0; }, "buffers-mib"},
-      {[](auto& o) { o.ipv4 = {}, o.ipv6 = {}, o.accept_ra = false; }, "without any address"},
-  };
-  for (auto const& one : all) {
-    world w;
-    cable_end end(capabilities(1, false));
-    auto options = host(1);
-    one.make(options);
-    INFO(one.said);
-    auto made = w.run(network::connect(w.context(), end, options));
-    REQUIRE((made && !made->has_value()));
-    CHECK(made->error().is(core_error::invalid_argument));
-    CHECK(w.log().find(one.said) != std::string::npos);
-    CHECK(std::count(w.log().begin(), w.log().end(), '\n') == 1);
-  }
-}
-
-TEST_CASE("address options are read and written as people write them") {
-  for (auto const* text : {"none", "dhcp", "10.1.2.3/8"}) {
-    fixed_text<64> out;
-    write_text(out, ipv4_setting::parse(text).value());
-    CHECK(out.view() == text);
-  }
-  for (auto const* text : {"none", "2001:db8::1/64", "fd00::1/48,2001:db8::2/64"}) {
-    fixed_text<128> out;
-    write_text(out, ipv6_setting::parse(text).value());
-    CHECK(out.view() == text);
-  }
-  for (auto const* text : {"", "10.0.0.1", "10.0.0.1/33", "::1/64", "DHCP", "10.0.0.1/24,10.0.0.2/24"}) {
-    CHECK_FALSE(ipv4_setting::parse(text));
-  }
-  for (auto const* text : {"", "10.0.0.1/24", "::1", "::1/64,", "a::1/64,a::2/64,a::3/64,a::4/64,a::5/64"}) {
-    CHECK_FALSE(ipv6_setting::parse(text));
-  }
 }
 
 TEST_CASE("a writer that finds no buffer, because another stream holds all, goes on when they come back") {
