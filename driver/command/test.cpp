@@ -51,6 +51,8 @@ int test_command(output& out, test_arguments const& with) {
       path += fmt::format(":{}", before);
     ::setenv("PYTHONPATH", path.c_str(), 1);
   }
+  // What a failed test says of how to run it again.
+  ::setenv("MORGANA_TEST_PATH", with.path.c_str(), 1);
   // What is no plugin of this Python yet is named; twice does no harm.
   std::vector<std::string> command{interpreter(),           "-m",        "pytest",       "-p",
                                    "morgana.pytest_plugin", "--rootdir", folder.string()};

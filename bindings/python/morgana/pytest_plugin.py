@@ -15,9 +15,11 @@ command that runs it again."""
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
 import secrets
+import shlex
 import shutil
 import tempfile
 from typing import Any, Iterator, Optional
@@ -169,16 +171,28 @@ def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Iterator[None]:
     base = pathlib.Path(item.config.getoption("--morgana-failures"))
     folder = (base if base.is_absolute() else item.config.rootpath / base) / name
     lines = [f"kept: {path}" for path in here.write(folder)] + here.notes
-    again = f"python3 -m pytest '{item.nodeid}'"
-    if here.target is not None:
-        again += f" --morgana-target={here.target}"
-    if here.seed is not None:
-        again += f" --morgana-seed={here.seed}"
-    lines.append(f"again: {again}")
+    lines.append(f"again: {_again(item, here)}")
     report.sections.append(("morgana", "\n".join(lines)))
     for machine in here.machines:
         if machine.console:
             report.sections.append((f"console of {machine.name}", machine.tail()))
+
+
+def _again(item: pytest.Item, here: _Kept) -> str:
+    """The command that runs a test once more, of the kind that ran it."""
+    path = os.environ.get("MORGANA_TEST_PATH")
+    if path is None:
+        words = ["python3", "-m", "pytest", item.nodeid]
+        if here.target is not None:
+            words.append(f"--morgana-target={here.target}")
+    else:   # `morgana test`; all parameters of the test then
+        words = ["morgana", "test", *([] if path == "." else [path])]
+        if here.target is not None:
+            words += ["-t", here.target]
+        words += ["--", "-k", getattr(item, "originalname", item.name)]
+    if here.seed is not None:
+        words.append(f"--morgana-seed={here.seed}")
+    return shlex.join(words)
 
 
 @pytest.fixture(scope="session")
