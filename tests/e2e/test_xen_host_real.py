@@ -44,7 +44,7 @@ def what_is_brought_along():
     files["/host/bin/xen-x86-runner"] = RUNNER
     for path in BENCH.glob("xen_host.py"), BENCH.glob("guest.py"), BENCH.glob("xen_core.py"):
         files |= {f"/host/bin/xen-bench/{one.name}": one for one in path}
-    files["/host/drive.py"] = DRIVE
+    files |= {f"/host/{one.name}": one for one in (DRIVE, DRIVE.with_name("runner_dialogue.py"))}
     files["/host/streams.elf"] = built(APPS / "streams", "xen-x86", ("--network.use=direct",)).build_folder / "xen-x86/streams.elf"
     files["/host/records.elf"] = built(APPS / "records", "xen-x86").build_folder / "xen-x86/records.elf"
     # The host's names for what the bench calls otherwise.
@@ -87,7 +87,7 @@ def test_the_runner_serves_stops_kills_and_gives_disks_by_a_real_xl(tmp_path):
         dom0 = Dom0(payload, disk)
         try:
             said = dom0.step("drive", "PATH=/host/bin:$PATH "
-                                      "/host/bin/python3 -B /host/drive.py /host/bin/xen-x86-runner")
+                                      "/host/bin/python3 -B /host/xen_host_drive.py /host/bin/xen-x86-runner")
         finally:
             dom0.machine.kill()
     assert json.loads(said) == [["by way of xl", 0, "finished"], [137, "killed"],

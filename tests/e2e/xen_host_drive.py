@@ -1,57 +1,25 @@
 """Runs in a dom0: has xen-x86-runner run guests by the xl that is there, and says in one line how each ended. A process of
 its own for each, as the driver starts it; the protocol is that of machines (plugins/api)."""
-import base64
 import json
-import os
-import select
 import socket
-import struct
-import subprocess
 import sys
-import time
+
+from runner_dialogue import Dialogue
 
 RUNNER, SECONDS = sys.argv[1], 150
 
 
-class Guest:
+class Guest(Dialogue):
     def __init__(self, image, arguments=(), **devices):
-        self.end, theirs = socket.socketpair()
-        self.console, self.errors, self.exit, self.pending = "", [], None, b""
-        self.process = subprocess.Popen([RUNNER], stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()],
-                                        env=dict(os.environ, MORGANA_RUNNER_SOCKET=str(theirs.fileno())))
-        theirs.close()
-        self.ask("start", image=image, name="guest", arguments=list(arguments), environment={}, memory_bytes=8 << 20,
-                 settings={}, **{"networks": [], "disks": [], **devices})
-
-    def ask(self, what, **members):
-        text = json.dumps({"type": what, **members}).encode()
-        self.end.sendall(struct.pack(">I", len(text)) + text)
-
-    def wait(self, there, what):
-        until = time.monotonic() + SECONDS
-        while not there():
-            ready = select.select([self.end], [], [], max(until - time.monotonic(), 0))[0]
-            data = self.end.recv(1 << 16) if ready else b""
-            if not data:
-                raise SystemExit(f"{what} did not come: {self.errors} {self.exit} {self.console!r}")
-            self.pending += data
-            while len(self.pending) >= 4 and len(self.pending) >= 4 + (size := struct.unpack(">I", self.pending[:4])[0]):
-                message, self.pending = json.loads(self.pending[4:4 + size]), self.pending[4 + size:]
-                if message["type"] == "console":
-                    self.console += base64.b64decode(message["data"]).decode(errors="replace")
-                elif message["type"] == "error":
-                    self.errors.append(message["message"])
-                elif message["type"] == "exit":
-                    self.exit = message
+        super().__init__(RUNNER, image, SECONDS, arguments=list(arguments), **devices)
 
     def wait_for_text(self, text):
-        self.wait(lambda: text in self.console, repr(text))
+        self.until(lambda: text in self.console, repr(text))
 
     def how_it_ended(self):
-        self.wait(lambda: self.exit is not None, "the guest's end")
-        self.end.close()
-        self.process.wait(SECONDS)
-        return self.exit["status"], self.exit["reason"]
+        ended = self.end()
+        self.close()
+        return ended["status"], ended["reason"]
 
 
 def served():
