@@ -5,6 +5,7 @@
 // buffer back at once. As soon as more is there than has place, the rest are pieces behind.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>

@@ -3,6 +3,7 @@
 
 #include "blkfront_state.hpp"
 #include "morgana/storage/block_check.hpp"
+#include "queue_wait.hpp"
 
 namespace morgana::xen {
 namespace {
@@ -50,7 +51,7 @@ task<result<void>> blkfront_state::move(std::uint64_t sector, std::span<std::byt
     auto const deadline = after(here.now(), blkfront::request_time);
     if (begun == ended) {
       if (!done || put == size) co_return done;
-      if (!co_await room_wait(*this, deadline)) co_return timed_out();
+      if (!co_await queue_wait(room, deadline)) co_return timed_out();
       continue;
     }
     auto const at = ended++ % requests_at_once;
@@ -70,7 +71,7 @@ task<result<void>> blkfront_state::ask(Put put) {
   auto const deadline = after(here.now(), blkfront::request_time);
   piece one;
   while (!lost && !queue->has_slot()) {
-    if (!co_await room_wait(*this, deadline)) co_return timed_out();
+    if (!co_await queue_wait(room, deadline)) co_return timed_out();
   }
   if (lost) co_return failure(*lost);
   one.began(*this, put(one));

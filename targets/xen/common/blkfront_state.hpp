@@ -74,22 +74,6 @@ struct blkfront_state final : event_listener {
     wait_queue waiting_;
   };
 
-  /// Waits until another has made room.
-  class room_wait final : public waiter {
-   public:
-    room_wait(blkfront_state& on, instant deadline) : on_(&on), deadline_(deadline) {}
-    bool await_ready() const noexcept { return false; }
-    template <std::derived_from<promise_base> Promise>
-    void await_suspend(std::coroutine_handle<Promise> waiting) {
-      wait(waiting, on_->room, deadline_);
-    }
-    bool await_resume() const { return !timed_out(); }
-
-   private:
-    blkfront_state* on_;
-    instant deadline_;
-  };
-
   [[nodiscard]] task<result<void>> connect(instant deadline);
   [[nodiscard]] task<result<void>> read_disk(instant deadline);
   [[nodiscard]] result<void> make_ring();

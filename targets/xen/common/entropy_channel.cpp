@@ -10,6 +10,7 @@
 #include "frontend.hpp"
 #include "interface.hpp"
 #include "morgana/core/deadline.hpp"
+#include "queue_wait.hpp"
 
 namespace morgana::xen {
 namespace {
@@ -22,22 +23,6 @@ constexpr std::string_view name = "entropy";
 
 struct entropy_channel_state final : event_listener {
   entropy_channel_state(driver_host& on, log_source to) : event_listener(on), host(&on), log(to) {}
-
-  /// Waits for an event.
-  class arrival final : public waiter {
-   public:
-    arrival(entropy_channel_state& on, instant deadline) : on_(&on), deadline_(deadline) {}
-    bool await_ready() const noexcept { return false; }
-    template <std::derived_from<promise_base> Promise>
-    void await_suspend(std::coroutine_handle<Promise> waiting) {
-      wait(waiting, on_->arrived, deadline_);
-    }
-    bool await_resume() const { return !timed_out(); }
-
-   private:
-    entropy_channel_state* on_;
-    instant deadline_;
-  };
 
   /// Looks for the channel; false when there is none.
   [[nodiscard]] task<bool> find(instant deadline);
@@ -116,7 +101,7 @@ task<result<std::size_t>> entropy_channel_state::sample(std::span<std::byte> int
                 entropy_dialogue::channel_name);
       co_return failure(driver_error::backend_lied);
     }
-    if (!co_await arrival(*this, deadline)) {
+    if (!co_await queue_wait(arrived, deadline)) {
       log.warning("`{}`: nothing has come from {} in time", name, device->backend_path());
       co_return failure(core_error::timed_out);
     }

@@ -7,6 +7,21 @@ using namespace tcp_test;
 
 namespace {
 
+/// Two hosts and a connection between them.
+struct connected {
+  explicit connected(duration delay) : net(3, left, right, {.delay = delay}) {
+    auto* const listening = right.engine.listen({.address = v4(2), .port = 80}).value();
+    from = left.engine.connect({v4(1), 5'000}, {v4(2), 80}, {}, net.now).value();
+    net.run_for(8 * delay);
+    to = listening->accept();
+    REQUIRE(to != nullptr);
+  }
+  host left{1, v4(1)}, right{2, v4(2)};
+  network net;
+  tcp::connection* from = nullptr;
+  tcp::connection* to = nullptr;
+};
+
 struct outcome {
   std::uint64_t bytes = 0;  ///< read in the last of the seconds
   std::uint32_t window = 0;
@@ -54,13 +69,8 @@ TEST_CASE("A default connection fills a gigabit over fifty milliseconds") {
 }
 
 TEST_CASE("A window that grows with its reader does not hold back slow start") {
-  host left(1, v4(1)), right(2, v4(2));
-  network net(3, left, right, {.delay = 25ms});
-  auto* const listening = right.engine.listen({.address = v4(2), .port = 80}).value();
-  auto* const from = left.engine.connect({v4(1), 5'000}, {v4(2), 80}, {}, net.now).value();
-  net.run_for(200ms);
-  auto* const to = listening->accept();
-  REQUIRE(to != nullptr);
+  connected pair(25ms);
+  auto& [left, right, net, from, to] = pair;
   std::vector<std::byte> chunk(64 * 1024);
   std::uint32_t largest = 0;
   while (largest < 2'000'000) {
@@ -90,13 +100,8 @@ TEST_CASE("Buffers do not grow beyond their limits") {
 }
 
 TEST_CASE("A user who reads slowly does not make the window grow") {
-  host left(1, v4(1)), right(2, v4(2));
-  network net(3, left, right, {.delay = 5ms});
-  auto* const listening = right.engine.listen({.address = v4(2), .port = 80}).value();
-  auto* const from = left.engine.connect({v4(1), 5'000}, {v4(2), 80}, {}, net.now).value();
-  net.run_for(100ms);
-  auto* const to = listening->accept();
-  REQUIRE(to != nullptr);
+  connected pair(5ms);
+  auto& [left, right, net, from, to] = pair;
   std::vector<std::byte> chunk(4'096);
   for (int i = 0; i < 300; ++i) {
     while (from->write(chunk, net.now).value() == chunk.size()) {
@@ -188,13 +193,8 @@ TEST_CASE("A buffer to send from does not grow while buffers are scarce") {
 }
 
 TEST_CASE("A small message takes no buffer, sent, sent again and received") {
-  host left(1, v4(1)), right(2, v4(2));
-  network net(3, left, right, {.delay = 5ms});
-  auto* const listening = right.engine.listen({.address = v4(2), .port = 80}).value();
-  auto* const from = left.engine.connect({v4(1), 5'000}, {v4(2), 80}, {}, net.now).value();
-  net.run_for(100ms);
-  auto* const to = listening->accept();
-  REQUIRE(to != nullptr);
+  connected pair(5ms);
+  auto& [left, right, net, from, to] = pair;
   std::uint64_t written = 0, read = 0;
   auto const write = [&](std::size_t count) {
     std::vector<std::byte> bytes(count);

@@ -129,7 +129,10 @@ task<result<std::size_t>> hear(net::direct_stream& from, net_domain* suspended) 
     }
     if (suspended == nullptr || got < echoed_bytes / 2) continue;
     auto& domain = *std::exchange(suspended, nullptr);
-    while (!domain.host.quiesce()) co_await sleep_for(hop);
+    for (int hops = 0; !domain.host.quiesce(); ++hops) {
+      if (hops == 10'000) co_return failure(core_error::timed_out);
+      co_await sleep_for(hop);
+    }
     domain.keys.watches.clear();
     domain.keys.keys[at("state")] = "2";
     domain.keys.keys["device/vif/0/state"] = "1";
