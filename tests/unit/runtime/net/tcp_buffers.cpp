@@ -192,6 +192,26 @@ TEST_CASE("A buffer to send from does not grow while buffers are scarce") {
   taken.clear();
 }
 
+TEST_CASE("Small messages under way together are each sent from their own place") {
+  connected pair(5ms);
+  auto& [left, right, net, from, to] = pair;
+  from->options().no_delay = true;
+  std::uint64_t written = 0, read = 0;
+  for (std::size_t const size : {20u, 15u, 30u}) {
+    std::vector<std::byte> bytes(size);
+    for (auto& one : bytes) one = content(7, written++);
+    REQUIRE(from->write(bytes, net.now).value() == size);
+    net.run_for(1ms);   // it goes, and no answer is back
+  }
+  CHECK(from->info().bytes_in_flight == written);
+  net.run_for(50ms);
+  std::array<std::byte, 100> into;
+  while (auto const got = to->read(into, net.now).value()) {
+    for (auto const& one : std::span(into).first(*got)) REQUIRE(one == content(7, read++));
+  }
+  CHECK(read == written);
+}
+
 TEST_CASE("A small message takes no buffer, sent, sent again and received") {
   connected pair(5ms);
   auto& [left, right, net, from, to] = pair;
