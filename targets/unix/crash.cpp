@@ -17,6 +17,7 @@
 #include <initializer_list>
 
 #include "morgana/core/boot.hpp"
+#include "morgana/core/crash_text.hpp"
 #include "morgana/core/platform.hpp"
 #include "morgana/core/text.hpp"
 #include "process.hpp"
@@ -65,18 +66,6 @@ bool follows_call(std::uintptr_t address) {
 }
 
 void say(std::string_view text) { platform::console_write(std::as_bytes(std::span(text))); }
-
-std::string_view text_of(platform::crash_reason reason) {
-  switch (reason) {
-    case platform::crash_reason::assertion: return "assertion";
-    case platform::crash_reason::fault: return "fault";
-    case platform::crash_reason::stack_overflow: return "stack overflow";
-    case platform::crash_reason::stack_smashed: return "stack smashed";
-    case platform::crash_reason::out_of_memory: return "out of memory";
-    case platform::crash_reason::platform: return "platform";
-  }
-  return "unknown";
-}
 
 class chain_printer {
  public:
@@ -171,7 +160,7 @@ void print_chain(crash_place const& place) {
                                                                 : exit_status::crashed;
   crashing = 1;
   say("\n---- morgana crash report ----\nreason: ");
-  say(text_of(reason));
+  say(platform::text_of(reason));
   say("\nmessage: ");
   // Application text: keep the report's lines its own.
   for (std::size_t begin = 0; begin < message.size();) {

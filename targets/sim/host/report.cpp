@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "morgana/core/crash_text.hpp"
 #include "morgana/core/platform.hpp"
 #include "morgana/sim/guest.hpp"
 #include "signals.hpp"
@@ -22,24 +23,6 @@ std::string hex(std::uintptr_t value, int digits = 1) {
   return text;
 }
 
-std::string_view text_of(int reason) {
-  switch (static_cast<platform::crash_reason>(reason)) {
-    case platform::crash_reason::assertion:
-      return "assertion";
-    case platform::crash_reason::fault:
-      return "fault";
-    case platform::crash_reason::stack_overflow:
-      return "stack overflow";
-    case platform::crash_reason::stack_smashed:
-      return "stack smashed";
-    case platform::crash_reason::out_of_memory:
-      return "out of memory";
-    case platform::crash_reason::platform:
-      return "platform";
-  }
-  return "unknown";
-}
-
 }  // namespace
 
 void guest::say(std::string_view text) {
@@ -50,7 +33,8 @@ void guest::end_crashed(int reason, std::string_view message, interruption const
   auto const is_memory = reason == static_cast<int>(platform::crash_reason::out_of_memory);
   // A copy: what the guest said may be anything.
   std::string text(message.substr(0, 1024));
-  report(text_of(reason), text, at, is_memory ? guest_ending::out_of_memory : guest_ending::crashed,
+  report(text_of(static_cast<platform::crash_reason>(reason)), text, at,
+         is_memory ? guest_ending::out_of_memory : guest_ending::crashed,
          is_memory ? out_of_memory_status : crashed_status);
 }
 

@@ -10,6 +10,7 @@
 
 #include "machine.hpp"
 #include "morgana/core/boot.hpp"
+#include "morgana/core/crash_text.hpp"
 #include "morgana/core/platform.hpp"
 #include "morgana/core/text.hpp"
 #include "page_tables.hpp"
@@ -47,24 +48,6 @@ bool is_image(std::uintptr_t address) {
 
 void say(std::string_view text) {
   platform::console_write(std::as_bytes(std::span(text)));
-}
-
-std::string_view text_of(platform::crash_reason reason) {
-  switch (reason) {
-    case platform::crash_reason::assertion:
-      return "assertion";
-    case platform::crash_reason::fault:
-      return "fault";
-    case platform::crash_reason::stack_overflow:
-      return "stack overflow";
-    case platform::crash_reason::stack_smashed:
-      return "stack smashed";
-    case platform::crash_reason::out_of_memory:
-      return "out of memory";
-    case platform::crash_reason::platform:
-      return "platform";
-  }
-  return "unknown";
 }
 
 /// A call instruction stands before: direct, or through a register or memory.

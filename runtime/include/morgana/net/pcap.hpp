@@ -27,6 +27,7 @@
 #include "morgana/core/task.hpp"
 #include "morgana/net/pcapng.hpp"
 #include "morgana/net/stack.hpp"
+#include "morgana/net/transmit_told.hpp"
 
 namespace morgana::net {
 
@@ -98,18 +99,7 @@ class pcap {
 
   /// Errors: those of the device below.
   [[nodiscard]] result<std::size_t> transmit(std::span<segment> from) {
-    // The device takes frames away, and only afterwards is it known which.
-    std::array<segment, 8> kept;
-    for (std::size_t done = 0; done < from.size();) {
-      auto const batch = from.subspan(done, std::min(kept.size(), from.size() - done));
-      std::ranges::copy(batch, kept.begin());
-      auto const taken = below_->transmit(batch);
-      if (!taken) return taken;
-      for (std::size_t i = 0; i < *taken; ++i) record(kept[i], capture_direction::outbound);
-      done += *taken;
-      if (*taken < batch.size()) return done;
-    }
-    return from.size();
+    return transmit_told(*below_, from, [this](segment const& one) { record(one, capture_direction::outbound); });
   }
 
   [[nodiscard]] auto room(instant deadline)

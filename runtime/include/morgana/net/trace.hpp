@@ -8,7 +8,6 @@
 // Where the log is off (`--log=trace:warning`) a frame costs one comparison.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -20,6 +19,7 @@
 #include "morgana/core/task.hpp"
 #include "morgana/net/frame_text.hpp"
 #include "morgana/net/stack.hpp"
+#include "morgana/net/transmit_told.hpp"
 
 namespace morgana::net {
 
@@ -55,18 +55,7 @@ class trace {
   /// Errors: those of the device below.
   [[nodiscard]] result<std::size_t> transmit(std::span<segment> from) {
     if (!log_.is_on(log_level::info)) return below_->transmit(from);
-    // The device takes frames away, and only afterwards is it known which.
-    std::array<segment, 8> kept;
-    for (std::size_t done = 0; done < from.size();) {
-      auto const batch = from.subspan(done, std::min(kept.size(), from.size() - done));
-      std::ranges::copy(batch, kept.begin());
-      auto const taken = below_->transmit(batch);
-      if (!taken) return taken;
-      for (std::size_t i = 0; i < *taken; ++i) show(kept[i], "out");
-      done += *taken;
-      if (*taken < batch.size()) return done;
-    }
-    return from.size();
+    return transmit_told(*below_, from, [this](segment const& one) { show(one, "out"); });
   }
 
   [[nodiscard]] auto room(instant deadline)
