@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "long_sums.hpp"
+
 namespace morgana::net::wire {
 namespace {
 
@@ -13,31 +15,14 @@ std::uint64_t load_word(std::byte const* at) {
   return word;
 }
 
-/// Whole 64-bit words; `size` is a multiple of eight.
-std::uint64_t sum_of_whole_words(std::byte const* data, std::size_t size) {
-  if constexpr (sizeof(std::size_t) == 8) {
-    // No carry passes from one addition to the next, so that they need not wait for each other and the compiler
-    // takes two words at once: `all` wraps, but the upper halves are summed exactly beside it, and what is then
-    // missing of `all` are the lower halves, whose sum is less than 2^64.
-    std::uint64_t all = 0;
-    std::uint64_t upper = 0;
-#pragma clang loop interleave_count(4)
-    for (std::size_t at = 0; at < size; at += 8) {
-      auto const word = load_word(data + at);
-      all += word;
-      upper += word >> 32;
-    }
-    return fold32(all - (upper << 32)) + fold32(upper);
-  } else {
-    // With 32-bit registers the carry is the cheaper way.
-    unsigned long long sum = 0;
-    unsigned long long carry = 0;
-    for (std::size_t at = 0; at < size; at += 8) sum = __builtin_addcll(sum, load_word(data + at), carry, &carry);
-    return fold32(sum) + carry;
-  }
+std::uint64_t long_sum(std::byte const* data, std::size_t size) {
+#if MORGANA_HAS_WIDE_SUM
+  if (has_wide_long_sum()) return wide_long_sum(data, size);
+#endif
+  return plain_long_sum(data, size);
 }
 
-/// Less than that is not worth a loop with two words at once.
+/// Less than that is not worth a loop with several words at once.
 constexpr std::size_t many_bytes = 256;
 
 }  // namespace
@@ -48,7 +33,7 @@ std::uint64_t sum_words(std::span<std::byte const> bytes) {
   std::uint64_t sum = 0;
   if (left >= many_bytes) {
     auto const whole = left & ~std::size_t{7};
-    sum = sum_of_whole_words(rest, whole);
+    sum = long_sum(rest, whole);
     rest += whole;
     left -= whole;
   } else {

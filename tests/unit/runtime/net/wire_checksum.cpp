@@ -5,6 +5,7 @@
 
 #include "morgana/net/wire/bytes.hpp"
 #include "morgana/net/wire/checksum.hpp"
+#include "runtime/net/wire/long_sums.hpp"
 
 using namespace morgana::net;
 using namespace morgana::net::wire;
@@ -72,6 +73,29 @@ TEST_CASE("The checksum of long pieces equals the definition, wherever they lie"
     checksum sum;
     sum.add(std::span(all).subspan(from, size));
     REQUIRE(sum.finish() == naive(part));
+  }
+}
+
+TEST_CASE("Both ways to sum a long range are the definition, for every address and length") {
+  std::mt19937 generator(4);
+  auto const random = random_bytes(generator, 1024);
+  std::vector<std::byte> const ones(1024, std::byte{0xff});
+  std::vector<std::byte> const zeros(1024, std::byte{0});
+  for (auto const* all : {&random, &ones, &zeros}) {
+    for (std::size_t from = 0; from < 70; ++from) {
+      for (std::size_t size = 64; size < 400; size += 8) {
+        std::vector<std::byte> const part(all->begin() + static_cast<std::ptrdiff_t>(from),
+                                          all->begin() + static_cast<std::ptrdiff_t>(from + size));
+        auto const finished = [](std::uint64_t sum) {
+          REQUIRE(sum >> 34 == 0);
+          return network_order(static_cast<std::uint16_t>(~fold_checksum(sum)));
+        };
+        REQUIRE(finished(plain_long_sum(all->data() + from, size)) == naive(part));
+#if MORGANA_HAS_WIDE_SUM
+        if (has_wide_long_sum()) REQUIRE(finished(wide_long_sum(all->data() + from, size)) == naive(part));
+#endif
+      }
+    }
   }
 }
 
