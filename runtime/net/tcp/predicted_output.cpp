@@ -52,6 +52,8 @@ class summed_header {
     if (!has_fin) pending = 0;
   }
   auto const whole = c.segment_bytes();
+  // What a device cuts is made by build(): how much of it, and where it ends.
+  if (pending > whole && c.super_segments) return false;
   auto const count = std::min(pending, whole);
   auto const fin = has_fin && count == pending ? 1u : 0u;
   auto const covered = count + fin;

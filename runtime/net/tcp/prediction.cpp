@@ -91,7 +91,7 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
   bool const asks_nothing =
       chosen.no_delay && !chosen.hold_partial && !chosen.pacing && chosen.probe_mtu_from == 0;
   if (asks_nothing && !c.want_syn && !c.want_loss_probe && !c.want_window_probe && !c.more_follows &&
-      !c.super_segments && !c.busy->receive.has_sack() && (c.terms.sack || c.duplicate_acks == 0)) {
+      !c.busy->receive.has_sack() && (c.terms.sack || c.duplicate_acks == 0)) {
     c.calm |= calm::speaks;
     c.busy->calm_buffer = c.receive_buffer();
     c.busy->calm_step = c.receive_step();
