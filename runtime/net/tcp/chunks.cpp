@@ -5,7 +5,7 @@
 
 namespace morgana::net::tcp {
 
-std::size_t chunk_list::append(std::span<std::byte const> bytes) {
+std::size_t chunk_list::append(std::span<std::byte const> bytes, foreseen_sums* sums) {
   std::size_t done = 0;
   while (done < bytes.size()) {
     if (last_ == nullptr || last_->room() == 0) {
@@ -21,7 +21,11 @@ std::size_t chunk_list::append(std::span<std::byte const> bytes) {
     auto const count = std::min(bytes.size() - done, last_->room());
     // Nobody else has seen the room behind the used bytes: only these are ever put into segments.
     auto* const to = const_cast<std::byte*>(last_->memory.bytes().data()) + last_->begin + last_->size;
-    std::memcpy(to, bytes.data() + done, count);
+    if (sums != nullptr) {
+      sums->copy(to, bytes.subspan(done, count));
+    } else {
+      std::memcpy(to, bytes.data() + done, count);
+    }
     last_->size += static_cast<std::uint32_t>(count);
     done += count;
   }

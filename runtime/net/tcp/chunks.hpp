@@ -10,6 +10,7 @@
 
 #include "morgana/net/buffer_pool.hpp"
 #include "morgana/net/segment.hpp"
+#include "foreseen_sums.hpp"
 #include "slab.hpp"
 
 namespace morgana::net::tcp {
@@ -51,8 +52,9 @@ class chunk_list {
   [[nodiscard]] chunk* front() const { return first_; }
   [[nodiscard]] chunk* back() const { return last_; }
 
-  /// Copies into room at the end and into fresh buffers; says how much, less than all when the pool is empty.
-  [[nodiscard]] std::size_t append(std::span<std::byte const> bytes);
+  /// Copies into room at the end and into fresh buffers, with `sums` when there are some; says how much, less than all when
+  /// the pool is empty.
+  [[nodiscard]] std::size_t append(std::span<std::byte const> bytes, foreseen_sums* sums = nullptr);
   void append(slice part) { append_from(part); }
   /// The same, moved from where it is; left there when the source is full. What follows on the last piece in its buffer
   /// becomes one with it.

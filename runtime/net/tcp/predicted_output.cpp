@@ -132,6 +132,8 @@ class summed_header {
     auto const kept = std::span<std::byte const>(bytes.data() + predicted_bytes, count - packet.slices_bytes());
     if (parts.empty()) {
       if (!kept.empty()) all += wire::sum_words(kept);
+    } else if (auto const known = c.busy->send.foreseen(from, count)) {
+      all += *known;
     } else if (parts.size() == 1 && kept.empty()) {
       all += wire::sum_words(parts[0].bytes());
     } else {

@@ -16,6 +16,15 @@ class send_queue {
   [[nodiscard]] wire::sequence end() const { return begin_ + static_cast<std::uint32_t>(bytes_.size()); }
   [[nodiscard]] std::size_t size() const { return bytes_.size(); }
   [[nodiscard]] std::size_t append(std::span<std::byte const> bytes) { return bytes_.append(bytes); }
+  /// The same for what will leave in segments of that size, of which the next begins at `unsent`: foreseen() knows the
+  /// sums of some of them.
+  [[nodiscard]] std::size_t append(std::span<std::byte const> bytes, wire::sequence unsent, std::uint32_t segment_bytes) {
+    if (bytes_.keeps(bytes.size()) || !sums_.foresee(unsent, end(), segment_bytes)) return bytes_.append(bytes);
+    return bytes_.pieces().append(bytes, &sums_);
+  }
+  [[nodiscard]] std::optional<std::uint16_t> foreseen(wire::sequence from, std::size_t count) {
+    return sums_.take(from, static_cast<std::uint32_t>(count));
+  }
   void append(slice part) { bytes_.pieces().append(std::move(part)); }
   /// Whether so many are taken without a buffer; and takes them.
   [[nodiscard]] bool keeps(std::size_t bytes) const { return bytes_.keeps(bytes); }
@@ -65,6 +74,7 @@ class send_queue {
   // Where the last collect ended: new data is sent in order, so the next one usually begins there.
   chunk* cursor_ = nullptr;
   wire::sequence cursor_begin_;
+  foreseen_sums sums_;
 };
 
 }  // namespace morgana::net::tcp

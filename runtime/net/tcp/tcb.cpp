@@ -209,7 +209,10 @@ result<std::size_t> tcb::write(std::span<std::byte const> bytes, instant now, mo
 [[gnu::noinline]] result<std::size_t> tcb::write_more(std::span<std::byte const> bytes, instant now, more what) {
   auto const limit = send_buffer();
   auto const room = limit - std::min<std::size_t>(limit, busy->send.size());
-  auto const done = busy->send.append(bytes.first(std::min(bytes.size(), room)));
+  auto const taken = bytes.first(std::min(bytes.size(), room));
+  auto const done = taken.size() >= segment_bytes() && !partial_checksum
+                        ? busy->send.append(taken, send_next, segment_bytes())
+                        : busy->send.append(taken);
   if (done < bytes.size()) {
     writer_waits = true;
     ++host->counters.send_buffers_full;

@@ -71,4 +71,27 @@ std::uint64_t sum_words(std::span<std::byte const> bytes) {
   return sum;
 }
 
+std::uint64_t copy_and_sum(std::byte* to, std::span<std::byte const> from) {
+#if MORGANA_HAS_WIDE_SUM
+  if (from.size() >= many_bytes && has_wide_long_sum()) {
+    auto const whole = from.size() & ~std::size_t{7};
+    auto const sum = wide_long_copy(to, from.data(), whole);
+    auto const rest = from.subspan(whole);
+    if (rest.empty()) return sum;
+    std::memcpy(to + whole, rest.data(), rest.size());
+    return sum + sum_words(rest);
+  }
+#endif
+  if (!from.empty()) std::memcpy(to, from.data(), from.size());
+  return sum_words(from);
+}
+
+bool sums_while_copying() {
+#if MORGANA_HAS_WIDE_SUM
+  return has_wide_long_sum();
+#else
+  return false;
+#endif
+}
+
 }  // namespace morgana::net::wire

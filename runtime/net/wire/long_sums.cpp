@@ -56,6 +56,7 @@ bool ask_processor() {
 }
 
 using words = std::uint64_t __attribute__((vector_size(32)));
+using words_anywhere [[gnu::aligned(1), gnu::may_alias]] = words;
 using places = signed char __attribute__((vector_size(32)));
 
 /// As in plain_long_sum().
@@ -68,8 +69,6 @@ struct lanes {
   }
 };
 
-[[gnu::always_inline]] inline void load(words& into, std::byte const* from) { std::memcpy(&into, from, sizeof into); }
-
 }  // namespace
 
 bool has_wide_long_sum() {
@@ -77,39 +76,60 @@ bool has_wide_long_sum() {
   return has;
 }
 
-[[gnu::target("avx2")]] std::uint64_t wide_long_sum(std::byte const* data, std::size_t size) {
+namespace {
+
+enum class what : bool { sum, copy };
+
+/// `to` is where the first byte goes when it is to copy.
+template <what Does>
+[[gnu::always_inline, gnu::target("avx2")]] inline std::uint64_t pass(std::byte const* data, std::size_t size,
+                                                                      std::byte* to) {
   constexpr std::size_t step = sizeof(words);
   constexpr places place{0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                          16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
   auto const* const end = data + size;
+  auto const take = [&](words& into, std::byte const* from) {
+    into = *reinterpret_cast<words_anywhere const*>(from);
+    if constexpr (Does == what::copy) *reinterpret_cast<words_anywhere*>(to + (from - data)) = into;
+  };
   lanes first, second;
   words one, other;
-  // What lies before the first boundary, so that no load crosses a cache line; it would cut the words of what begins at
-  // an odd address.
-  auto const address = reinterpret_cast<std::uintptr_t>(data);
+  // What lies before the first boundary, so that no load, or no store, crosses a cache line; it would cut the words of
+  // what begins at an odd address.
+  auto const address = reinterpret_cast<std::uintptr_t>(Does == what::copy ? to : data);
   auto const before = (address & 1) != 0 ? std::size_t{0} : step - address % step;
-  load(one, data);
+  take(one, data);
   first.add(one & reinterpret_cast<words>(place < static_cast<signed char>(before)));
-  data += before;
-  for (; static_cast<std::size_t>(end - data) >= 2 * step; data += 2 * step) {
-    load(one, data);
-    load(other, data + step);
+  auto const* at = data + before;
+  for (; static_cast<std::size_t>(end - at) >= 2 * step; at += 2 * step) {
+    take(one, at);
+    take(other, at + step);
     first.add(one);
     second.add(other);
   }
-  if (static_cast<std::size_t>(end - data) >= step) {
-    load(one, data);
+  if (static_cast<std::size_t>(end - at) >= step) {
+    take(one, at);
     first.add(one);
-    data += step;
+    at += step;
   }
   // The rest ends the last `step` bytes, of which the others are in already.
-  auto const rest = static_cast<std::size_t>(end - data);
-  load(one, end - step);
+  auto const rest = static_cast<std::size_t>(end - at);
+  take(one, end - step);
   second.add(one & reinterpret_cast<words>(place >= static_cast<signed char>(step - rest)));
   auto const upper = first.upper + second.upper;
   auto const lower = first.all + second.all - (upper << 32);
   auto const four = (lower & 0xffff'ffffu) + (lower >> 32) + upper;
   return fold32(four[0] + four[1] + four[2] + four[3]);
+}
+
+}  // namespace
+
+[[gnu::target("avx2")]] std::uint64_t wide_long_sum(std::byte const* data, std::size_t size) {
+  return pass<what::sum>(data, size, nullptr);
+}
+
+[[gnu::target("avx2")]] std::uint64_t wide_long_copy(std::byte* to, std::byte const* data, std::size_t size) {
+  return pass<what::copy>(data, size, to);
 }
 #endif
 

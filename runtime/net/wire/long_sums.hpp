@@ -23,6 +23,8 @@ namespace morgana::net::wire {
 [[nodiscard]] bool has_wide_long_sum();
 /// Congruent to plain_long_sum() modulo 0xffff, and zero only with it. Where has_wide_long_sum(), from 64 bytes on.
 [[nodiscard]] std::uint64_t wide_long_sum(std::byte const* data, std::size_t size);
+/// The same, copied to where nothing of it lies on the way.
+[[nodiscard]] std::uint64_t wide_long_copy(std::byte* to, std::byte const* data, std::size_t size);
 #endif
 
 }  // namespace morgana::net::wire

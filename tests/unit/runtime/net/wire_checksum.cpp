@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include <algorithm>
 #include <random>
 #include <vector>
 
@@ -94,6 +95,24 @@ TEST_CASE("Both ways to sum a long range are the definition, for every address a
 #if MORGANA_HAS_WIDE_SUM
         if (has_wide_long_sum()) REQUIRE(finished(wide_long_sum(all->data() + from, size)) == naive(part));
 #endif
+      }
+    }
+  }
+}
+
+TEST_CASE("A copy with a sum copies and sums, and writes nothing beside, for every address and length") {
+  std::mt19937 generator(5);
+  auto const all = random_bytes(generator, 1024);
+  std::byte const around{0x77};
+  for (std::size_t from = 0; from < 34; from += 3) {
+    for (std::size_t to = 0; to < 34; ++to) {
+      for (std::size_t size = 0; size < 700; size += size < 250 ? 50 : 7) {
+        auto const part = std::span(all).subspan(from, size);
+        std::vector<std::byte> into(size + 100, around);
+        REQUIRE(fold_checksum(copy_and_sum(into.data() + to, part)) == fold_checksum(sum_words(part)));
+        auto const* const at = into.data() + to;
+        REQUIRE(std::equal(part.begin(), part.end(), at));
+        REQUIRE(std::count(into.begin(), into.end(), around) - std::count(part.begin(), part.end(), around) == 100);
       }
     }
   }

@@ -57,6 +57,11 @@ template <std::size_t Size>
 /// The same for any number of bytes, an odd last one padded; less than 2^34.
 [[nodiscard]] std::uint64_t sum_words(std::span<std::byte const> bytes);
 
+/// Copies `from` to where nothing of it lies and gives its sum_words().
+[[nodiscard]] std::uint64_t copy_and_sum(std::byte* to, std::span<std::byte const> from);
+/// Whether that is one pass over the bytes. Where it is not, it costs more than a copy of all and a sum of all afterwards.
+[[nodiscard]] bool sums_while_copying();
+
 class checksum {
  public:
   constexpr checksum() = default;
