@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t content_type_bytes_max = 256;
 /// Status line, Date, Connection, Content-Length and line ends, at their longest.
 constexpr std::size_t own_head_bytes = 256;
-/// Up to here a part of a streamed body is copied; a write of its own costs more.
+/// Up to here a part of a streamed body, or the whole of a prepared one, is copied; a write of its own costs more.
 constexpr std::size_t copied_part_bytes = 1024;
 constexpr std::size_t chunk_size_bytes = 18;
 constexpr std::size_t last_chunk_bytes = 8;
@@ -153,16 +153,27 @@ void response_writer::reply_prepared(prepared_head const& head, std::span<std::b
   if (stage_ != stage::nothing || refuse_bad_headers()) return;
   stage_ = stage::complete;
   auto& output = owner_->output_;
-  output.put(head.status_line);
-  output.put(owner_->server_.date_line);
-  put_connection_and_extra();
-  if (head.fields.size() + last_chunk_bytes <= output.room()) {
-    output.put(head.fields);
+  std::string_view const date = owner_->server_.date_line, end = "\r\n";
+  auto const is_plain = owner_->keep_alive_ && !owner_->request_.is_http_1_0_ && extra_bytes_ == 0;
+  auto const bytes = head.status_line.size() + date.size() + head.fields.size() + last_chunk_bytes;
+  bool const has_body = owner_->request_.method_ != method::head;
+  if (is_plain && bytes <= output.room()) {
+    std::string_view const text(reinterpret_cast<char const*>(body.data()), body.size());
+    if (has_body && body.size() <= copied_part_bytes && bytes + body.size() <= output.room()) {
+      return output.put_all(head.status_line, date, head.fields, end, text);
+    }
+    output.put_all(head.status_line, date, head.fields, end);
   } else {
-    output.refer(std::as_bytes(std::span(head.fields)));
+    output.put_all(head.status_line, date);
+    put_connection_and_extra();
+    if (head.fields.size() + last_chunk_bytes <= output.room()) {
+      output.put(head.fields);
+    } else {
+      output.refer(std::as_bytes(std::span(head.fields)));
+    }
+    output.put(end);
   }
-  output.put("\r\n");
-  if (owner_->request_.method_ != method::head) output.refer(body);
+  if (has_body) output.refer(body);
 }
 
 void response_writer::begin(status code, std::string_view content_type, std::optional<std::uint64_t> length) {

@@ -13,8 +13,10 @@
 #pragma once
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -56,6 +58,16 @@ class output_queue {
 
   /// Copies; the caller has looked at room().
   void put(std::string_view text);
+  /// The same of several, as one.
+  template <std::same_as<std::string_view>... Text>
+  void put_all(Text... texts) {
+    auto* const begin = storage_.get() + used_;
+    auto* to = begin;
+    ((std::memcpy(to, texts.data(), texts.size()), to += texts.size()), ...);
+    auto const size = static_cast<std::size_t>(to - begin);
+    used_ += size;
+    add_span(begin, size);
+  }
   /// Does not copy.
   void refer(std::span<std::byte const> bytes);
   /// Copies into memory of its own, which lives until clear().
@@ -70,7 +82,10 @@ class output_queue {
   std::size_t used_ = 0;
   std::size_t span_count_ = 0;
   std::size_t bytes_ = 0;
-  std::array<std::span<std::byte const>, spans_max> spans_;
+  // The first span_count_ are there.
+  union {
+    std::array<std::span<std::byte const>, spans_max> spans_;
+  };
   std::vector<std::unique_ptr<std::byte[]>> kept_;
 };
 

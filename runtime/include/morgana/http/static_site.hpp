@@ -49,6 +49,7 @@ class site_index {
     std::string key;
     std::span<std::byte const> body;
     value_information about;
+    bool is_plain = true;                ///< a path that is the key as it stands has nothing to be decoded
     // Made when it is first asked for; a site with many files starts with none of them.
     std::string fields;                  ///< of 200, with Content-Length
     std::string fields_not_modified;     ///< of 304
@@ -89,9 +90,11 @@ class site_index {
 
  private:
   void send(file& found, request const& asked, response_writer& response) const;
+  void send_by_conditions(file& found, request const& asked, response_writer& response) const;
   void prepare(file& one) const;
 
   site_options options_;
+  std::string_view ok_line_ = status_line(status::ok);
   mutable std::vector<file> files_;
   std::vector<std::uint32_t> table_;     ///< open addressing: index into files_ plus one, 0 is free
 };
