@@ -51,7 +51,7 @@ connection::action connection::next_in_head(instant now) {
     if (parsed_ != end_) ++server_.statistics.pipelines_full;
     return action::write;
   }
-  switch (parse_head()) {
+  switch (parsed_ == end_ ? head_state::incomplete : parse_head()) {
     case head_state::complete:
       phase_ = phase::handling;
       timing_ = timing::body;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "known_names.hpp"
 #include "morgana/http/connection.hpp"
 #include "parser.hpp"
 #include "text_rules.hpp"
@@ -10,28 +11,6 @@
 namespace morgana::http {
 
 namespace {
-
-constexpr std::string_view known_names[known_fields] = {
-    "host",          "connection",        "content-length",      "content-type", "transfer-encoding",
-    "expect",        "range",             "if-match",            "if-none-match", "if-modified-since",
-    "if-unmodified-since", "if-range",
-};
-
-/// Those of which one is a list, so that several lines are one value (RFC 9110 section 5.3). The parser looks at
-/// Connection and Content-Length itself.
-constexpr unsigned repeatable = 1u << static_cast<unsigned>(known_field::connection) |
-                                1u << static_cast<unsigned>(known_field::if_match) |
-                                1u << static_cast<unsigned>(known_field::if_none_match);
-
-constexpr std::size_t not_known = known_fields;
-
-std::size_t find_known(std::string_view name) {
-  // Length first: of most fields that is all that is looked at.
-  for (std::size_t i = 0; i < known_fields; ++i) {
-    if (known_names[i].size() == name.size() && equals_ignoring_case(known_names[i], name)) return i;
-  }
-  return not_known;
-}
 
 method method_of(llhttp_method_t method) {
   switch (method) {
@@ -139,9 +118,13 @@ void start_parser(std::byte* storage, connection& owner) {
   parser->data = &owner;
 }
 
-void connection::start_message() {
+void connection::start_parsing() {
   static_assert(sizeof(llhttp_t) <= parser_bytes && alignof(llhttp_t) <= 8);
   start_parser(parser_, *this);
+  start_message();
+}
+
+void connection::start_message() {
   request_.method_ = method::other;
   request_.is_http_1_0_ = false;
   request_.present_ = 0;
@@ -173,7 +156,7 @@ bool connection::add_field() {
     auto const bit = static_cast<std::uint16_t>(1u << known);
     if ((request_.present_ & bit) == 0) {
       request_.known_[known] = static_cast<std::uint8_t>(request_.field_count_);
-    } else if ((bit & repeatable) == 0) {
+    } else if ((bit & repeatable_fields) == 0) {
       repeated_ = true;
     }
     request_.present_ |= bit;
@@ -221,19 +204,24 @@ void connection::begin_request() {
 }
 
 connection::head_state connection::parse_head() {
+  if (has_message_ || !repeats_head()) return parse_new_head();
+  parsed_ += repeatable_bytes_;
+  has_message_ = true;
+  begin_request();
+  return head_state::complete;
+}
+
+[[gnu::noinline]] connection::head_state connection::parse_new_head() {
   while (!has_message_) {
     if (parsed_ == end_) return head_state::incomplete;
-    if (repeats_head()) {
-      parsed_ += repeatable_bytes_;
-      has_message_ = true;
-      begin_request();
-      return head_state::complete;
-    }
     auto const before = parsed_;
     auto const skipped = skip_empty_line();
     if (skipped == head_state::refused) return skipped;
-    if (skipped == head_state::complete) start_message();
-    else if (parsed_ == before) return head_state::incomplete;
+    if (skipped == head_state::complete) {
+      start_message();
+      if (take_plain_head()) return head_state::complete;
+      start_parsing();
+    } else if (parsed_ == before) return head_state::incomplete;
   }
   if (parsed_ == end_) return head_state::incomplete;
 
@@ -349,11 +337,15 @@ connection::head_state connection::check_target(bool is_options) {
     request_.host_ = authority;
     rest.remove_prefix(authority.size());
   }
-  auto const question = rest.find('?');
-  request_.path_ = rest.substr(0, question);
-  if (request_.path_.empty()) request_.path_ = "/";
-  request_.query_ = question == std::string_view::npos ? std::string_view() : rest.substr(question + 1);
+  split_target(rest);
   return head_state::complete;
+}
+
+void connection::split_target(std::string_view path_and_query) {
+  auto const question = path_and_query.find('?');
+  request_.path_ = path_and_query.substr(0, question);
+  if (request_.path_.empty()) request_.path_ = "/";
+  request_.query_ = question == std::string_view::npos ? std::string_view() : path_and_query.substr(question + 1);
 }
 
 connection::head_state connection::refuse(status code, std::uint64_t statistics::* counter) {

@@ -22,6 +22,7 @@ void expect(bool holds) {
 }
 
 constexpr instant start{std::chrono::seconds(1)};
+constexpr std::string_view expect_name = "expect";
 
 std::vector<std::string> requests_of(std::string_view wire, std::size_t step) {
   server_context shared;
@@ -89,6 +90,11 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
   std::string_view const wire(reinterpret_cast<char const*>(data) + 1, size - 1);
   auto const whole = requests_of(wire, SIZE_MAX);
   auto const parts = requests_of(wire, data[0] % 32u + 1u);
+  // A head that is there as a whole is read by a way of its own (plain_head.cpp), which takes nothing that the other refuses.
+  auto const has_expect = std::search(wire.begin(), wire.end(), expect_name.begin(), expect_name.end(), [](char a, char b) {
+                            return (a | 0x20) == b;
+                          }) != wire.end();
+  expect(has_expect || whole.size() == parts.size());
   auto const common = std::min(whole.size(), parts.size());
   expect(std::equal(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(common), parts.begin()));
   return 0;

@@ -107,14 +107,20 @@ class connection {
   enum class timing : std::uint8_t { nothing, idle, head, body, linger };
   enum class head_state : std::uint8_t { incomplete, complete, refused };
 
+  /// Of what has arrived, which is something.
   [[nodiscard]] head_state parse_head();
+  [[nodiscard]] head_state parse_new_head();
   [[nodiscard]] head_state skip_empty_line();
   [[nodiscard]] bool repeats_head() const;
   void remember_head();
   void begin_request();
   void start_message();
+  void start_parsing();
+  [[nodiscard]] bool take_plain_head();
+  [[nodiscard]] bool take_plain_fields(char const*& at, char const* end, bool& keeps);
   [[nodiscard]] head_state check_head();
   [[nodiscard]] head_state check_target(bool is_options);
+  void split_target(std::string_view path_and_query);
   head_state refuse(status code, std::uint64_t statistics::* counter);
   head_state refuse_after_parser_error();
   [[nodiscard]] bool add_field();

@@ -111,7 +111,10 @@ class request {
   std::array<std::uint8_t, known_fields> known_{};
   std::size_t field_count_ = 0;
   std::string_view method_text_, target_, path_, query_, host_;
-  std::array<header_field, header_fields_max> fields_;
+  // The first field_count_ are there: to make all would be most of what a connection costs.
+  union {
+    std::array<header_field, header_fields_max> fields_;
+  };
   net::endpoint peer_;
   mutable body_reader body_;
 };
