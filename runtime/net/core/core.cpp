@@ -125,6 +125,17 @@ result<void> core::ping(ip_address const& to, std::uint16_t identifier, std::uin
   return self_->ping(to, identifier, sequence, payload_bytes);
 }
 
+bool core::has_output() const {
+  auto& self = *self_;
+  return self.tcp_engine.has_output() || !self.output.empty() || !self.loopback.empty();
+}
+
+bool core::has_event() const {
+  auto& self = *self_;
+  return self.tcp_engine.has_event() || !self.told_addresses || self.udp.has_ready() || self.raw.may_be_ready() ||
+         self.echo_count != 0;
+}
+
 std::optional<core::event> core::poll_event() {
   if (self_->told_addresses) [[likely]] {
     if (auto const one = self_->tcp_engine.poll_event()) {

@@ -130,7 +130,7 @@ void direct_host::run() {
   if (has_stood_back_) return touch();
   output();
   if (lost_) return;
-  dispatch();
+  if (core_.has_event() || !drainers_.is_empty()) dispatch();
   if (!blocked_) direct_wait::try_all(senders_);
   arm();
 }
@@ -147,6 +147,8 @@ void direct_host::output() {
   std::size_t sent = 0;
   for (;;) {
     if (first_frame_ == end_frame_) {
+      // Most turns have less to send than a batch.
+      if (sent != 0 && !core_.has_output()) return;
       if (sent >= turn_frames_max) return touch();
       first_frame_ = 0;
       end_frame_ = core_.poll_transmit(frames_, now());
@@ -170,32 +172,37 @@ void direct_host::arm() {
 }
 
 void direct_host::dispatch() {
-  while (auto const told = core_.poll_event()) {
-    if (told->connection != nullptr) {
-      auto* const who = static_cast<direct_connection*>(told->connection->user);
-      if (who == nullptr) continue;
+  while (core_.has_event()) {
+    auto const told = core_.poll_event();
+    if (!told) break;
+    if (told->connection == nullptr) {
+      tell_others(*told);
+    } else if (auto* const who = static_cast<direct_connection*>(told->connection->user)) {
       direct_wait::try_all(who->readers);
       direct_wait::try_all(who->writers);
-    } else if (told->listener != nullptr) {
-      if (auto* const who = static_cast<direct_listening*>(told->listener->user))
-        direct_wait::try_all(who->acceptors);
-    } else if (told->port != nullptr) {
-      if (auto* const who = static_cast<direct_port*>(told->port->user)) direct_wait::try_all(who->readers);
-    } else if (told->raw != nullptr) {
-      if (auto* const who = static_cast<direct_raw_port*>(told->raw->user)) direct_wait::try_all(who->readers);
-    } else if (told->echo_reply) {
-      for (auto* one = pings_; one != nullptr; one = one->next_) {
-        auto const& reply = *told->echo_reply;
-        if (reply.identifier != ping_identifier_ || reply.sequence != one->sequence_ || one->answered_)
-          continue;
-        one->answered_ = now();
-        direct_wait::try_all(one->own_);
-      }
-    } else if (told->addresses_changed) {
-      note_addresses();
     }
   }
   if (!drainers_.is_empty() && core_.tcp().unfinished() == 0) drainers_.complete_all();
+}
+
+/// What is told of seldom.
+[[gnu::noinline]] void direct_host::tell_others(core::event const& told) {
+  if (told.listener != nullptr) {
+    if (auto* const who = static_cast<direct_listening*>(told.listener->user)) direct_wait::try_all(who->acceptors);
+  } else if (told.port != nullptr) {
+    if (auto* const who = static_cast<direct_port*>(told.port->user)) direct_wait::try_all(who->readers);
+  } else if (told.raw != nullptr) {
+    if (auto* const who = static_cast<direct_raw_port*>(told.raw->user)) direct_wait::try_all(who->readers);
+  } else if (told.echo_reply) {
+    for (auto* one = pings_; one != nullptr; one = one->next_) {
+      auto const& reply = *told.echo_reply;
+      if (reply.identifier != ping_identifier_ || reply.sequence != one->sequence_ || one->answered_) continue;
+      one->answered_ = now();
+      direct_wait::try_all(one->own_);
+    }
+  } else if (told.addresses_changed) {
+    note_addresses();
+  }
 }
 
 void direct_host::device_lost(error const& why) {

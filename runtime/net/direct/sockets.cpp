@@ -34,9 +34,7 @@ namespace {
 
 /// Whether read() has an answer: bytes, the end, or an error. Takes nothing.
 bool is_readable(direct_connection& on) {
-  if (!on.handle->peek().empty()) return true;
-  auto const state = on.handle->read({}, on.host->now());
-  return !state || state->has_value() || on.host->is_lost();
+  return on.handle->is_readable() || on.host->is_lost();
 }
 
 }  // namespace

@@ -47,6 +47,8 @@ class raw_table {
 
   /// The next socket at which something arrived.
   [[nodiscard]] raw_port* poll_ready();
+  /// Whether it is worth asking.
+  [[nodiscard]] bool may_be_ready() const { return used_ != 0; }
 
  private:
   friend class raw_socket;

@@ -143,6 +143,14 @@ void engine::forget_fast_open_cookies() {
   self_->cookies.clear();
 }
 
+bool engine::has_output() const {
+  return self_->has_output();
+}
+
+bool engine::has_event() const {
+  return self_->events.front() != nullptr;
+}
+
 std::optional<engine::event> engine::poll_event() {
   auto* const one = self_->events.front();
   if (one == nullptr) return std::nullopt;

@@ -160,8 +160,9 @@ class machine {
   void schedule(tcb& c) {
     if (!static_cast<hook<output_tag>&>(c).linked()) output.push_back(c);
   }
+  [[nodiscard]] bool has_output() const { return replies.front() != nullptr || !output.empty(); }
   [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now) {
-    return (replies.front() != nullptr || !output.empty()) && transmit(between, packet, now);
+    return has_output() && transmit(between, packet, now);
   }
   [[nodiscard]] bool transmit(addressing& between, segment& packet, instant now);
   [[nodiscard]] bool transmit_reply(addressing& between, segment& packet);

@@ -276,6 +276,12 @@ result<std::optional<std::size_t>> tcb::read(std::span<std::byte> into, instant 
   return std::optional<std::size_t>();
 }
 
+bool tcb::is_readable() const {
+  if (busy == nullptr) return fin_received;
+  return !busy->receive.ready().empty() || failed || fin_received || current == tcp::state::closed ||
+         current == tcp::state::time_wait;
+}
+
 std::span<std::byte const> tcb::peek() const {
   if (busy == nullptr) return {};
   return busy->receive.ready().front();

@@ -125,6 +125,7 @@ class tcb final : public connection,
   void flush(instant now) override;
   [[nodiscard]] result<bool> write(std::span<slice> owned, instant now) override;
   [[nodiscard]] result<std::optional<std::size_t>> read(std::span<std::byte> into, instant now) override;
+  [[nodiscard]] bool is_readable() const override;
   [[nodiscard]] std::span<std::byte const> peek() const override;
   void consume(std::size_t bytes, instant now) override;
   void shutdown(instant now) override;

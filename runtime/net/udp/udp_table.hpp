@@ -46,6 +46,7 @@ class udp_table {
 
   /// The next socket at which something arrived.
   [[nodiscard]] udp_port* poll_ready();
+  [[nodiscard]] bool has_ready() const { return ready_first_ != nullptr; }
   [[nodiscard]] std::size_t size() const { return used_; }
 
  private:

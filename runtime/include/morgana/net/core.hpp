@@ -152,6 +152,10 @@ class core {
     /// One was added, or lost to a conflict; or routers say something else of DHCPv6 or name servers.
     bool addresses_changed = false;
   };
+  /// Whether poll_transmit() may have something: cheaper, for who asks after each call.
+  [[nodiscard]] bool has_output() const;
+  /// Whether poll_event() may have one: cheaper, for who asks after each call.
+  [[nodiscard]] bool has_event() const;
   [[nodiscard]] std::optional<event> poll_event();
 
   // ---- addresses and routes ----------------------------------------------------------------------------

@@ -154,6 +154,7 @@ class direct_host : private ready_node, private timer_node {
   void expired() override;
   void output();
   void dispatch();
+  void tell_others(core::event const& told);
   void note_addresses();
   void arm();
   [[nodiscard]] direct_connection& take_record(tcp::connection& handle);

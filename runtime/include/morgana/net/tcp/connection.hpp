@@ -156,6 +156,8 @@ class connection {
 
   /// Copies what has arrived in order; 0 at the end of the peer's stream; nothing when there is nothing yet.
   [[nodiscard]] virtual result<std::optional<std::size_t>> read(std::span<std::byte> into, instant now) = 0;
+  /// Whether read() has bytes, the end or an error to give.
+  [[nodiscard]] virtual bool is_readable() const = 0;
   /// The first run of bytes that arrived in order, in place; consume() lets them go and may open the window.
   [[nodiscard]] virtual std::span<std::byte const> peek() const = 0;
   virtual void consume(std::size_t bytes, instant now) = 0;

@@ -123,6 +123,8 @@ class engine {
     std::uint8_t ready = 0;                   ///< readiness
   };
   /// Each object comes once with all that became ready since it came last.
+  [[nodiscard]] bool has_output() const;
+  [[nodiscard]] bool has_event() const;
   [[nodiscard]] std::optional<event> poll_event();
 
   [[nodiscard]] engine_counters const& counters() const;
