@@ -2,7 +2,8 @@
 //
 // Two-level segregated fit (Masmano, Ripoll, Crespo and Real, ECRTS 2004): free blocks stand in lists by size
 // class, 16 classes in each power of two; two levels of bitmaps find a list that holds a block large enough.
-// Every operation is bounded, neighbours are joined at once, and a block costs 16 bytes. Memory is touched
+// Every operation is bounded, neighbours are joined, and a block costs 16 bytes. The last few blocks that were given back are
+// kept as they are, because who takes and gives all the time asks for the same sizes again. Memory is touched
 // only as it is handed out, from low addresses on, and how far is known: who may hand out what was never touched
 // need not clear it (take_aligned).
 #pragma once
@@ -28,10 +29,13 @@ inline constexpr unsigned small_bits = 8;
 inline constexpr unsigned levels = 40;
 
 inline constexpr std::size_t is_free = 1;
+/// Given back, and in no list yet.
+inline constexpr std::size_t is_kept = 2;
+inline constexpr std::size_t kept_blocks = 6;
 
 /// In front of every payload. The blocks of the arena are gapless; the last one has size 0 and is in use.
 struct block {
-  std::size_t size_and_state;  ///< of the payload; a multiple of 16, and is_free
+  std::size_t size_and_state;  ///< of the payload; a multiple of 16, and is_free or is_kept
   block* below;                ///< the block before this one in memory
   block* next;                 ///< of a free one only: in its list
   block* previous;
@@ -42,6 +46,7 @@ struct block {
 
   [[nodiscard]] std::size_t size() const { return size_and_state & ~(alignment - 1); }
   [[nodiscard]] bool free() const { return (size_and_state & is_free) != 0; }
+  [[nodiscard]] bool was_given() const { return (size_and_state & (is_free | is_kept)) != 0; }
   [[nodiscard]] std::byte* payload() { return reinterpret_cast<std::byte*>(this) + header_bytes; }
   [[nodiscard]] block* above() { return reinterpret_cast<block*>(payload() + size()); }
   [[nodiscard]] static block* of(void* payload) {
@@ -107,8 +112,14 @@ class segregated_heap {
     if (bytes > limit_) return nullptr;
     auto const size =
         bytes < payload_bytes_min ? payload_bytes_min : (bytes + alignment - 1) & ~(alignment - 1);
-    auto* const found = find(segregated_heap_detail::class_for(size));
-    if (found == nullptr) return nullptr;
+    if (auto* const kept = take_kept(size, alignment); kept != nullptr) return kept->payload();
+    auto const wanted = segregated_heap_detail::class_for(size);
+    auto* found = find(wanted);
+    if (found == nullptr) {
+      let_go();
+      found = find(wanted);
+      if (found == nullptr) return nullptr;
+    }
     hand_out(found, size);
     return found->payload();
   }
@@ -120,10 +131,19 @@ class segregated_heap {
     if (align > limit_ || bytes > limit_) return nullptr;
     auto const size =
         bytes < payload_bytes_min ? payload_bytes_min : (bytes + alignment - 1) & ~(alignment - 1);
+    if (auto* const kept = take_kept(size, align); kept != nullptr) {
+      if (touched != nullptr) *touched = bytes;
+      return kept->payload();
+    }
     // Room in front for a block of its own, which stays free.
     auto const spare = align == alignment ? 0 : align + header_bytes;
-    auto* found = find(segregated_heap_detail::class_for(size + spare));
-    if (found == nullptr) return nullptr;
+    auto const wanted = segregated_heap_detail::class_for(size + spare);
+    auto* found = find(wanted);
+    if (found == nullptr) {
+      let_go();
+      found = find(wanted);
+      if (found == nullptr) return nullptr;
+    }
     auto const begin = reinterpret_cast<std::uintptr_t>(found->payload());
     if (begin % align != 0) {
       auto const in_front = (begin + header_bytes + payload_bytes_min + align - 1) / align * align - begin;
@@ -151,11 +171,16 @@ class segregated_heap {
   /// Takes a block back; platform::crash() when it is free already.
   void give(void* payload) {
     auto* one = block::of(payload);
-    if (one->free()) {
+    if (one->was_given()) {
       platform::crash(platform::crash_reason::assertion, "free() of memory that is free already");
     }
     usage_->used_bytes -= one->size() + header_bytes;
-    insert(join(one));
+    // In place of the one that was kept longest.
+    auto& place = kept_[kept_next_];
+    kept_next_ = kept_next_ + 1 == segregated_heap_detail::kept_blocks ? 0 : kept_next_ + 1;
+    if (place != nullptr) release(place);
+    one->size_and_state |= segregated_heap_detail::is_kept;
+    place = one;
   }
 
   /// What a block can hold, which may be more than was asked for.
@@ -169,6 +194,7 @@ class segregated_heap {
         bytes < payload_bytes_min ? payload_bytes_min : (bytes + alignment - 1) & ~(alignment - 1);
     if (one->size() < size) {
       auto* const above = one->above();
+      if ((above->size_and_state & segregated_heap_detail::is_kept) != 0) let_go();
       if (!above->free() || one->size() + header_bytes + above->size() < size) return false;
       remove(above);
       auto const before = one->size();
@@ -187,6 +213,32 @@ class segregated_heap {
   static constexpr auto levels = segregated_heap_detail::levels;
   static constexpr auto classes = segregated_heap_detail::classes;
   static constexpr auto is_free = segregated_heap_detail::is_free;
+
+  /// One of that size, at a multiple of `align`, that was given back lately; or null.
+  [[nodiscard]] block* take_kept(std::size_t size, std::size_t align) {
+    for (auto& kept : kept_) {
+      if (kept == nullptr || kept->size_and_state != (size | segregated_heap_detail::is_kept)) continue;
+      if (reinterpret_cast<std::uintptr_t>(kept->payload()) % align != 0) continue;
+      auto* const found = kept;
+      kept = nullptr;
+      found->size_and_state = size;
+      count(size + header_bytes);
+      return found;
+    }
+    return nullptr;
+  }
+  /// Makes a block that is kept one that is free.
+  void release(block* kept) {
+    kept->size_and_state = kept->size();
+    insert(join(kept));
+  }
+  /// All that is kept, for who needs it whole.
+  void let_go() {
+    for (auto& kept : kept_) {
+      if (kept != nullptr) release(kept);
+      kept = nullptr;
+    }
+  }
 
   void count(std::size_t bytes) {
     usage_->used_bytes += bytes;
@@ -317,6 +369,8 @@ class segregated_heap {
   std::uint64_t first_map_ = 0;
   unsigned second_map_[levels]{};
   block* lists_[levels][classes]{};
+  block* kept_[segregated_heap_detail::kept_blocks]{};
+  unsigned kept_next_ = 0;
 };
 
 }  // namespace morgana

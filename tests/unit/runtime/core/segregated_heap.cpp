@@ -137,6 +137,26 @@ TEST_CASE("what is said to be untouched was never written", "[segregated_heap]")
   CHECK(spared > asked / 20);
 }
 
+TEST_CASE("what was given back is handed out again to who asks for as much, and is whole for who asks for more",
+          "[segregated_heap]") {
+  heap_of on(1 << 16);
+  void* const first = on.heap.take(16'000);
+  void* const second = on.heap.take(16'000);
+  auto const in_use = on.counts.used_bytes;
+  on.heap.give(first);
+  on.heap.give(second);
+  CHECK(on.counts.used_bytes == 0);
+  CHECK(on.heap.take(16'000) == first);
+  CHECK(on.heap.take(16'000) == second);
+  CHECK(on.counts.used_bytes == in_use);
+  on.heap.give(first);
+  on.heap.give(second);
+  // Nothing but both and the rest together is as large.
+  void* const whole = on.heap.take(on.heap.limit() - 4096);
+  CHECK(whole == first);
+  on.heap.give(whole);
+}
+
 TEST_CASE("pages of a fresh heap need hardly be cleared", "[segregated_heap]") {
   heap_of on(1 << 20);
   std::size_t touched = 0;
