@@ -1,5 +1,6 @@
 #include "morgana/core/executor.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace morgana {
@@ -15,7 +16,7 @@ executor::executor() {
 
 executor::~executor() {
   while (ready_.next_ != &ready_) ready_.next_->unlink();
-  for (timer_node* timer : timers_) timer->owner_ = nullptr;
+  for (std::size_t i = 0; i < timer_count_; ++i) timers_[i]->owner_ = nullptr;
 }
 
 void executor::make_ready(ready_node& node) {
@@ -31,14 +32,23 @@ bool executor::is_before(timer_node const& a, timer_node const& b) {
 }
 
 void executor::arm(timer_node& timer, instant deadline) {
-  timer.disarm();
+  if (timer.is_armed()) remove(timer);
   if (deadline == never) return;
+  if (timer_count_ == timer_room_) make_room();
   timer.owner_ = this;
   timer.deadline_ = deadline;
   timer.order_ = next_order_++;
-  timer.index_ = timers_.size();
-  timers_.push_back(&timer);
+  timers_[timer_count_] = &timer;
+  timer.index_ = timer_count_++;
   sift_up(timer.index_);
+}
+
+[[gnu::noinline, gnu::cold]] void executor::make_room() {
+  constexpr std::size_t first = 16;
+  timer_room_ = timer_room_ == 0 ? first : 2 * timer_room_;
+  auto larger = std::make_unique<timer_node*[]>(timer_room_);
+  std::copy_n(timers_.get(), timer_count_, larger.get());
+  timers_ = std::move(larger);
 }
 
 void timer_node::disarm() {
@@ -47,8 +57,7 @@ void timer_node::disarm() {
 
 void executor::remove(timer_node& timer) {
   auto const index = timer.index_;
-  timer_node* const last = timers_.back();
-  timers_.pop_back();
+  timer_node* const last = timers_[--timer_count_];
   timer.owner_ = nullptr;
   if (last == &timer) return;
   timers_[index] = last;
@@ -74,9 +83,9 @@ void executor::sift_down(std::size_t index) {
   timer_node* const moved = timers_[index];
   for (;;) {
     auto const first_child = index * arity + 1;
-    if (first_child >= timers_.size()) break;
+    if (first_child >= timer_count_) break;
     auto best = first_child;
-    for (auto child = first_child + 1; child < first_child + arity && child < timers_.size(); ++child) {
+    for (auto child = first_child + 1; child < first_child + arity && child < timer_count_; ++child) {
       if (is_before(*timers_[child], *timers_[best])) best = child;
     }
     if (!is_before(*timers_[best], *moved)) break;
@@ -91,8 +100,8 @@ void executor::sift_down(std::size_t index) {
 instant executor::run_ready(instant now) {
   if (now > now_) now_ = now;
   std::size_t ran = 0;
-  while (ran < batch_nodes_max / 2 && !timers_.empty() && timers_.front()->deadline_ <= now_) {
-    timer_node& timer = *timers_.front();
+  while (ran < batch_nodes_max / 2 && timer_count_ != 0 && timers_[0]->deadline_ <= now_) {
+    timer_node& timer = *timers_[0];
     remove(timer);
     timer.expired();
     ++ran;
@@ -104,8 +113,8 @@ instant executor::run_ready(instant now) {
     ++ran;
   }
   if (has_ready()) return now_;
-  if (timers_.empty()) return never;
-  auto const next = timers_.front()->deadline_;
+  if (timer_count_ == 0) return never;
+  auto const next = timers_[0]->deadline_;
   return next <= now_ ? now_ : next;
 }
 

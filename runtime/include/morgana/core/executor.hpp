@@ -9,7 +9,7 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include "morgana/core/time.hpp"
 
@@ -88,7 +88,7 @@ class executor {
   /// The time given to the run_ready call that is running, or to the last one.
   [[nodiscard]] instant now() const { return now_; }
 
-  [[nodiscard]] std::size_t armed_timers() const { return timers_.size(); }
+  [[nodiscard]] std::size_t armed_timers() const { return timer_count_; }
   /// Whether a node waits for its turn. Asked by one that runs, the others are meant.
   [[nodiscard]] bool has_ready() const { return ready_.next_ != &ready_; }
 
@@ -98,12 +98,15 @@ class executor {
   struct list_head final : ready_node {
     void run() override {}
   };
+  void make_room();
   void remove(timer_node& timer);
   void sift_up(std::size_t index);
   void sift_down(std::size_t index);
 
   list_head ready_;
-  std::vector<timer_node*> timers_;
+  // A heap. Not a vector: a timer is armed for each wait.
+  std::unique_ptr<timer_node*[]> timers_;
+  std::size_t timer_count_ = 0, timer_room_ = 0;
   std::uint64_t next_order_ = 0;
   instant now_{};
 };
