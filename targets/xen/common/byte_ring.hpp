@@ -51,6 +51,8 @@ class byte_ring {
   }
 
   [[nodiscard]] bool is_open() const { return ours_ != nullptr; }
+  /// Of one that is read: nothing was put since the last look.
+  [[nodiscard]] bool is_empty() const { return their_index() == index_; }
   /// The other side's index was impossible.
   [[nodiscard]] bool is_broken() const { return is_broken_; }
 

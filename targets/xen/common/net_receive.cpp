@@ -39,12 +39,28 @@ bool net_receiver::refill() {
   return ring_.publish();
 }
 
-bool net_receiver::next(net::segment& into) {
+[[gnu::always_inline]] inline bool net_receiver::take_small(receive_response const& from, std::uint32_t slot,
+                                                            page_pool::page& page, net::segment& into) {
+  auto const is_whole = expects_ == expects::frame && (from.flags & (came_extra | came_more | came_blank_checksum)) == 0;
+  if (!is_whole || from.id != slot || from.status < static_cast<int>(ethernet_bytes)) return false;
+  auto const size = static_cast<std::size_t>(from.status);
+  if (size > copied_bytes_max || from.offset + size > grant_page_bytes) return false;
+  auto* const copy = small_.take();
+  if (copy == nullptr) return false;
+  std::memcpy(copy->memory().data(), page.memory().data() + from.offset, size);
+  pages_->give(page);
+  into.assign(net::slice(*copy, 0, size));
+  if ((from.flags & came_validated) != 0) into.checksum = net::checksum_state::valid;
+  return true;
+}
+
+bool net_receiver::take_next(net::segment& into) {
   receive_response response{};
   std::uint32_t slot = 0;
   while (lie_.empty() && ring_.take(response, slot)) {
     auto* const page = std::exchange(lent_[slot], nullptr);
     --posted_;
+    if (take_small(response, slot, *page, into)) [[likely]] return true;
     if (++chain_ > chain_slots_max) {
       pages_->give(*page);
       return lied("a chain of responses without end");

@@ -36,10 +36,12 @@ class net_receiver {
   net_receiver(std::span<std::byte> ring, page_pool& pages, std::uint32_t posted_max, std::size_t small_limit);
   ~net_receiver();
 
+  /// Whether so many pages are lent no more that it is time to lend again: what is left has room for a super-packet.
+  [[nodiscard]] bool is_short() const { return (posted_goal_ - posted_) * shares > posted_goal_; }
   /// Lends pages, as many as may be. True: notify the backend.
   [[nodiscard]] bool refill();
   /// Puts the next frame into place. False: there is none, or the backend lied.
-  [[nodiscard]] bool next(net::segment& into);
+  [[nodiscard]] bool next(net::segment& into) { return (ring_.has_response() || ring_.is_broken()) && take_next(into); }
   /// Has the backend notify of the next response. True: there is one already.
   [[nodiscard]] bool sleep() { return ring_.wake_at(1); }
   [[nodiscard]] bool has_response() { return ring_.has_response(); }
@@ -56,8 +58,14 @@ class net_receiver {
   [[nodiscard]] bool take_back();
 
  private:
+  /// The part of the pages that may be missing is one of so many.
+  static constexpr std::uint32_t shares = 6;
+  [[nodiscard]] bool take_next(net::segment& into);
   enum class expects : std::uint8_t { frame, extra, more };
-  void start_frame(std::uint16_t flags);
+  /// A frame of one small part, as nearly all are, that is the whole of what `from` says. False: it is no such frame, or
+  /// there is no room for a copy, and nothing was done.
+  [[nodiscard]] bool take_small(net_wire::receive_response const& from, std::uint32_t slot, page_pool::page& page,
+                                net::segment& into);
   void take_extra(net_wire::receive_response const& from);
   /// False when the backend lied.
   [[nodiscard]] bool take_part(net_wire::receive_response const& from, page_pool::page& page, net::segment& into);

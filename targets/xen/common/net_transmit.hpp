@@ -47,6 +47,8 @@ class net_transmitter {
   void take_back();
 
  private:
+  [[nodiscard]] bool put_small(net::segment const& frame, std::size_t size);
+  [[nodiscard]] std::uint16_t take_id(page_pool::page& page);
   void reap();
 
   front_ring<net_wire::transmit_request, net_wire::transmit_response> ring_;

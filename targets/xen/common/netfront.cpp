@@ -5,12 +5,9 @@
 #include <string>
 #include <utility>
 
-#include "driver_host.hpp"
-#include "frontend.hpp"
 #include "morgana/core/deadline.hpp"
 #include "morgana/core/platform.hpp"
-#include "net_receive.hpp"
-#include "net_transmit.hpp"
+#include "netfront_state.hpp"
 
 namespace morgana::xen {
 namespace {
@@ -26,79 +23,6 @@ std::size_t part_of_memory(std::size_t divisor, std::size_t most) {
 }
 
 }  // namespace
-
-/// The device once it is connected: two rings, their pages, and who waits.
-struct netfront_state final : net::frame_port, event_listener, page_waiter {
-  netfront_state(driver_host& on, log_source to, std::string_view text, std::uint32_t number)
-      : frame_port({}), event_listener(on), host(&on), log(to), name(text), device(on, to, text, "vif", number) {}
-  ~netfront_state() {
-    // The pages are theirs until the backend has closed; without disconnect() it has not.
-    monitoring = {};
-  }
-
-  [[nodiscard]] task<result<void>> connect(instant deadline);
-  /// After a suspend, with the pages there are.
-  [[nodiscard]] task<result<void>> connect_again(instant deadline);
-  [[nodiscard]] task<result<void>> show_rings(instant deadline);
-  [[nodiscard]] result<void> open_ports();
-  void renew(domain with);
-  [[nodiscard]] task<result<void>> read_features(instant deadline);
-  [[nodiscard]] result<void> make_rings();
-  [[nodiscard]] std::vector<store_entry> entries() const;
-  [[nodiscard]] task<void> monitor();
-
-  /// Nothing comes or goes any more: everyone who waits is told why.
-  void lose(driver_error why) {
-    if (lost) return;
-    lost = why;
-    room_came();
-    frames_came();
-  }
-  void lose_by_lie(std::string_view lie) {
-    if (!lost) log.error("`{}`: the backend of {} broke the protocol: {}", name, device.path(), lie);
-    lose(driver_error::backend_lied);
-  }
-
-  [[nodiscard]] result<std::size_t> take(std::span<net::segment> into) override;
-  void events_came() override;
-  [[nodiscard]] bool quiesce() override { return !is_busy; }
-  void resumed(resumption how) override;
-  /// Shows the backend what was put.
-  void show();
-  /// After put() had no room. False: there may be some already.
-  [[nodiscard]] bool wait_for_room();
-  void pages_came() override { lend_pages(); }
-  void lend_pages() {
-    if (receiver && !lost && !is_away && receiver->refill()) receive_port.notify();
-  }
-
-  struct nobody final : completion {
-    std::coroutine_handle<> ended() noexcept override { return std::noop_coroutine(); }
-  };
-
-  driver_host* host;
-  log_source log;
-  std::string_view name;
-  frontend device;
-  bool splits_events = false;
-  bool has_sg = false;
-  bool has_carrier = true;
-  bool is_busy = true;   ///< a handshake is under way
-  bool is_away = false;  ///< resumed, and not connected again yet: what is sent is lost
-  std::optional<driver_error> lost;
-  shared_pages transmit_ring, receive_ring;
-  std::optional<page_pool> transmit_pages, receive_pages;
-  std::optional<net_transmitter> transmitter;
-  std::optional<net_receiver> receiver;
-  bound_port transmit_port;  ///< and the other's, when events are not split
-  bound_port receive_events;
-  struct port_ref {
-    bound_port const* port = nullptr;
-    void notify() const { port->notify(); }
-  } receive_port;
-  nobody monitor_ended;
-  task<void> monitoring;
-};
 
 // ---- connecting ---------------------------------------------------------------------------------------
 
@@ -339,73 +263,7 @@ task<void> netfront::disconnect() {
                   state.device.backend_path());
 }
 
-// ---- frames -------------------------------------------------------------------------------------------
-
-void netfront_state::show() {
-  if (!lost && !is_away && transmitter->publish()) transmit_port.notify();
-}
-
-bool netfront_state::wait_for_room() {
-  show();
-  if (transmitter->lie().empty() && transmitter->sleep()) return false;
-  if (!transmitter->lie().empty()) {
-    lose_by_lie(transmitter->lie());
-    return true;
-  }
-  writable = false;
-  return true;
-}
-
-void netfront_state::events_came() {
-  if (!receiver || lost || is_away) return;
-  if (!writable && transmitter->has_response()) room_came();
-  if (!readers.is_empty()) frames_came();
-}
-
-result<std::size_t> netfront_state::take(std::span<net::segment> into) {
-  std::size_t taken = 0;
-  while (!lost && !is_away && taken < into.size()) {
-    if (receiver->next(into[taken])) {
-      ++taken;
-      continue;
-    }
-    if (!receiver->lie().empty()) {
-      lose_by_lie(receiver->lie());
-    } else {
-      lend_pages();
-      if (!receiver->sleep()) break;
-    }
-  }
-  counters.dropped_received = receiver ? receiver->dropped() : 0;
-  counters.received_frames += taken;
-  if (taken != 0) return taken;
-  if (lost) return failure(*lost);
-  return std::size_t{0};
-}
-
-result<std::size_t> netfront::transmit(std::span<net::segment> from) {
-  auto& on = *state_;
-  std::size_t done = 0;
-  while (done < from.size() && !on.lost) {
-    auto& frame = from[done];
-    if (on.can_send(frame)) {
-      if (frame.size() > net_wire::frame_bytes_max || !on.has_carrier || on.is_away) {
-        ++on.counters.dropped_sent;
-      } else if (on.transmitter->put(frame)) {
-        ++on.counters.sent_frames;
-      } else if (on.wait_for_room()) {
-        break;
-      } else {
-        continue;
-      }
-    }
-    frame.clear();
-    ++done;
-  }
-  on.show();
-  if (on.lost) return failure(*on.lost);
-  return done;
-}
+// ---- what it is to others -----------------------------------------------------------------------------
 
 net::frame_receive netfront::receive(std::span<net::segment> into, instant deadline) {
   return {*state_, into, deadline};

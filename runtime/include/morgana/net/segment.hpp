@@ -181,6 +181,19 @@ class segment {
     std::construct_at(&slices_[slice_count_++], std::move(part));
     return true;
   }
+  /// Becomes what is in `part` alone; it is within one buffer, so within the limits.
+  [[gnu::always_inline]] void assign(slice part) {
+    if (slice_count_ != 0) clear();
+    header_begin_ = segment_headroom_bytes;
+    gso_size = 0;
+    gso_kind = segmentation::none;
+    checksum = checksum_state::unchecked;
+    checksum_start = checksum_offset = 0;
+    receive_hash = 0;
+    slices_bytes_ = static_cast<std::uint32_t>(part.size());
+    slice_count_ = 1;
+    std::construct_at(&slices_[0], std::move(part));
+  }
   /// Removes bytes from the front (header first, then slices): what a layer does with its own header.
   [[gnu::always_inline]] void drop_front(std::size_t bytes) {
     if (bytes <= header_size()) {
