@@ -114,11 +114,6 @@ std::int64_t hypervisor::wall_base_ns() {
 }
 
 void hypervisor::set_timer(std::uint64_t deadline_ns) {
-  constexpr std::uint32_t stop = 9;  // VCPUOP_stop_singleshot_timer
-  if (deadline_ns == 0) {
-    hypercall(machine.is_intel, hypercall_number::vcpu, stop);
-    return;
-  }
   single_shot_timer argument{.deadline_ns = deadline_ns, .flags = 0};
   hypercall(machine.is_intel, hypercall_number::vcpu, single_shot_timer::command, 0,
             reinterpret_cast<std::uint64_t>(&argument));

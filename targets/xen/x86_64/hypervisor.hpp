@@ -31,7 +31,7 @@ void yield();
 [[nodiscard]] std::uint64_t time_ns();
 /// Civil time at Xen's time 0.
 [[nodiscard]] std::int64_t wall_base_ns();
-/// Interrupts at that time of Xen's; 0: not any more.
+/// Interrupts at that time of Xen's, and at no other.
 void set_timer(std::uint64_t deadline_ns);
 
 [[noreturn]] void end(shutdown::reason why);

@@ -55,13 +55,16 @@ MORGANA_MEMORY_FUNCTION void* copy(void* __restrict to, void const* __restrict f
   auto const last0 = load<vector>(in + bytes - 32);
   auto const last1 = load<vector>(in + bytes - 16);
   auto* const end = out + bytes;
-  for (; end - out > 64; out += 64, in += 64) {
+  auto const copy_64 = [&] {
     auto const a = load<vector>(in), b = load<vector>(in + 16), c = load<vector>(in + 32), d = load<vector>(in + 48);
     store(out, a);
     store(out + 16, b);
     store(out + 32, c);
     store(out + 48, d);
-  }
+    out += 64, in += 64;
+  };
+  while (end - out > 128) copy_64(), copy_64();
+  if (end - out > 64) copy_64();
   if (end - out > 32) {
     auto const a = load<vector>(in), b = load<vector>(in + 16);
     store(out, a);
@@ -123,14 +126,25 @@ MORGANA_MEMORY_FUNCTION void* fill(void* to, int value, std::size_t bytes) {
 MORGANA_MEMORY_FUNCTION int compare(void const* left, void const* right, std::size_t bytes) {
   auto const* a = static_cast<unsigned char const*>(left);
   auto const* b = static_cast<unsigned char const*>(right);
-  if (bytes >= 8) {
-    // The last eight overlap what was found to be the same.
-    for (auto const* const last = a + bytes - 8;; a += 8, b += 8) {
-      if (a > last) b -= a - last, a = last;
-      auto const one = load<std::uint64_t>(a), other = load<std::uint64_t>(b);
-      if (one != other) return __builtin_bswap64(one) < __builtin_bswap64(other) ? -1 : 1;
-      if (a == last) return 0;
+  if (bytes >= 16) {
+    auto const differ = [&] {
+      return ~static_cast<unsigned>(__builtin_ia32_pmovmskb128(load<vector>(a) == load<vector>(b))) & 0xffff;
+    };
+    auto const* const last = a + bytes - 16;
+    auto found = differ();
+    while (found == 0 && a < last) {
+      // The last sixteen overlap what was found to be the same.
+      auto const step = last - a < 16 ? last - a : 16;
+      a += step, b += step;
+      found = differ();
     }
+    return found == 0 ? 0 : a[__builtin_ctz(found)] - b[__builtin_ctz(found)];
+  }
+  if (bytes >= 8) {
+    auto one = load<std::uint64_t>(a), other = load<std::uint64_t>(b);
+    if (one == other) one = load<std::uint64_t>(a + bytes - 8), other = load<std::uint64_t>(b + bytes - 8);
+    if (one == other) return 0;
+    return __builtin_bswap64(one) < __builtin_bswap64(other) ? -1 : 1;
   }
   for (; bytes != 0; ++a, ++b, --bytes) {
     if (*a != *b) return *a - *b;

@@ -135,7 +135,8 @@ void xen_control::start() {
 }
 
 void xen_control::poll() {
-  if (!rings.is_open()) return;
+  // Most events are a device's.
+  if (!rings.is_open() || (rings.from.is_empty() && !client.has_waiting())) return;
   auto changed = false;
   while (auto const event = client.receive(rings.from)) {
     handle(*event);
