@@ -59,10 +59,8 @@ void net_transmitter::restart(std::span<std::byte> ring) {
 
 /// A frame of one page, as nearly all are.
 [[gnu::always_inline]] inline bool net_transmitter::put_small(net::segment const& frame, std::size_t size) {
-  if (ring_.free() == 0 || pages_->free() == 0) {
-    reap();
-    if (!lie_.empty() || ring_.free() == 0) return false;
-  }
+  if (ring_.free() == 0 || pages_->free() == 0) reap();
+  if (!lie_.empty() || ring_.free() == 0) return false;
   auto* const page = pages_->take();
   if (page == nullptr) return false;
   auto* to = page->memory().data();
