@@ -73,29 +73,33 @@ struct world {
 
   void gather(side& from) {
     tcp::addressing between;
-    segment packet;
-    for (int count = 0; from.engine->poll_transmit(between, packet, now); ++count) {
+    std::array<segment, 4> made;
+    for (int count = 0; from.engine->poll_transmit(between, made[0], now); ++count) {
       require(count < 3'000);
-      frame made{between, std::vector<std::byte>(packet.size())};
-      require(packet.copy_out(0, made.bytes));
-      wire::checksum sum;
-      sum.add_pseudo_header(between.source, between.destination, 6, static_cast<std::uint32_t>(made.bytes.size()));
-      sum.add(made.bytes);
-      require(sum.finish() == 0);
-      auto const header = wire::tcp_header::parse(made.bytes, made.bytes.size());
-      require(header.has_value());
-      // A copy of the first SYN that comes after a reset begins another connection, which has acknowledged nothing.
-      if (header->has(wire::tcp_syn)) from.has_acknowledged = false;
-      if (header->has(wire::tcp_ack) && !header->has(wire::tcp_rst)) {
-        // What was acknowledged stays so.
-        if (from.has_acknowledged) require(header->acknowledgment >= wire::sequence{from.acknowledged});
-        from.acknowledged = header->acknowledgment.value;
-        from.has_acknowledged = true;
-      }
-      from.outgoing.push_back(std::move(made));
+      auto const following = from.engine->transmit_following(between, made[0], std::span(made).subspan(1), now);
+      for (auto const& packet : std::span(made).first(1 + following)) sent(from, between, packet);
     }
     while (from.engine->poll_event()) {
     }
+  }
+  void sent(side& from, tcp::addressing const& between, segment const& packet) {
+    frame made{between, std::vector<std::byte>(packet.size())};
+    require(packet.copy_out(0, made.bytes));
+    wire::checksum sum;
+    sum.add_pseudo_header(between.source, between.destination, 6, static_cast<std::uint32_t>(made.bytes.size()));
+    sum.add(made.bytes);
+    require(sum.finish() == 0);
+    auto const header = wire::tcp_header::parse(made.bytes, made.bytes.size());
+    require(header.has_value());
+    // A copy of the first SYN that comes after a reset begins another connection, which has acknowledged nothing.
+    if (header->has(wire::tcp_syn)) from.has_acknowledged = false;
+    if (header->has(wire::tcp_ack) && !header->has(wire::tcp_rst)) {
+      // What was acknowledged stays so.
+      if (from.has_acknowledged) require(header->acknowledgment >= wire::sequence{from.acknowledged});
+      from.acknowledged = header->acknowledgment.value;
+      from.has_acknowledged = true;
+    }
+    from.outgoing.push_back(std::move(made));
   }
   void deliver(side& to, frame const& what) {
     segment packet;

@@ -387,7 +387,13 @@ std::size_t core::implementation::poll_transmit(std::span<segment> into) {
     tcp::addressing between;
     while (count < into.size() && pool.used() < configuration.limits.transmit_queue_packets) {
       if (!tcp_engine.poll_transmit(between, into[count], now)) break;
-      if (finish_tcp(into[count], between)) ++count;
+      if (!finish_tcp(into[count], between)) {
+        between.has_following = false;
+        continue;
+      }
+      ++count;
+      if (between.has_following) [[unlikely]]
+        count += tcp_engine.transmit_following(between, into[count - 1], into.subspan(count), now);
     }
     bool const may_go_on = !loopback.empty() || (!output.empty() && count < into.size());
     if (!may_go_on || ++rounds == loopback_burst) break;

@@ -51,6 +51,10 @@ void engine::input(addressing const& between, std::span<segment> packets, instan
 bool engine::poll_transmit(addressing& between, segment& packet, instant now) {
   return self_->poll_transmit(between, packet, now);
 }
+std::size_t engine::transmit_following(addressing& between, segment const& first, std::span<segment> into,
+                                       instant now) {
+  return self_->transmit_following(between, first, into, now);
+}
 void engine::device_is_full(instant now) {
   for (auto* one = self_->output.front(); one != nullptr; one = self_->output.next(*one))
     self_->arm(*one, now);

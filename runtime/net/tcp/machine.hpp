@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "chunks.hpp"
@@ -164,6 +165,13 @@ class machine {
   [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now) {
     return has_output() && transmit(between, packet, now);
   }
+  /// following_output.cpp: more of them for the connection whose segment transmit() has just made; says how many.
+  [[nodiscard]] std::size_t transmit_following(addressing& between, segment const& first, std::span<segment> into,
+                                               instant now) {
+    return std::exchange(between.has_following, false) ? transmit_run(*following, first, into, now) : 0;
+  }
+  [[nodiscard]] std::size_t transmit_run(tcb& c, segment const& first, std::span<segment> into, instant now);
+  [[nodiscard]] std::uint32_t following_bytes(tcb const& c, segment const& first) const;
   [[nodiscard]] bool transmit(addressing& between, segment& packet, instant now);
   [[nodiscard]] bool transmit_reply(addressing& between, segment& packet);
   [[nodiscard]] bool build(tcb& c, addressing& between, segment& packet, instant now);
@@ -304,6 +312,7 @@ class machine {
   /// Data waits unacknowledged for so many timeouts: IP is told (R1 of RFC 9293 3.8.3).
   static constexpr std::uint8_t timeouts_to_suspect = 3;
   unsigned turn = 0;     ///< segments that the connection in front sent in a row
+  tcb* following = nullptr;  ///< of whom addressing::has_following speaks
   std::size_t live = 0;  ///< connections in the flow table
   std::vector<tcb*> without_buffers;
   instant buffers_at = never;  ///< when they look again

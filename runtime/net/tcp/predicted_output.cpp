@@ -203,6 +203,9 @@ bool machine::transmit(addressing& between, segment& packet, instant now) {
         turn = 0;
         static_cast<hook<output_tag>&>(*c).unlink();
         output.push_back(*c);
+      } else {
+        between.has_following = predicts;
+        following = c;
       }
       return true;
     }

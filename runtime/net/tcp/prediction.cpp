@@ -233,7 +233,8 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
       received_in_order(c, size, now);
       made_progress(c, now);
       tell(c, ready_to_read);
-      if (in_run && !has_fin && (c.calm & needed) == needed) {
+      // Those that follow tell of the window as this one did.
+      if (in_run && !has_fin && (c.calm & needed) == needed && c.window_sequence == at) {
         run = {&c, raw32(bytes.data()), raw32(acknowledged.value), raw32(flags_and_window & ~run_ignores)};
       }
     } else {

@@ -54,6 +54,8 @@ struct addressing {
   /// Out only: where the layer below may note by which way the connection's last segment went, so that it need not look
   /// for the next one's. Zero at first; null when nobody keeps it.
   std::uint64_t* way = nullptr;
+  /// Out only: engine::transmit_following() may have more.
+  bool has_following = false;
 };
 
 struct engine_counters {
@@ -90,6 +92,10 @@ class engine {
   void input(addressing const& between, std::span<segment> packets, instant now);
   /// Builds the next segment that wants to go, TCP header first, checksum done or partial; false when none.
   [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now);
+  /// Right after it, when `between` has_following: those that need nothing but its segment's header, whatever was put in
+  /// front of that, with another number and sum. Says how many; they are between the same.
+  [[nodiscard]] std::size_t transmit_following(addressing& between, segment const& first, std::span<segment> into,
+                                               instant now);
   /// Nothing can leave now, and poll_transmit is not called until something can: what waits gets its timers.
   void device_is_full(instant now);
   [[nodiscard]] instant next_deadline() const;
