@@ -15,11 +15,16 @@ std::uint64_t load_word(std::byte const* at) {
   return word;
 }
 
-std::uint64_t long_sum(std::byte const* data, std::size_t size) {
+/// Apart, so that short ones need no frame.
+[[gnu::noinline]] std::uint64_t long_sum(std::span<std::byte const> bytes) {
+  auto const whole = bytes.size() & ~std::size_t{7};
+  auto const rest = bytes.subspan(whole);
 #if MORGANA_HAS_WIDE_SUM
-  if (has_wide_long_sum()) return wide_long_sum(data, size);
+  auto const sum = has_wide_long_sum() ? wide_long_sum(bytes.data(), whole) : plain_long_sum(bytes.data(), whole);
+#else
+  auto const sum = plain_long_sum(bytes.data(), whole);
 #endif
-  return plain_long_sum(data, size);
+  return rest.empty() ? sum : sum + sum_words(rest);
 }
 
 /// Less than that is not worth a loop with several words at once.
@@ -28,30 +33,23 @@ constexpr std::size_t many_bytes = 256;
 }  // namespace
 
 std::uint64_t sum_words(std::span<std::byte const> bytes) {
+  if (bytes.size() >= many_bytes) return long_sum(bytes);
   auto const* rest = bytes.data();
   auto left = bytes.size();
-  std::uint64_t sum = 0;
-  if (left >= many_bytes) {
-    auto const whole = left & ~std::size_t{7};
-    sum = long_sum(rest, whole);
-    rest += whole;
-    left -= whole;
-  } else {
-    unsigned long long all = 0;
-    unsigned long long carry = 0;
-    for (; left >= 32; left -= 32, rest += 32) {
-      all = __builtin_addcll(all, load_word(rest), 0, &carry);
-      all = __builtin_addcll(all, load_word(rest + 8), carry, &carry);
-      all = __builtin_addcll(all, load_word(rest + 16), carry, &carry);
-      all = __builtin_addcll(all, load_word(rest + 24), carry, &carry);
-      all += carry;  // it comes around, and cannot carry once more: a sum that did is less than all ones
-    }
-    for (; left >= 8; left -= 8, rest += 8) {
-      all = __builtin_addcll(all, load_word(rest), 0, &carry);
-      all += carry;
-    }
-    sum = fold32(all);
+  unsigned long long all = 0;
+  unsigned long long carry = 0;
+  for (; left >= 32; left -= 32, rest += 32) {
+    all = __builtin_addcll(all, load_word(rest), 0, &carry);
+    all = __builtin_addcll(all, load_word(rest + 8), carry, &carry);
+    all = __builtin_addcll(all, load_word(rest + 16), carry, &carry);
+    all = __builtin_addcll(all, load_word(rest + 24), carry, &carry);
+    all += carry;  // it comes around, and cannot carry once more: a sum that did is less than all ones
   }
+  for (; left >= 8; left -= 8, rest += 8) {
+    all = __builtin_addcll(all, load_word(rest), 0, &carry);
+    all += carry;
+  }
+  auto sum = fold32(all);
   if ((left & 4) != 0) {
     std::uint32_t word;
     std::memcpy(&word, rest, sizeof word);
