@@ -12,7 +12,10 @@ std::string_view to_string(log_level level) {
   return "?";
 }
 
-void log_source::emit(log_level level, text_writer const& message) const {
+void log_source::emit(log_level level, std::string_view format,
+                      std::span<detail::text_argument const> arguments) const {
+  [[clang::uninitialized]] fixed_text<log_sink::message_bytes_max> message;
+  detail::append_formatted(message, format, arguments);
   constexpr std::string_view cut_mark = "...";
   std::string_view text = message.view();
   // What was cut may end within a code point, which is no mistake of the writer's.

@@ -30,6 +30,18 @@ void text_writer::put_unsigned(std::uint64_t value, unsigned base, unsigned widt
   put(std::string_view(digits + begin, sizeof digits - begin));
 }
 
+std::optional<std::uint64_t> parse_decimal(std::string_view text, std::uint64_t most) {
+  std::uint64_t value = 0;
+  for (char const c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    auto const digit = static_cast<std::uint64_t>(c - '0');
+    if (digit > most || value > (most - digit) / 10) return std::nullopt;
+    value = value * 10 + digit;
+  }
+  if (text.empty()) return std::nullopt;
+  return value;
+}
+
 void text_writer::put_signed(std::int64_t value) {
   if (value < 0) put('-');
   auto const bits = static_cast<std::uint64_t>(value);

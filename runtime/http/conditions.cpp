@@ -1,7 +1,6 @@
 #include "morgana/http/conditions.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "morgana/http/date.hpp"
 #include "text_rules.hpp"
@@ -38,10 +37,7 @@ bool tags_match(request const& asked, std::string_view field, std::string_view t
 }
 
 std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  auto const read = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || read.ec != std::errc() || read.ptr != text.data() + text.size()) return {};
-  return value;
+  return parse_decimal(text);
 }
 
 /// If-Range (section 13.1.5): true when the part may be sent.

@@ -1,7 +1,6 @@
 #include "morgana/http/response.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 
 #include "morgana/http/connection.hpp"
@@ -22,13 +21,14 @@ constexpr std::size_t last_chunk_bytes = 8;
 /// A decimal or hexadecimal number without allocation.
 class digits {
  public:
-  explicit digits(std::uint64_t value, int base = 10)
-      : end_(std::to_chars(text_, text_ + sizeof text_, value, base).ptr) {}
-  operator std::string_view() const { return {text_, static_cast<std::size_t>(end_ - text_)}; }  // NOLINT
+  explicit digits(std::uint64_t value, unsigned base = 10) : text_(room_) { text_.put_unsigned(value, base); }
+  digits(digits const&) = delete;
+  digits& operator=(digits const&) = delete;
+  operator std::string_view() const { return text_.view(); }  // NOLINT
 
  private:
-  char text_[20];
-  char* end_;
+  char room_[20];
+  text_writer text_;
 };
 
 bool is_server_owned(std::string_view name) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <charconv>
 #include <string>
 
 #include "blkfront_state.hpp"
@@ -35,13 +34,6 @@ std::optional<std::uint32_t> device_number(std::string_view text) {
   return decimal(text);
 }
 
-std::optional<std::uint64_t> large_number(std::string_view text) {
-  std::uint64_t value = 0;
-  auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 }  // namespace
 
 result<void> blkfront_state::make_ring() {
@@ -66,7 +58,7 @@ result<void> blkfront_state::open_port() {
 // Once it is connected: Linux' backend says most of it no sooner.
 task<result<void>> blkfront_state::read_disk(instant deadline) {
   auto const sectors = co_await device.theirs("sectors", deadline);
-  auto const count = sectors ? large_number(*sectors) : std::nullopt;
+  auto const count = sectors ? parse_decimal(*sectors) : std::nullopt;
   auto const sector = co_await device.their_number("sector-size", block_wire::sector_bytes, deadline);
   auto const about = co_await device.their_number("info", 0, deadline);
   if (!count || sector < block_wire::sector_bytes || sector > sector_bytes_max ||
@@ -98,8 +90,8 @@ task<result<void>> blkfront_state::connect(instant deadline) {
 }
 
 task<result<void>> blkfront_state::show_ring(instant deadline) {
-  std::array const keys{store_entry{"ring-ref", std::to_string(ring.reference(0))},
-                        store_entry{"event-channel", std::to_string(port.number())},
+  std::array const keys{store_entry{"ring-ref", text_of(ring.reference(0))},
+                        store_entry{"event-channel", text_of(port.number())},
                         store_entry{"protocol", protocol}, store_entry{"feature-persistent", "1"}};
   if (auto told = co_await device.publish(keys, device_state::initialised, deadline); !told) co_return told;
   if (auto reached = co_await device.reached(device_state::connected, deadline); !reached) co_return reached;

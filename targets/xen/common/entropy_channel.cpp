@@ -48,7 +48,7 @@ struct entropy_channel_state final : event_listener {
 
 task<bool> entropy_channel_state::find(instant deadline) {
   for (std::uint32_t number = 1; !device && number <= entropy_channel::channels_max; ++number) {
-    auto const path = "device/console/" + std::to_string(number) + "/name";
+    auto const path = "device/console/" + text_of(number) + "/name";
     auto const said = co_await host->store.read(path, deadline);
     if (said && *said == entropy_dialogue::channel_name) device.emplace(*host, log, name, "console", number);
   }
@@ -73,8 +73,8 @@ task<result<void>> entropy_channel_state::open(instant deadline) {
 }
 
 task<result<void>> entropy_channel_state::show_ring(instant deadline) {
-  std::array const keys{store_entry{"ring-ref", std::to_string(ring.reference(0))},
-                        store_entry{"port", std::to_string(port.number())}};
+  std::array const keys{store_entry{"ring-ref", text_of(ring.reference(0))},
+                        store_entry{"port", text_of(port.number())}};
   if (auto told = co_await device->publish(keys, device_state::initialised, deadline); !told) co_return told;
   if (auto reached = co_await device->reached(device_state::connected, deadline); !reached) co_return reached;
   co_return co_await device->publish({}, device_state::connected, deadline);

@@ -1,6 +1,5 @@
 #include "frontend.hpp"
 
-#include <charconv>
 #include <utility>
 
 namespace morgana::xen {
@@ -46,15 +45,20 @@ std::optional<std::uint32_t> decimal_of(std::optional<std::string> const& text) 
   return text ? decimal(std::string_view(*text)) : std::nullopt;
 }
 
+std::string text_of(std::uint64_t number) {
+  fixed_text<20> text;
+  text.put_unsigned(number);
+  return std::string(text.view());
+}
+
 std::optional<std::uint32_t> decimal(std::string_view text) {
-  std::uint32_t value = 0;
-  auto const [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (problem != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
+  auto const value = parse_decimal(text, UINT32_MAX);
+  if (!value) return std::nullopt;
+  return static_cast<std::uint32_t>(*value);
 }
 
 frontend::frontend(driver_host& on, log_source log, std::string_view name, std::string_view kind, std::uint32_t number)
-    : on_(&on), log_(log), name_(name), path_(joined(joined("device", kind), std::to_string(number))) {}
+    : on_(&on), log_(log), name_(name), path_(joined(joined("device", kind), text_of(number))) {}
 
 task<result<void>> frontend::find(instant deadline) {
   constexpr std::string_view keys[] = {"backend", "backend-id"};
@@ -134,7 +138,7 @@ task<device_state> frontend::backend_state(instant deadline) {
 
 task<result<void>> frontend::set_state(device_state state, instant deadline) {
   auto const path = joined(path_, "state");
-  auto const written = co_await on_->store.write(path, std::to_string(static_cast<unsigned>(state)), deadline);
+  auto const written = co_await on_->store.write(path, text_of(static_cast<unsigned>(state)), deadline);
   if (!written) co_return failure(written.error());
   co_return {};
 }

@@ -84,5 +84,7 @@ class frontend {
 [[nodiscard]] std::optional<std::uint32_t> decimal(std::string_view text);
 /// Of what was read, if it was there.
 [[nodiscard]] std::optional<std::uint32_t> decimal_of(std::optional<std::string> const& text);
+/// In decimal digits.
+[[nodiscard]] std::string text_of(std::uint64_t number);
 
 }  // namespace morgana::xen

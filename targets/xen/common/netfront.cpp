@@ -103,8 +103,8 @@ result<void> netfront_state::open_ports() {
 }
 
 std::vector<store_entry> netfront_state::entries() const {
-  std::vector<store_entry> out{{"tx-ring-ref", std::to_string(transmit_ring.reference(0))},
-                               {"rx-ring-ref", std::to_string(receive_ring.reference(0))},
+  std::vector<store_entry> out{{"tx-ring-ref", text_of(transmit_ring.reference(0))},
+                               {"rx-ring-ref", text_of(receive_ring.reference(0))},
                                {"request-rx-copy", "1"},
                                {"feature-rx-notify", "1"},
                                {"feature-sg", "1"},
@@ -113,10 +113,10 @@ std::vector<store_entry> netfront_state::entries() const {
                                {"feature-no-csum-offload", "0"},
                                {"feature-ipv6-csum-offload", "1"}};
   if (splits_events) {
-    out.push_back({"event-channel-tx", std::to_string(transmit_port.number())});
-    out.push_back({"event-channel-rx", std::to_string(receive_events.number())});
+    out.push_back({"event-channel-tx", text_of(transmit_port.number())});
+    out.push_back({"event-channel-rx", text_of(receive_events.number())});
   } else {
-    out.push_back({"event-channel", std::to_string(transmit_port.number())});
+    out.push_back({"event-channel", text_of(transmit_port.number())});
   }
   return out;
 }

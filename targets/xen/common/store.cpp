@@ -1,6 +1,5 @@
 #include "store.hpp"
 
-#include <charconv>
 #include <utility>
 
 #include "morgana/core/text.hpp"
@@ -158,11 +157,9 @@ task<result<void>> store::write_all(std::string_view folder, std::span<store_ent
   for (;;) {
     auto const begun = co_await start_transaction(deadline);
     if (!begun) co_return failure(begun.error());
-    std::uint32_t number = 0;
-    auto const text = std::string_view(*begun).substr(0, begun->find('\0'));
-    if (std::from_chars(text.data(), text.data() + text.size(), number).ec != std::errc()) {
-      co_return failure(store_error::refused);
-    }
+    auto const said = parse_decimal(std::string_view(*begun).substr(0, begun->find('\0')), UINT32_MAX);
+    if (!said) co_return failure(store_error::refused);
+    auto const number = static_cast<std::uint32_t>(*said);
     auto last = co_await write_entries(folder, entries, deadline, number);
     if (!last) {
       static_cast<void>(link_->client().transaction_end(nobody, number, store_client::end::abort));

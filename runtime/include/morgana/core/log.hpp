@@ -70,11 +70,11 @@ class log_source {
   template <class... Values>
   void say(log_level level, format_string<Values...> format, Values const&... values) const {
     if (!is_on(level)) return;
-    [[clang::uninitialized]] fixed_text<log_sink::message_bytes_max> message;
-    message.append(format, values...);
-    emit(level, message);
+    detail::text_argument const arguments[] = {detail::make_argument(values)..., {}};
+    emit(level, format.text, std::span(arguments, sizeof...(Values)));
   }
-  void emit(log_level level, text_writer const& message) const;
+  /// One for all, so that what a call adds to the image are its values.
+  void emit(log_level level, std::string_view format, std::span<detail::text_argument const> arguments) const;
 
   log_sink* sink_;
   std::string_view name_;

@@ -12,6 +12,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <type_traits>
@@ -48,6 +49,9 @@ class text_writer {
   std::size_t used_ = 0;
   bool cut_ = false;
 };
+
+/// A number in decimal digits and nothing else; nothing when it is none or larger than `most`.
+[[nodiscard]] std::optional<std::uint64_t> parse_decimal(std::string_view text, std::uint64_t most = UINT64_MAX);
 
 inline void write_text(text_writer& out, std::string_view value) {
   out.put(value);

@@ -102,6 +102,18 @@ TEST_CASE("every wrong argument is refused in one line that says what is expecte
   CHECK(refused({"--port=\x1b[2J"}) == "--port=\\x1b[2J: cannot be read, expected a number from 0 to 65535");
 }
 
+TEST_CASE("decimal digits are a number, and nothing else is") {
+  CHECK(parse_decimal("0") == 0);
+  CHECK(parse_decimal("18446744073709551615") == 18446744073709551615u);
+  CHECK(parse_decimal("4294967295", 4294967295) == 4294967295);
+  CHECK(parse_decimal("5", 5) == 5);
+  for (auto const* const text : {"", " 1", "1 ", "+1", "-1", "0x1", "18446744073709551616", "99999999999999999999"}) {
+    CHECK_FALSE(parse_decimal(text));
+  }
+  CHECK_FALSE(parse_decimal("4294967296", 4294967295));
+  CHECK_FALSE(parse_decimal("6", 5));
+}
+
 TEST_CASE("the nearest name is suggested, but nothing far-fetched") {
   CHECK(refused({"--prot=80"}) == "--prot=80: no such option; did you mean --port?");
   CHECK(refused({"--greting=x"}) == "--greting=x: no such option; did you mean --greeting?");
