@@ -173,6 +173,21 @@ std::map<std::string, setting_declaration> read_setting_declarations(
     one.help = table->plain_text("help");
     one.values = table->plain_texts("values");
     one.unique = table->boolean("unique").value_or(false);
+    if (auto constant = table->text("constant")) {
+      if (!is_qualified_name(constant->value) || constant->value.starts_with("morgana::")) {
+        table->wrong_value("constant", fmt::format("`{}` is no variable's name", constant->value),
+                           {"write a C++ name without `morgana::`, like `net::features::ipv6`"});
+      } else if (type && type->value != "boolean") {
+        table->wrong_value("constant", "only a choice of type boolean can be a constant of the image",
+                           {"write `type = \"boolean\"`"});
+      }
+      one.constant = std::move(constant->value);
+    }
+    one.options = table->plain_texts("options");
+    if (!one.options.empty() && one.constant.empty()) {
+      table->wrong_value("options", "options are left out by a choice that is a constant of the image, and this is none",
+                         {"add `constant = \"...\"`"});
+    }
     if (type) {
       one.type = type->value == "boolean" ? setting_type::boolean
                  : type->value == "uint"  ? setting_type::unsigned_integer

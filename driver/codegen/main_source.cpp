@@ -21,7 +21,7 @@ std::string global(std::string_view type) {
 
 /// The local variable of a node: its own name, unless the generated code uses that for something else.
 std::string local(std::string const& name) {
-  constexpr std::array taken{"devices", "chosen", "manifest", "options_table",
+  constexpr std::array taken{"devices", "chosen", "manifest", "options_table", "left_out",
                              "run",     "start",  "morgana",  "std"};
   return std::ranges::find(taken, name) == taken.end() ? name : name + '_';
 }
@@ -68,6 +68,7 @@ class writer {
     line("using namespace std::chrono_literals;");
     devices();
     options();
+    left_out();
     manifest();
     run();
     line("");
@@ -192,7 +193,7 @@ class writer {
       line(fmt::format("  {} {};", group.generic ? "configured_options" : global(group.type), group.member));
     }
     line("};");
-    line("boot_options chosen;");
+    line("[[clang::no_destroy]] boot_options chosen;");
     if (has_boot_options()) table();
   }
 
@@ -205,7 +206,7 @@ class writer {
         auto const owner = group.generic ? std::string("configured_options") : global(group.type);
         line(fmt::format("    morgana::option<&boot_options::{}, &{}::{}>({}, {}),", group.member, owner,
                          option.field.name.value, string_literal(option.name),
-                         string_literal(option.field.documentation)));
+                         string_literal(in_.help ? option.field.documentation : std::string())));
       }
     }
     line("};");
@@ -283,11 +284,42 @@ class writer {
     return local(parameter);
   }
 
+  /// What the image has and has not, when anything of it was chosen to be otherwise than it is by itself.
+  void constants() {
+    std::map<std::string, std::pair<std::string, std::string>> values;
+    bool is_chosen = false;
+    for (auto const& node : in_.graph->nodes) {
+      for (auto const& [name, declared] : node.implementation.config) {
+        if (declared.constant.empty()) continue;
+        auto const& value = node.config.at(name);
+        is_chosen = is_chosen || value != declared.default_value;
+        values.emplace(declared.constant, std::pair(value, fmt::format("`{}` of `{}`", name, node.name)));
+      }
+    }
+    if (!is_chosen && in_.help) return;
+    heading("what the image has");
+    if (!in_.help) line("bool const morgana::features::help = false;  // `help`");
+    if (!is_chosen) return;
+    for (auto const& [constant, value] : values) {
+      line(fmt::format("bool const morgana::{} = {};  // {}", constant, value.first, value.second));
+    }
+  }
+
+  void left_out() {
+    if (in_.options->left_out.empty()) return;
+    line("");
+    line("constexpr std::string_view left_out[] = {");
+    for (auto const& name : in_.options->left_out) line(fmt::format("    {},", string_literal(name)));
+    line("};");
+  }
+
   void definition() {
+    constants();
     line("");
     line("morgana::application const morgana::this_application{");
     line(fmt::format("    .name = {},", string_literal(in_.name)));
     line(fmt::format("    .options = {},", has_boot_options() ? "options_table" : "{}"));
+    if (!in_.options->left_out.empty()) line("    .left_out = left_out,");
     line(fmt::format("    .manifest = {},", in_.graph->nodes.empty() ? "{}" : "manifest"));
     line(fmt::format("    .boot_options = {},",
                      has_options() ? "[]() -> void* { return &chosen; }" : "nullptr"));

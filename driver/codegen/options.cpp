@@ -79,6 +79,45 @@ diagnostic unknown_option(std::string const& name, setting const& value, option_
   return out;
 }
 
+/// The choice of a node that took an option away, or one value of it.
+struct taken_away {
+  std::string name;       ///< "network.ipv6", "network.ipv4"
+  std::string value;      ///< "dhcp"; empty: the whole option
+  std::string choice;     ///< "ipv6"
+  std::string node;
+};
+
+std::vector<taken_away> taken_by_choices(device_graph const& graph) {
+  std::vector<taken_away> out;
+  for (auto const& node : graph.nodes) {
+    for (auto const& [choice, declared] : node.implementation.config) {
+      auto const given = node.config.find(choice);
+      if (declared.options.empty() || given == node.config.end() || given->second != "false") continue;
+      for (auto const& one : declared.options) {
+        auto const equals = one.find('=');
+        out.push_back({.name = fmt::format("{}.{}", node.name, one.substr(0, equals)),
+                       .value = equals == one.npos ? std::string() : one.substr(equals + 1),
+                       .choice = choice,
+                       .node = node.name});
+      }
+    }
+  }
+  return out;
+}
+
+diagnostic left_out(taken_away const& what, setting const& given) {
+  auto const written = what.value.empty() ? what.name : fmt::format("{}={}", what.name, what.value);
+  diagnostic out{.code = "option-left-out",
+                 .message = fmt::format("the image has no `{}`: `{}` of `{}` is false", written, what.choice, what.node)};
+  if (given.where_name.file.empty()) {
+    out.notes.push_back({.message = fmt::format("given on the command line: --{}={}", what.name, given.value)});
+  } else {
+    out.where = what.value.empty() ? given.where_name : given.where;
+  }
+  out.help.push_back(fmt::format("remove it, or write `{} = true` in [devices.{}]", what.choice, what.node));
+  return out;
+}
+
 std::optional<source_location> place_of(setting const& value) {
   if (value.where.file.empty()) return std::nullopt;
   return value.where;
@@ -88,6 +127,7 @@ std::optional<source_location> place_of(setting const& value) {
 
 outcome<option_table> arrange_options(options_input const& input) {
   option_table table;
+  auto const taken = taken_by_choices(*input.graph);
   if (input.needs->options) {
     auto const& own = *input.needs->options;
     option_group group{.member = "app", .type = own.type.value, .generic = own.generic};
@@ -99,7 +139,14 @@ outcome<option_table> arrange_options(options_input const& input) {
     auto const& node = input.graph->nodes[i];
     option_group group{.member = node.name, .type = input.devices[i]->type.value, .node = i};
     for (auto const& field : input.devices[i]->fields) {
-      group.options.push_back({.name = fmt::format("{}.{}", node.name, field.flag), .field = field});
+      auto name = fmt::format("{}.{}", node.name, field.flag);
+      bool const is_gone = std::ranges::any_of(
+          taken, [&](taken_away const& one) { return one.name == name && one.value.empty(); });
+      if (is_gone) {
+        table.left_out.push_back(std::move(name));
+      } else {
+        group.options.push_back({.name = std::move(name), .field = field});
+      }
     }
     table.groups.push_back(std::move(group));
   }
@@ -107,6 +154,13 @@ outcome<option_table> arrange_options(options_input const& input) {
   diagnostics problems;
   check_clashes(table, problems);
   for (auto const& [name, value] : input.fixed) {
+    auto const gone = std::ranges::find_if(taken, [&](taken_away const& one) {
+      return one.name == name && (one.value.empty() || one.value == value.value);
+    });
+    if (gone != taken.end()) {
+      problems.push_back(left_out(*gone, value));
+      continue;
+    }
     option_group* group = nullptr;
     auto* const option = find(table, name, &group);
     if (option == nullptr) {

@@ -171,6 +171,7 @@ outcome<description> parse_description(std::string_view text, std::filesystem::p
   result.packages = root.texts("packages");
   result.repositories = relative_paths(root, "repositories");
   result.catalogues = relative_paths(root, "catalogues");
+  result.help = root.boolean("help").value_or(true);
   result.devices = read_devices(root);
   result.options = read_options(root);
   result.targets = read_targets(root);

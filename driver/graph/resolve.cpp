@@ -67,7 +67,10 @@ class resolver {
         unfinished_.push_back(parameter.name.value);
     }
     for (auto& one : choices_.unknown_names(seen_, unfinished_)) wrong_.push_back(std::move(one));
-    if (wrong_.empty()) check_conflicts();
+    if (wrong_.empty()) {
+      check_conflicts();
+      check_constants();
+    }
     if (!wrong_.empty()) return std::unexpected<diagnostics>(std::move(wrong_));
     graph_.unused = choices_.unused();
     return std::move(graph_);
@@ -277,6 +280,27 @@ class resolver {
                                          });
     // Reading the catalogue has checked the placeholders; an entry made by hand keeps its text.
     return replaced ? std::move(*replaced) : node.implementation.type;
+  }
+
+  /// What is left out is left out of the image, for whoever.
+  void check_constants() {
+    std::map<std::string, std::pair<graph_node const*, std::string>> first_of;
+    for (auto const& node : graph_.nodes) {
+      for (auto const& [name, declared] : node.implementation.config) {
+        if (declared.constant.empty()) continue;
+        auto const& value = node.config.at(name);
+        auto const [at, is_first] = first_of.emplace(declared.constant, std::pair(&node, value));
+        if (is_first || at->second.second == value) continue;
+        auto const& other = *at->second.first;
+        diagnostic one{.code = "device-conflict",
+                       .message = fmt::format("`{}` of `{}` is {}, of `{}` {}: the image has it or has it not", name,
+                                              other.name, at->second.second, node.name, value),
+                       .where = place_of(node),
+                       .notes = {{fmt::format("`{}` is asked for here", other.name), place_of(other)}}};
+        one.help = {fmt::format("write the same for both: [devices.{}] {} = {}", node.name, name, at->second.second)};
+        wrong_.push_back(std::move(one));
+      }
+    }
   }
 
   void check_conflicts() {

@@ -426,6 +426,7 @@ outcome<configuration> configure(configure_request const& request) {
                         .needs = &out.needs,
                         .graph = &out.graph,
                         .options = &out.options,
+                        .help = out.app.help,
                         .base = out.app.folder,
                         .bases = {data_folder(), data_folder() / "plugins", out.on.folder.parent_path()}};
   out.state.target = out.on.name;

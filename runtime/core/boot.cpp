@@ -114,6 +114,7 @@ std::string_view prefix_of(boot_option const& option) {
 }
 
 void show_help(application const& app, option_group const& own, option_group const& built_in) {
+  if (!features::help) return say_line(nullptr, "this image was configured without its help: morgana describe has it");
   fixed_text<256> line;
   line.append("usage: {} [--NAME=VALUE ...]", app.name);
   say_line(nullptr, line.view());
@@ -177,7 +178,7 @@ struct boot_session::state final : ready_node, completion {
   bool read_options(std::span<std::string_view const> arguments) {
     session_options options;
     option_group const groups[] = {
-        {app->options, app->boot_options == nullptr ? nullptr : app->boot_options()},
+        {app->options, app->boot_options == nullptr ? nullptr : app->boot_options(), app->left_out},
         {session_table, &options}};
     if (std::ranges::find(arguments, "--help") != arguments.end()) {
       show_help(*app, groups[0], groups[1]);

@@ -21,6 +21,8 @@ std::string_view option_error_message(std::uint32_t code) {
       return "its value is missing";
     case option_error::no_such_option:
       return "no such option";
+    case option_error::left_out:
+      return "this image was configured without it";
     case option_error::not_an_option:
       return "not an option; options are written --NAME=VALUE";
   }
@@ -89,6 +91,12 @@ found_option find(std::span<option_group const> groups, std::string_view name) {
   return {};
 }
 
+bool is_left_out(std::span<option_group const> groups, std::string_view name) {
+  return std::ranges::any_of(groups, [&](option_group const& group) {
+    return std::ranges::find(group.left_out, name) != group.left_out.end();
+  });
+}
+
 }  // namespace
 
 error_domain const& domain_of(option_error) {
@@ -106,6 +114,7 @@ std::expected<void, option_failure> assign_options(std::span<option_group const>
     auto const equals = argument.find('=');
     auto const name = argument.substr(2, equals == argument.npos ? argument.npos : equals - 2);
     auto const [option, object] = find(groups, name);
+    if (option == nullptr && is_left_out(groups, name)) return fail(option_error::left_out);
     if (option == nullptr) return fail(option_error::no_such_option, nearest_name(groups, name));
     std::string_view value = "true";
     if (equals != argument.npos) {

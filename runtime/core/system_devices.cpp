@@ -32,9 +32,6 @@ instant system_monotonic_clock::now() const {
   return platform::monotonic_now();
 }
 
-task<result<system_wall_clock>> system_wall_clock::connect(context&) {
-  co_return system_wall_clock();
-}
 wall_time system_wall_clock::now() const {
   return platform::wall_now();
 }

@@ -24,6 +24,20 @@ inline morgana::task<> start(morgana::console auto& console) {
 '''
 
 
+NETWORK = '''#include "morgana/app.hpp"
+
+inline morgana::task<> start(morgana::net::stack auto& network) { co_return; }
+'''
+LEFT_OUT = '''
+[devices.network]
+use = "direct"
+ipv6 = false
+
+[options]
+network.accept-ra = true
+'''
+
+
 def with_parameter(text, before=""):
     return f'''#include "morgana/app.hpp"
 {before}
@@ -88,6 +102,7 @@ CASES = {
                         "unikernel.toml": TOML + "\n[options]\nprot = 80\n"}, CONFIGURE, {}),
     "unknown_option_on_the_command_line": ({"unikernel.hpp": OPTIONS.format(field="std::uint16_t port = 8080")},
                                            ["configure", "--prot=80"], {}),
+    "option_left_out": ({"unikernel.hpp": NETWORK, "unikernel.toml": TOML + LEFT_OUT}, CONFIGURE, {}),
     "unknown_key": ({"unikernel.hpp": HELLO, "unikernel.toml": TOML + 'sorces = ["a.cpp"]\n'}, CONFIGURE, {}),
     "unknown_parameter": ({"unikernel.hpp": HELLO, "unikernel.toml": TOML + '[devices.consle]\nuse = "console"\n'},
                           CONFIGURE, {}),

@@ -23,11 +23,11 @@ core::implementation::implementation(core_configuration const& chosen, keyed_sec
       fragments(configuration.limits, pool_of_buffers),
       error_limiter(configuration.limits, secrets, start),
       identifications(secrets),
-      groups(configuration.limits, secrets, *this),
-      udp(configuration.limits, secrets, *this),
-      raw(configuration.limits, *this),
+      groups(configuration.limits, secrets),
+      udp(configuration.limits, secrets),
+      raw(configuration.limits),
       tcp_engine(configuration.limits, secrets, pool_of_buffers, *this, start) {
-  bool wants_v6 = configuration.router_advertisements;
+  bool wants_v6 = features::ipv6 && configuration.router_advertisements;
   for (auto const& one : configuration.addresses) {
     wants_v6 = wants_v6 || one.address.is_v6();
     host::address_table::entry entry;
@@ -75,21 +75,23 @@ void core::on_deadline(instant now) {
 }
 
 instant core::implementation::next_deadline() const {
-  return std::min({addresses.next_deadline(), routers.next_deadline(), path_mtus.next_deadline(),
-                   neighbors.next_deadline(), fragments.next_deadline(), groups.next_deadline(),
+  auto const of_fragments = features::fragments ? fragments.next_deadline() : never;
+  auto const of_routers = features::ipv6 ? routers.next_deadline() : never;
+  return std::min({addresses.next_deadline(), of_routers, path_mtus.next_deadline(),
+                   neighbors.next_deadline(), of_fragments, groups.next_deadline(),
                    tcp_engine.next_deadline()});
 }
 
 void core::implementation::on_deadline() {
   addresses.on_deadline(now);
-  if (routers.next_deadline() <= now) {
+  if (features::ipv6 && routers.next_deadline() <= now) {
     if (routers.on_deadline(now)) send_router_solicitation();
     ++generation;
   }
   if (path_mtus.on_deadline(now)) ++generation;
   neighbors.on_deadline(now);
   groups.on_deadline(now);
-  while (auto const gone = fragments.poll_expired(now)) {
+  while (auto const gone = features::fragments ? fragments.poll_expired(now) : std::nullopt) {
     // RFC 792: time exceeded, only with the first fragment at hand; RFC 4443 3.3 likewise.
     auto const& key = gone->key;
     if (!addresses.is_ours(key.destination)) continue;
@@ -108,14 +110,16 @@ tcp::engine& core::tcp() { return self_->tcp_engine; }
 
 result<udp_port*> core::bind(endpoint const& local) {
   bool const possible =
-      local.address.is_unspecified() || local.address.is_multicast() || self_->is_local(local.address);
+      !local.address.is_left_out() &&
+      (local.address.is_unspecified() || local.address.is_multicast() || self_->is_local(local.address));
   if (!possible) return failure(net_error::address_not_available);
-  auto bound = self_->udp.bind(local);
+  auto bound = self_->bind(local);
   if (!bound && bound.error().is(net_error::limit_reached)) ++self_->counters.sockets_refused;
   return bound;
 }
 
 result<raw_port*> core::open_raw(address_family family, std::uint8_t protocol) {
+  if (family == address_family::v6 && !features::ipv6) return failure(net_error::address_not_available);
   return self_->open_raw(family, protocol);
 }
 
@@ -193,7 +197,7 @@ void core::remove_route(cidr const& destination) {
 
 result<void> core::join_group(ip_address const& group, instant now) {
   self_->now = now;
-  auto joined = self_->groups.join(group, now);
+  auto joined = self_->join_group(group);
   if (!joined && joined.error().is(net_error::limit_reached)) ++self_->counters.groups_refused;
   self_->groups.on_deadline(now);
   return joined;
@@ -209,7 +213,9 @@ std::optional<tcp::routing::path> core::path_to(ip_address const& destination, i
   return self_->way_to(destination);
 }
 
-std::vector<ip_address> core::advertised_name_servers() const { return self_->routers.name_servers(); }
+std::vector<ip_address> core::advertised_name_servers() const {
+  return features::ipv6 ? self_->routers.name_servers() : std::vector<ip_address>();
+}
 bool core::managed_addresses() const { return self_->routers.is_managed(); }
 bool core::other_configuration() const { return self_->routers.has_other_configuration(); }
 
@@ -246,13 +252,15 @@ core_counters const& core::implementation::gather() {
 void core::implementation::addresses_changed() {
   ++generation;
   told_addresses = false;
-  sync_solicited_groups();
+  if (features::ipv6) sync_solicited_groups();
 }
 
 void core::implementation::duplicated(ip_address const& address, host::address_origin origin, instant at) {
-  routers.duplicated(address, origin, at);
+  if (address.is_v6()) routers.duplicated(address, origin, at);
 }
 
-void core::implementation::neighbor_failed(ip_address const& address) { routers.unreachable(address); }
+void core::implementation::neighbor_failed(ip_address const& address) {
+  if (address.is_v6()) routers.unreachable(address);
+}
 
 }  // namespace morgana::net

@@ -56,6 +56,20 @@ void core::implementation::udp_input(host::received_packet const& in) {
   if (!udp.deliver(*port, packet, {in.source, header->source_port})) ++counters.datagrams_dropped;
 }
 
+struct core::implementation::datagram_output final : host::udp_sender {
+  explicit datagram_output(implementation& of) : host(of) {}
+  result<void> send_datagram(endpoint const& from, std::span<std::byte const> bytes, endpoint const& to,
+                             instant at) override {
+    return host.send_datagram(from, bytes, to, at);
+  }
+  implementation& host;
+};
+
+result<udp_port*> core::implementation::bind(endpoint const& local) {
+  if (!datagram_sender) datagram_sender = std::make_unique<datagram_output>(*this);
+  return udp.bind(local, *datagram_sender);
+}
+
 bool core::implementation::send_expected_datagram(endpoint const& from, std::span<std::byte const> bytes,
                                                   endpoint const& to) {
   constexpr auto headers = sizeof(host::hop::start) + wire::udp_header::size_bytes;
@@ -123,6 +137,10 @@ result<void> core::implementation::send_datagram(endpoint const& from, std::span
       auto const finished = sum.finish();
       wire::store16(head, checksum_place, finished == 0 ? std::uint16_t{0xffff} : finished);
     }
+  }
+  if (!features::fragments && !whole) {
+    auto const room = way.mtu_bytes - wire::udp_header::size_bytes - header_bytes;
+    return failure(net_error::message_too_long, static_cast<std::int64_t>(room));
   }
   host::ip_output const out{source, to.address, wire::protocol::udp,
                             to.address.is_multicast() ? std::uint8_t{1} : default_hop_limit(is_v6)};

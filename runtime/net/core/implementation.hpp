@@ -95,10 +95,7 @@ namespace morgana::net {
 
 struct core::implementation final : tcp::routing,
                                     host::neighbor_events,
-                                    host::address_events,
-                                    host::membership_events,
-                                    host::udp_sender,
-                                    host::raw_sender {
+                                    host::address_events {
   implementation(core_configuration const& configuration, keyed_secrets const& secrets, buffer_pool& buffers,
                  instant now);
   ~implementation();
@@ -126,6 +123,14 @@ struct core::implementation final : tcp::routing,
   host::group_membership groups;
   host::udp_table udp;
   host::raw_table raw;
+  // Who sends for sockets and reports groups, made with the first of them: in an image whose application opens none nothing
+  // leads to how that is done, and it is not there.
+  struct datagram_output;
+  struct raw_output;
+  struct group_reports;
+  std::unique_ptr<host::udp_sender> datagram_sender;
+  std::unique_ptr<host::raw_sender> raw_sender;
+  std::unique_ptr<host::membership_events> group_reporter;
   tcp::engine tcp_engine;
   std::vector<ip_address> solicited_groups;          ///< joined for our addresses
   std::array<event::echo, 32> echoes{};              ///< ring of replies to be told
@@ -205,13 +210,15 @@ struct core::implementation final : tcp::routing,
   // ---- groups (membership.cpp)
   void igmp_input(host::received_packet const& in);
   void listener_query_input(host::received_packet const& in);
-  void report(ip_address const& group, change what, std::uint8_t version, instant now) override;
+  [[nodiscard]] result<void> join_group(ip_address const& group);
+  void report(ip_address const& group, host::membership_events::change what, std::uint8_t version);
   void sync_solicited_groups();
 
   // ---- UDP (datagrams.cpp)
   void udp_input(host::received_packet const& in);
+  [[nodiscard]] result<udp_port*> bind(endpoint const& local);
   [[nodiscard]] result<void> send_datagram(endpoint const& from, std::span<std::byte const> bytes, endpoint const& to,
-                                           instant at) override;
+                                           instant at);
   /// A small one by the way that the last one went; false, and nothing done, for all others.
   [[nodiscard]] bool send_expected_datagram(endpoint const& from, std::span<std::byte const> bytes, endpoint const& to);
   [[nodiscard]] result<void> send_large_datagram(host::ip_output const& out, host::hop const& to,
@@ -222,8 +229,8 @@ struct core::implementation final : tcp::routing,
   /// Whether somebody has the protocol.
   bool raw_input(host::received_packet const& in);
   [[nodiscard]] result<void> send_raw(std::uint8_t protocol, std::span<std::byte const> payload, ip_address const& to,
-                                      instant at) override;
-  [[nodiscard]] result<void> send_packet(std::span<std::byte const> packet, instant at) override;
+                                      instant at);
+  [[nodiscard]] result<void> send_packet(std::span<std::byte const> packet, instant at);
 
   // ---- out (output.cpp)
   [[nodiscard]] host::hop& path_for(ip_address const& destination) {

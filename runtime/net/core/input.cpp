@@ -167,6 +167,7 @@ void core::implementation::accept(ip_address const& source, ip_address const& de
       frame.drop_front(size);
       return ipv4_input(frame, to_group, false);
     case wire::ether_type::ipv6:
+      if (!features::ipv6) break;
       frame.drop_front(size);
       return ipv6_input(frame, to_group, false);
     case wire::ether_type::vlan:  // a tag within a tag
@@ -300,6 +301,10 @@ void core::implementation::ipv4_input(segment& packet, bool link_group, bool loo
                            looped};
   if (!header->is_fragment()) return deliver(in);
   ++counters.fragments_in;
+  if (!features::fragments) {
+    ++counters.frames_dropped;
+    return;
+  }
   // All but the last carry a multiple of eight bytes (RFC 791 3.2).
   if (header->more_fragments && header->payload_bytes() % 8 != 0) {
     ++counters.malformed;

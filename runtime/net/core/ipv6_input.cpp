@@ -98,6 +98,10 @@ void core::implementation::ipv6_input(segment& packet, bool link_group, bool loo
   if (!found->fragment || is_atomic) return deliver(in);
 
   ++counters.fragments_in;
+  if (!features::fragments) {
+    ++counters.frames_dropped;
+    return;
+  }
   auto const& part = *found->fragment;
   // What follows the fragment header, whatever it is, is the fragment.
   auto const payload = packet.size() - in.header_bytes;

@@ -65,7 +65,21 @@ void core::implementation::listener_query_input(host::received_packet const& in)
   groups.queried(group, std::chrono::milliseconds(milliseconds), 2, now);
 }
 
-void core::implementation::report(ip_address const& group, change what, std::uint8_t version, instant) {
+struct core::implementation::group_reports final : host::membership_events {
+  explicit group_reports(implementation& of) : host(of) {}
+  void report(ip_address const& group, change what, std::uint8_t version, instant) override {
+    host.report(group, what, version);
+  }
+  implementation& host;
+};
+
+result<void> core::implementation::join_group(ip_address const& group) {
+  if (!group_reporter) group_reporter = std::make_unique<group_reports>(*this);
+  return groups.join(group, *group_reporter, now);
+}
+
+void core::implementation::report(ip_address const& group, host::membership_events::change what, std::uint8_t version) {
+  using change = host::membership_events::change;
   bool const is_v6 = group.is_v6();
   // RFC 3376 6, RFC 3810 6: nobody reports the group of all hosts.
   if (is_v6 ? group.v6().bytes[15] == 1 && group == ip_address(ipv6_address{{0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}})
@@ -129,7 +143,7 @@ void core::implementation::sync_solicited_groups() {
   }
   for (auto const& group : wanted) {
     if (std::ranges::find(solicited_groups, group) != solicited_groups.end()) continue;
-    (void)groups.join(group, now);
+    (void)join_group(group);
   }
   solicited_groups = std::move(wanted);
 }

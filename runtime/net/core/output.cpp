@@ -32,6 +32,7 @@ void core::implementation::fill(host::hop& one, ip_address const& destination) {
   one.destination = destination;
   one.generation = generation;
   one.next = destination;
+  if (destination.is_left_out()) return;
   auto const bytes = destination.v6().bytes;
   one.flow_seed = siphash(flow_key, std::as_bytes(std::span(bytes)));
   if (is_local(destination)) {
@@ -55,7 +56,8 @@ void core::implementation::fill(host::hop& one, ip_address const& destination) {
     one.good_until = never;
     return;
   }
-  auto const on_link = std::max(addresses.on_link_bits(destination), routers.on_link_bits(destination));
+  auto on_link = addresses.on_link_bits(destination);
+  if (destination.is_v6()) on_link = std::max(on_link, routers.on_link_bits(destination));
   auto const* const route = routes.find(destination);
   if (route != nullptr && route->destination.prefix_bits > on_link) {
     one.next = route->gateway.value_or(destination);
@@ -220,7 +222,8 @@ void core::implementation::push_ethernet(segment& packet, mac_address const& to)
   wire::ethernet_header header;
   header.destination = to;
   header.source = configuration.device.address;
-  header.type = static_cast<std::uint8_t>(packet.header()[0]) >> 4 == 6 ? wire::ether_type::ipv6 : wire::ether_type::ipv4;
+  bool const is_v6 = features::ipv6 && static_cast<std::uint8_t>(packet.header()[0]) >> 4 == 6;
+  header.type = is_v6 ? wire::ether_type::ipv6 : wire::ether_type::ipv4;
   header.vlan = configuration.vlan;
   auto const bytes = packet.push_header(header.encoded_bytes());
   header.emit(bytes);
@@ -274,8 +277,12 @@ bool core::implementation::send(host::ip_output const& out, host::queued_packet*
   }
   auto const header = out.destination.is_v6() ? wire::ipv6_header::size_bytes : wire::ipv4_header::size_bytes;
   if (node->packet.size() + header > to.mtu_bytes && node->packet.gso_size == 0) {
-    host::hop const copy = to;
-    send_fragments(out, copy, node->packet);
+    if (features::fragments) {
+      host::hop const copy = to;
+      send_fragments(out, copy, node->packet);
+    } else {
+      ++counters.frames_dropped;
+    }
     pool.give(node);
     return true;
   }
@@ -392,7 +399,7 @@ std::size_t core::implementation::poll_transmit(std::span<segment> into) {
         continue;
       }
       ++count;
-      if (between.has_following) [[unlikely]]
+      if (features::prediction && between.has_following) [[unlikely]]
         count += tcp_engine.transmit_following(between, into[count - 1], into.subspan(count), now);
     }
     bool const may_go_on = !loopback.empty() || (!output.empty() && count < into.size());
@@ -408,7 +415,7 @@ void core::implementation::drain_loopback() {
     if (node == nullptr) return;
     ++counters.looped;
     node->packet.checksum = checksum_state::valid;
-    bool const is_v6 = static_cast<std::uint8_t>(node->packet.header()[0]) >> 4 == 6;
+    bool const is_v6 = features::ipv6 && static_cast<std::uint8_t>(node->packet.header()[0]) >> 4 == 6;
     is_v6 ? ipv6_input(node->packet, false, true) : ipv4_input(node->packet, false, true);
     pool.give(node);
   }
@@ -433,7 +440,7 @@ void core::implementation::unresolved(host::queued_packet* packet, instant) {
   std::array<std::byte, 128> scratch;
   auto const bytes = host::leading(packet->packet, scratch.size(), scratch);
   if (!bytes.empty()) {
-    auto const about = wire::parse_quote(bytes, static_cast<std::uint8_t>(bytes[0]) >> 4 == 6);
+    auto const about = wire::parse_quote(bytes, features::ipv6 && static_cast<std::uint8_t>(bytes[0]) >> 4 == 6);
     if (about) deliver_error(*about, tcp::engine::soft_error::unreachable, 0);
   }
   pool.give(packet);

@@ -9,8 +9,19 @@
 
 namespace morgana::net {
 
+struct core::implementation::raw_output final : host::raw_sender {
+  explicit raw_output(implementation& of) : host(of) {}
+  result<void> send_raw(std::uint8_t protocol, std::span<std::byte const> payload, ip_address const& to,
+                        instant at) override {
+    return host.send_raw(protocol, payload, to, at);
+  }
+  result<void> send_packet(std::span<std::byte const> packet, instant at) override { return host.send_packet(packet, at); }
+  implementation& host;
+};
+
 result<raw_port*> core::implementation::open_raw(address_family family, std::uint8_t protocol) {
-  auto made = raw.open(family, protocol);
+  if (!raw_sender) raw_sender = std::make_unique<raw_output>(*this);
+  auto made = raw.open(family, protocol, *raw_sender);
   if (!made) {
     ++counters.raw_refused;
     return made;
@@ -36,6 +47,9 @@ result<void> core::implementation::send_raw(std::uint8_t protocol, std::span<std
   if (way.kind == host::hop::kind::none) {
     ++counters.no_route;
     return failure(net_error::unreachable);
+  }
+  if (!features::fragments && payload.size() + header_bytes > way.mtu_bytes) {
+    return failure(net_error::message_too_long, way.mtu_bytes);
   }
   auto const source = way.source;
   auto* const node = take_packet();
@@ -66,7 +80,7 @@ result<void> core::implementation::send_raw(std::uint8_t protocol, std::span<std
 
 result<void> core::implementation::send_packet(std::span<std::byte const> packet, instant at) {
   now = at;
-  bool const is_v6 = !packet.empty() && static_cast<std::uint8_t>(packet[0]) >> 4 == 6;
+  bool const is_v6 = features::ipv6 && !packet.empty() && static_cast<std::uint8_t>(packet[0]) >> 4 == 6;
   std::size_t header_bytes = wire::ipv6_header::size_bytes;
   ip_address source, destination;
   if (is_v6) {

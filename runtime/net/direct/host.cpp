@@ -60,7 +60,7 @@ direct_host::direct_host(morgana::context& in, direct_stack_options const& optio
       ping_identifier_(static_cast<std::uint16_t>(random_stream(secrets_.jitter).next())) {}
 
 direct_host::~direct_host() {
-  leases_.reset();
+  if (features::dhcp) leases_.reset();
   // The application has none of them any more (stack.hpp); what waits for an address or a ping is told.
   lost_ = true;
   direct_wait::abandon_all(address_waiters_);
@@ -88,15 +88,18 @@ result<void> direct_host::begin(core_configuration const& configuration) {
 }
 
 task<void> direct_host::obtain_leases() {
-  bool const wants_v4 = options_.ipv4.how == ipv4_setting::mode::dhcp;
-  if (!wants_v4 && !options_.accept_ra) co_return;
-  // Identifiers that go over the network are not to tell of what the core draws from the same key.
-  auto const key = secrets_.jitter;
-  auto const label = std::as_bytes(std::span(std::string_view("dhcp")));
-  siphash_key const own{siphash(key, label), siphash({key.high, key.low}, label)};
-  leases_ = std::make_unique<lease_keeper>(*this, interface_, own, log_);
-  if (options_.accept_ra) leases_->start(lease_keeper::family::v6);
-  if (wants_v4) leases_->start(lease_keeper::family::v4);
+  bool const wants_v4 = features::dhcp && options_.ipv4.how == ipv4_setting::mode::dhcp;
+  bool const wants_v6 = features::ipv6 && options_.accept_ra;
+  if (!wants_v4 && !wants_v6) co_return;
+  if (features::dhcp) {
+    // Identifiers that go over the network are not to tell of what the core draws from the same key.
+    auto const key = secrets_.jitter;
+    auto const label = std::as_bytes(std::span(std::string_view("dhcp")));
+    siphash_key const own{siphash(key, label), siphash({key.high, key.low}, label)};
+    leases_.reset(new lease_keeper(*this, interface_, own, log_));
+    if (wants_v6) leases_->start(lease_keeper::family::v6);
+    if (wants_v4) leases_->start(lease_keeper::family::v4);
+  }
   // Who has an address need not wait for more of them.
   if (auto const there = co_await wait_configured(after(now(), lease_time)); !there) {
     log_.warning("no {} answers; starting without an address, and asking on",
@@ -105,11 +108,11 @@ task<void> direct_host::obtain_leases() {
 }
 
 task<void> direct_host::release_leases() {
-  if (leases_) co_await leases_->release();
+  if (features::dhcp && leases_) co_await leases_->release();
 }
 
 address_list direct_host::name_servers() const {
-  auto made = leases_ ? leases_->name_servers() : address_list();
+  auto made = features::dhcp && leases_ ? leases_->name_servers() : address_list();
   for (auto const& one : core_.advertised_name_servers()) (void)made.add(one);
   return made;
 }
@@ -254,6 +257,7 @@ void direct_host::give_record(direct_connection& unused) noexcept {
 
 result<direct_listener> direct_host::listen(listen_options const& where) {
   if (lost_) return failure(net_error::unreachable);
+  if (where.address.is_left_out()) return failure(net_error::address_not_available);
   bool const possible = where.address.is_unspecified() || where.address.is_loopback() ||
                         std::ranges::any_of(core_.addresses(), [&](auto const& one) {
                           return one.address.address == where.address;

@@ -37,7 +37,7 @@ void lease_keeper::start(family which) {
   if (which == family::v4) {
     v4_task_ = keep_v4();
     v4_task_.start(host_->context(), v4_ended_);
-  } else {
+  } else if (features::ipv6) {
     v6_task_ = keep_v6();
     v6_task_.start(host_->context(), v6_ended_);
   }
@@ -224,7 +224,7 @@ task<> lease_keeper::release() {
     v4_.release(host_->now());
     if (auto socket = host_->bind({ip_address(ipv4_address{}), dhcp::v4_client_port})) co_await send_v4(*socket);
   }
-  if (v6_.lease()) {
+  if (features::ipv6 && v6_.lease()) {
     v6_.release(host_->now());
     if (auto socket = host_->bind({ip_address(ipv6_address{}), dhcp::v6_client_port})) co_await send_v6(*socket);
   }

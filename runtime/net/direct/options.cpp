@@ -48,12 +48,20 @@ result<core_configuration> configuration_of(direct_stack_options const& options,
   auto const wrong = [] { return failure(core_error::invalid_argument); };
   core_configuration made;
   made.device = device;
-  made.router_advertisements = options.accept_ra;
+  made.router_advertisements = features::ipv6 && options.accept_ra;
   made.temporary_addresses = options.temporary_addresses;
   made.detect_conflicts = options.detect_conflicts;
 
+  if (!features::ipv6 && (options.ipv6.count != 0 || options.ipv6_gateway)) {
+    log.error("ipv6: this image was configured without IPv6 (ipv6 = false)");
+    return wrong();
+  }
+  if (!features::dhcp && options.ipv4.how == ipv4_setting::mode::dhcp) {
+    log.error("ipv4: this image was configured without DHCP (dhcp = false): give an address with its prefix");
+    return wrong();
+  }
   auto const has_v4 = options.ipv4.how != ipv4_setting::mode::none;
-  auto const has_v6 = options.accept_ra || options.ipv6.count != 0;
+  auto const has_v6 = features::ipv6 && (options.accept_ra || options.ipv6.count != 0);
   if (options.ipv4.how == ipv4_setting::mode::fixed) made.addresses.push_back(options.ipv4.address);
   for (auto const& one : options.ipv6.all()) made.addresses.push_back(one);
   for (auto const& one : made.addresses) {

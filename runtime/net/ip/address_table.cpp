@@ -71,7 +71,7 @@ void address_table::refresh() {
 
 result<void> address_table::add(entry one, instant now) {
   auto const& address = one.address.address;
-  bool const possible = !address.is_multicast() && !address.is_unspecified() && !address.is_loopback() &&
+  bool const possible = !address.is_left_out() && !address.is_multicast() && !address.is_unspecified() && !address.is_loopback() &&
                         one.address.prefix_bits <= (address.is_v6() ? 128 : 32);
   if (!possible) return failure(net_error::invalid_address);
   if (auto* const old = find(address)) {

@@ -21,16 +21,15 @@ class membership_events {
   /// Send one report. `version` is of the family's protocol: 2 or 3 for IGMP, 2 for MLD.
   virtual void report(ip_address const& group, change what, std::uint8_t version, instant now) = 0;
 
- protected:
-  ~membership_events() = default;
+  virtual ~membership_events() = default;
 };
 
 class group_membership {
  public:
-  group_membership(network_limits const& limits, keyed_secrets const& secrets, membership_events& events);
+  group_membership(network_limits const& limits, keyed_secrets const& secrets);
 
-  /// Joining twice counts twice. Errors: invalid_address, limit_reached.
-  [[nodiscard]] result<void> join(ip_address const& group, instant now);
+  /// Joining twice counts twice. `events`, who outlives this, is told of all groups. Errors: invalid_address, limit_reached.
+  [[nodiscard]] result<void> join(ip_address const& group, membership_events& events, instant now);
   void leave(ip_address const& group, instant now);
   [[nodiscard]] bool is_member(ip_address const& group) const;
 
@@ -54,7 +53,7 @@ class group_membership {
 
   network_limits const& limits_;
   random_stream random_;
-  membership_events& events_;
+  membership_events* events_ = nullptr;   ///< since the first join()
   std::vector<entry> groups_;
   instant old_querier_until_{};      ///< an IGMPv2 querier was heard
   instant next_due_ = never;

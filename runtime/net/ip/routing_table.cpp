@@ -33,7 +33,8 @@ unsigned common_prefix(ip_address const& a, ip_address const& b) {
 result<void> routing_table::add(route const& one) {
   bool const fits = one.destination.prefix_bits <= (one.destination.address.is_v6() ? 128 : 32);
   bool const same_family = !one.gateway || one.gateway->is_v6() == one.destination.address.is_v6();
-  if (!fits || !same_family) return failure(net_error::invalid_address);
+  bool const left_out = one.destination.address.is_left_out() || (one.gateway && one.gateway->is_left_out());
+  if (!fits || !same_family || left_out) return failure(net_error::invalid_address);
   auto added = one;
   added.destination = network_of(one.destination);
   auto const same = std::ranges::find(routes_, added.destination, &route::destination);

@@ -12,20 +12,20 @@ constexpr std::uint32_t packets_waiting_max = 2048;
 
 }  // namespace
 
-raw_table::raw_table(network_limits const& limits, raw_sender& sender)
-    : limits_(limits), sender_(sender), pool_(packets_waiting_max) {}
+raw_table::raw_table(network_limits const& limits) : limits_(limits), pool_(packets_waiting_max) {}
 
 raw_table::~raw_table() {
   for (auto& one : sockets_) one->waiting_.clear(pool_);
 }
 
-result<raw_port*> raw_table::open(address_family family, std::uint8_t protocol) {
+result<raw_port*> raw_table::open(address_family family, std::uint8_t protocol, raw_sender& sender) {
   if (used_ >= limits_.raw_sockets) return failure(net_error::limit_reached, limits_.raw_sockets);
   auto free = std::ranges::find_if(sockets_, [](auto const& one) { return !one->is_open_; });
   if (free == sockets_.end()) {
     sockets_.push_back(std::make_unique<raw_socket>(*this));
     free = sockets_.end() - 1;
   }
+  sender_ = &sender;
   auto& made = **free;
   made.is_open_ = true;
   made.family_ = family;
@@ -75,11 +75,11 @@ raw_port* raw_table::poll_ready() {
 }
 
 result<void> raw_socket::send(std::span<std::byte const> payload, ip_address const& to, instant now) {
-  return table_.sender_.send_raw(protocol_, payload, to, now);
+  return table_.sender_->send_raw(protocol_, payload, to, now);
 }
 
 result<void> raw_socket::send_packet(std::span<std::byte const> packet, instant now) {
-  return table_.sender_.send_packet(packet, now);
+  return table_.sender_->send_packet(packet, now);
 }
 
 std::optional<net::received_packet> raw_socket::receive(std::span<std::byte> into) {

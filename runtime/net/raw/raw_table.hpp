@@ -23,19 +23,18 @@ class raw_sender {
                                               ip_address const& to, instant at) = 0;
   [[nodiscard]] virtual result<void> send_packet(std::span<std::byte const> packet, instant at) = 0;
 
- protected:
-  ~raw_sender() = default;
+  virtual ~raw_sender() = default;
 };
 
 class raw_table {
  public:
-  raw_table(network_limits const& limits, raw_sender& sender);
+  explicit raw_table(network_limits const& limits);
   ~raw_table();
   raw_table(raw_table const&) = delete;
   raw_table& operator=(raw_table const&) = delete;
 
-  /// Error: limit_reached.
-  [[nodiscard]] result<raw_port*> open(address_family family, std::uint8_t protocol);
+  /// `sender` sends for all of them and outlives the table. Error: limit_reached.
+  [[nodiscard]] result<raw_port*> open(address_family family, std::uint8_t protocol, raw_sender& sender);
   [[nodiscard]] bool empty() const { return used_ == 0; }
 
   struct delivery {
@@ -55,7 +54,7 @@ class raw_table {
   void release(raw_socket& one);
 
   network_limits const& limits_;
-  raw_sender& sender_;
+  raw_sender* sender_ = nullptr;                         ///< since the first open()
   packet_pool pool_;
   std::vector<std::unique_ptr<raw_socket>> sockets_;     ///< a few: looked through for each packet
   std::size_t used_ = 0;

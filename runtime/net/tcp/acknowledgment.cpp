@@ -51,7 +51,7 @@ bool machine::input_acknowledgment(tcb& c, arrival const& a, instant now) {
   }
   bool const advanced = ack > c.send_una;
   bool const says_more = h.options.sack_count != 0 || h.has(wire::tcp_ece);
-  if (predicts && advanced && !says_more &&
+  if (may_predict() && advanced && !says_more &&
       acknowledge_predicted(c, h.sequence, ack, a.window(c.terms.send_scale), now)) {
     schedule(c);
     return true;

@@ -31,7 +31,7 @@ void machine::close(tcb& c) {
   c.disturb();
   run.to = nullptr;
   bool const was_open = c.in_table;
-  if (c.syn_unacknowledged) fast_open_ended(c);
+  if (features::fast_open && c.syn_unacknowledged) fast_open_ended(c);
   if (was_open) {
     flows.erase(c);
     --live;

@@ -127,6 +127,7 @@ result<connection*> machine::connect(flow_key const& key, settings const& with, 
   auto* const c = open(key, share(with), nullptr, now);
   auto const first = identifiers::begin(flows.hash(key), now);
   c->timestamp_offset = first.timestamp_offset;
+  input_opening = &machine::input_syn_sent;
   c->current = state::syn_sent;
   c->send_initial = c->send_una = first.number;
   c->send_next = c->send_initial + 1;

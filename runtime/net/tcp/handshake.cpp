@@ -90,7 +90,7 @@ void machine::send_syn_ack(half_open& entry, instant now) {
         wire::tcp_timestamps{timestamp(entry.timestamp_offset, now), entry.recent_timestamp};
   }
   if (entry.terms.receive_scale != 0) h.options.window_scale = entry.terms.receive_scale;
-  if (entry.cookie_as != wire::fast_open_option::none) {
+  if (features::fast_open && entry.cookie_as != wire::fast_open_option::none) {
     h.options.fast_open = entry.cookie_as;
     out->cookie = fast_open_cookie(entry.where->fast.key, entry.key.peer, entry.key.local);
     h.options.fast_open_cookie = out->cookie;
@@ -134,7 +134,7 @@ void machine::input_listening(port& where, arrival& a, segment& packet, instant 
     ++counters.accept_queue_full;
     return;
   }
-  if (where.fast.pending_max != 0 && accept_fast(where, a, packet, now)) return;
+  if (features::fast_open && where.fast.pending_max != 0 && accept_fast(where, a, packet, now)) return;
   if (half_opens.entries.used() >= limits.syn_received) return send_cookie(where, a, now);
   auto* const entry = half_opens.entries.take(a.key, where);
   entry->terms = read_terms(h, where, peer_segment_bytes(h), receive_scale());
@@ -144,7 +144,7 @@ void machine::input_listening(port& where, arrival& a, segment& packet, instant 
   entry->timestamp_offset = first.timestamp_offset;
   if (h.options.timestamps) entry->recent_timestamp = h.options.timestamps->value;
   entry->window = h.window;
-  entry->cookie_as = cookie_wanted(where, a);
+  if (features::fast_open) entry->cookie_as = cookie_wanted(where, a);
   entry->at = now + half_open_table::wait(0);
   half_opens.group(0).push_back(*entry);
   flows.insert(*entry);

@@ -229,7 +229,7 @@ void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now)
   c.engage(now);
   c.disturb();
   ++c.segments_received;
-  if (c.current == state::syn_sent) return input_syn_sent(c, a, packet, now);
+  if (c.current == state::syn_sent) return (this->*input_opening)(c, a, packet, now);
   if (h.has(wire::tcp_rst)) {
     // RFC 5961, 3: only the exact number resets; within the window it is asked about.
     if (h.sequence == c.receive_next()) {
@@ -251,7 +251,7 @@ void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now)
       a.header.sequence += 1;
       a.header.flags &= static_cast<std::uint8_t>(~wire::tcp_syn);
       a.had_syn = true;
-    } else if (c.syn_unacknowledged && h.sequence == c.receive_initial) {
+    } else if (features::fast_open && c.syn_unacknowledged && h.sequence == c.receive_initial) {
       c.want_syn = true;
       return schedule(c);
     } else {
@@ -270,7 +270,7 @@ void machine::input_connection(tcb& c, arrival& a, segment& packet, instant now)
     c.window_acknowledgment = h.acknowledgment;
     syn_acknowledged(c, h.acknowledgment, now);
     became_established(c, now);
-  } else if (c.syn_unacknowledged && h.acknowledgment > c.send_initial && h.acknowledgment <= c.send_next) {
+  } else if (features::fast_open && c.syn_unacknowledged && h.acknowledgment > c.send_initial && h.acknowledgment <= c.send_next) {
     fast_open_ended(c);
     syn_acknowledged(c, c.send_initial + 1, now);
   }
@@ -382,7 +382,7 @@ void machine::input_syn_sent(tcb& c, arrival& a, segment& packet, instant now) {
   }
   if (!h.has(wire::tcp_syn)) return;
   apply_syn(c, h, acknowledges, now);
-  if (acknowledges && c.chosen->fast_open != fast_open::no) learn_cookie(c, h);
+  if (features::fast_open && acknowledges && c.chosen->fast_open != fast_open::no) learn_cookie(c, h);
   if (!acknowledges) {
     c.current = state::syn_received;  // simultaneous open
     c.want_syn = true;

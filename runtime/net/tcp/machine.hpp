@@ -329,6 +329,9 @@ class machine {
   } run{};
   bool in_run = false;
   bool predicts = true;  ///< false: everything goes the ordinary way, for the test that compares the two
+  [[nodiscard]] bool may_predict() const { return features::prediction && predicts; }
+  /// input_syn_sent, since the first connect(): nothing else leads to it.
+  void (machine::*input_opening)(tcb& c, arrival& a, segment& packet, instant now) = nullptr;
 };
 
 inline std::uint32_t tcb::calm_receive_space() const {

@@ -372,7 +372,7 @@ void machine::build_syn(tcb& c, wire::tcp_header& h, segment& packet, instant no
   } else if (c.ecn_offered) {
     h.flags |= wire::tcp_ece | wire::tcp_cwr;
   }
-  if (!answers && c.chosen->fast_open != fast_open::no) put_fast_open(c, h, packet);
+  if (features::fast_open && !answers && c.chosen->fast_open != fast_open::no) put_fast_open(c, h, packet);
   if (c.backoff != 0) {
     ++c.make_rare().segments_retransmitted;
     ++counters.segments_retransmitted;

@@ -192,7 +192,7 @@ bool machine::transmit(addressing& between, segment& packet, instant now) {
       // It is here because something arrived. What build() would note on its way:
       c->pacing_waits = c->chosen->pacing && now < c->rare().paced_until;
       c->window_blocked = false;
-    } else if ((predicts && build_predicted(*c, between, packet, now)) || build(*c, between, packet, now)) {
+    } else if ((may_predict() && build_predicted(*c, between, packet, now)) || build(*c, between, packet, now)) {
       // Calm, it wants nothing but to send what is there.
       bool const is_done = (c->calm & calm::speaks) != 0 ? c->has_sent_all() : c->has_said_all();
       if (is_done) {
@@ -204,7 +204,7 @@ bool machine::transmit(addressing& between, segment& packet, instant now) {
         static_cast<hook<output_tag>&>(*c).unlink();
         output.push_back(*c);
       } else {
-        between.has_following = predicts;
+        between.has_following = may_predict();
         following = c;
       }
       return true;

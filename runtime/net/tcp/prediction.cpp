@@ -325,7 +325,7 @@ std::size_t machine::input_following(std::span<segment> packets, instant now) {
 [[gnu::noinline]] void machine::input_single(addressing const& between, segment& packet, instant now) {
   ++counters.segments_in;
   run.to = nullptr;
-  if (predicts && input_predicted(between, packet.front_piece(), packet, now)) [[likely]]
+  if (may_predict() && input_predicted(between, packet.front_piece(), packet, now)) [[likely]]
     return;
   input_unpredicted(between, packet, now);
 }
@@ -339,7 +339,7 @@ void machine::input(addressing const& between, std::span<segment> packets, insta
   while (!packets.empty()) {
     input_single(between, packets.front(), now);
     packets = packets.subspan(1);
-    if (run.to != nullptr) packets = packets.subspan(input_following(packets, now));
+    if (features::prediction && run.to != nullptr) packets = packets.subspan(input_following(packets, now));
   }
   in_run = false;
 }

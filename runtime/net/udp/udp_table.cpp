@@ -24,11 +24,10 @@ bool covers(ip_address const& bound, ip_address const& address) {
 
 }  // namespace
 
-udp_table::udp_table(network_limits const& limits, keyed_secrets const& secrets, udp_sender& sender)
+udp_table::udp_table(network_limits const& limits, keyed_secrets const& secrets)
     : limits_(limits),
       key_(secrets.ports),
       random_({secrets.ports.high, secrets.ports.low}),
-      sender_(sender),
       pool_(datagrams_waiting_max) {}
 
 udp_table::~udp_table() {
@@ -42,7 +41,7 @@ bool udp_table::is_taken(endpoint const& local) const {
   return false;
 }
 
-result<udp_port*> udp_table::bind(endpoint const& local) {
+result<udp_port*> udp_table::bind(endpoint const& local, udp_sender& sender) {
   if (used_ >= limits_.datagram_sockets) return failure(net_error::limit_reached, limits_.datagram_sockets);
   auto wanted = local;
   if (local.port != 0) {
@@ -61,6 +60,7 @@ result<udp_port*> udp_table::bind(endpoint const& local) {
     }
     if (tried == ephemeral_count) return failure(net_error::address_not_available);
   }
+  sender_ = &sender;
   udp_socket* made = nullptr;
   if (free_.empty()) {
     sockets_.push_back(std::make_unique<udp_socket>(*this));
@@ -151,7 +151,7 @@ udp_port* udp_table::poll_ready() {
 }
 
 result<void> udp_socket::send(std::span<std::byte const> bytes, endpoint const& to, instant now) {
-  return table_.sender_.send_datagram(local_, bytes, to, now);
+  return table_.sender_->send_datagram(local_, bytes, to, now);
 }
 
 result<std::optional<received_datagram>> udp_socket::receive(std::span<std::byte> into) {

@@ -23,19 +23,19 @@ class udp_sender {
   [[nodiscard]] virtual result<void> send_datagram(endpoint const& from, std::span<std::byte const> bytes,
                                                    endpoint const& to, instant now) = 0;
 
- protected:
-  ~udp_sender() = default;
+  virtual ~udp_sender() = default;
 };
 
 class udp_table {
  public:
-  udp_table(network_limits const& limits, keyed_secrets const& secrets, udp_sender& sender);
+  udp_table(network_limits const& limits, keyed_secrets const& secrets);
   ~udp_table();
   udp_table(udp_table const&) = delete;
   udp_table& operator=(udp_table const&) = delete;
 
-  /// Errors: address_in_use, limit_reached, address_not_available (no port is free).
-  [[nodiscard]] result<udp_port*> bind(endpoint const& local);
+  /// `sender` sends for all of them and outlives the table. Errors: address_in_use, limit_reached, address_not_available
+  /// (no port is free).
+  [[nodiscard]] result<udp_port*> bind(endpoint const& local, udp_sender& sender);
 
   /// Who a datagram to `to` belongs to: the one bound to the address, else one bound to all addresses.
   [[nodiscard]] udp_socket* find(endpoint const& to);
@@ -59,7 +59,7 @@ class udp_table {
   network_limits const& limits_;
   siphash_key key_;
   random_stream random_;
-  udp_sender& sender_;
+  udp_sender* sender_ = nullptr;           ///< since the first bind()
   packet_pool pool_;
   std::vector<std::unique_ptr<udp_socket>> sockets_;
   std::vector<udp_socket*> free_;

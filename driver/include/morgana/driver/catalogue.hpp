@@ -7,7 +7,8 @@
 //   header = "morgana/net/direct_stack.hpp"
 //   needs = [ { name = "device", concept = "net::device" } ]    # named, in the order connect() takes them
 //   config = { mtu = { type = "uint", default = "1500", help = "Largest packet, bytes" } }
-//                                                     # also: values = [...], unique = true (names one thing)
+//                                                     # also: values = [...], unique = true (names one thing),
+//                                                     # constant and options, see below
 //   options = "morgana::net::direct_stack_options"    # boot options, prefixed with the node's name
 //   exclusive = false                                 # one node per parameter even when equal
 //   takes_name = false                                # connect() gets a device_name after the context; the
@@ -28,6 +29,12 @@
 // application's folder, and kept so); `use` and `wrap` are no setting's name. `generate` asks the planner for
 // a generated source: `embed_folder` makes the type `morgana::app::embedded_<parameter>` from the files of
 // the folder that `config.<from>` names; {generated} in `type` is its name.
+//
+// A choice of what the image has at all is a boolean with a `constant`: the generated main defines that variable, which the
+// device's header declares (`extern bool const`), with the choice's value, and link-time optimisation drops what only a
+// false one would have run. It is one for the whole image. `options` of it are boot options that there are only while it is
+// true, `NAME=VALUE` one value of an option:
+//   config.dhcp = { type = "boolean", default = "true", constant = "net::features::dhcp", options = ["ipv4=dhcp"] }
 #pragma once
 
 #include <chrono>
@@ -58,6 +65,8 @@ struct setting_declaration {
   std::string help;
   std::vector<std::string> values;  ///< when not empty, the only ones
   bool unique = false;              ///< names one exclusive thing: no two nodes may have the same value
+  std::string constant = {};        ///< C++ variable of the whole image that has the value, without "morgana::"
+  std::vector<std::string> options = {};  ///< boot options, or `NAME=VALUE`, that need it to be true
 };
 
 enum class generator_kind { none, embed_folder };

@@ -40,6 +40,7 @@ struct option_group {
 
 struct option_table {
   std::vector<option_group> groups;
+  std::vector<std::string> left_out = {};    ///< names of options that a choice of what the image has took away
 };
 
 struct options_input {
@@ -54,7 +55,7 @@ struct options_input {
 };
 
 /// Errors: `unknown-name` (an option that does not exist, with the nearest), `option-value` (a value that its
-/// type cannot take, at its place), `option-not-fixable` (start() takes `options const&`), `option-clash`.
+/// type cannot take, at its place), `option-left-out` (the image was configured without what it is for), `option-not-fixable` (start() takes `options const&`), `option-clash`.
 [[nodiscard]] outcome<option_table> arrange_options(options_input const& input);
 
 /// Why a configured value cannot be one of a field: "expected a number from 0 to 65535". Empty when it can, or
@@ -68,6 +69,7 @@ struct main_input {
   requirements const* needs = nullptr;
   device_graph const* graph = nullptr;
   option_table const* options = nullptr;
+  bool help = true;                          ///< whether the image has the texts of --help
   /// Folder below which places are named relatively, so that equal inputs in two places give equal text.
   std::filesystem::path base = {};
   std::vector<std::filesystem::path> bases = {};  ///< further ones: data folder, plugin folders

@@ -7,6 +7,7 @@
 //   packages = ["morgana-http", "zlib >= 1.2"]
 //   repositories = ["overlay"]            # folders of recipes, searched before the built-in ones
 //   catalogues = ["devices.toml"]         # [[device]] entries of the application's own
+//   help = false                          # the image has no texts of --help
 //
 //   [devices.htdocs]                      # by the parameter's name
 //   use = "embedded"                      # which implementation, where there is a choice
@@ -63,6 +64,7 @@ struct description {
   std::vector<located_string> packages;     ///< requirements, see recipe.hpp
   std::vector<located_string> repositories;
   std::vector<located_string> catalogues;
+  bool help = true;                         ///< whether the image has the texts of --help
   std::map<std::string, device_choice> devices;
   setting_map options;
   std::map<std::string, target_section> targets;

@@ -75,7 +75,7 @@ struct resolve_input {
 /// `ambiguous-choice` (candidates, and the lines to add to unikernel.toml), `unknown-name` (a parameter or
 /// implementation or setting that does not exist, with the nearest), `wrong-value`, `missing-setting`,
 /// `device-cycle`, `device-conflict` (two nodes want one exclusive thing: the same value of a `unique`
-/// setting), `graph-limit` (more than 256 nodes, or a type of more than 16 KiB).
+/// setting, or different values of one that is a constant of the image), `graph-limit` (more than 256 nodes, or a type of more than 16 KiB).
 [[nodiscard]] outcome<device_graph> resolve(resolve_input const& input);
 
 /// The graph as Graphviz text, chosen nodes only.

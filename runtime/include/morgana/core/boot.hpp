@@ -71,6 +71,7 @@ class device_stack;
 struct application {
   std::string_view name;
   std::span<boot_option const> options;  ///< the application's, then the devices'
+  std::span<std::string_view const> left_out = {};  ///< names of options of what the image was configured without
   std::span<manifest_entry const> manifest;
   void* (*boot_options)();                          ///< the object the table assigns to
   task<result<int>> (*run)(device_stack& devices);  ///< connects, starts, returns start()'s status
@@ -87,7 +88,8 @@ inline constexpr std::string_view built_in_options[] = {"help", "log", "shutdown
 ///
 /// A device is a class with `static task<result<X>> connect(context&, Need&..., Options const&...)`, where X
 /// is the class itself (then it is movable) or a std::unique_ptr to it, and maybe `task<void> disconnect()`
-/// (or task<result<void>>, whose error is logged). Without one, its destructor is all.
+/// (or task<result<void>>, whose error is logged). Without one, its destructor is all. What waits for nothing
+/// returns result<X> itself, and needs less code.
 class device_stack {
  public:
   static constexpr duration disconnect_timeout = 5s;
@@ -132,6 +134,8 @@ class device_stack {
   template <class Device, class Holder>
   struct held_device;
 
+  template <class Device, class Made>
+  [[nodiscard]] result<Device*> keep(std::string_view path, Made made);
   void push(held* device);
   void pop();
   [[nodiscard]] error connect_failed(std::string_view path, error why);
@@ -176,13 +180,20 @@ struct device_stack::held_device final : held {
 template <class Device, class... Arguments>
 task<result<Device*>> device_stack::connect(std::string_view path, duration timeout,
                                             Arguments&&... arguments) {
-  auto made =
-      co_await with_deadline(after(context_->now(), timeout), Device::connect(*context_, arguments...));
-  if (!made) co_return failure(connect_failed(path, std::move(made.error())));
-  using holder = typename decltype(made)::value_type;
-  auto* device = new held_device<Device, holder>(path, std::move(*made));
+  if constexpr (requires { Device::connect(*context_, arguments...).error(); }) {
+    co_return keep<Device>(path, Device::connect(*context_, arguments...));
+  } else {
+    co_return keep<Device>(path, co_await with_deadline(after(context_->now(), timeout),
+                                                        Device::connect(*context_, arguments...)));
+  }
+}
+
+template <class Device, class Made>
+result<Device*> device_stack::keep(std::string_view path, Made made) {
+  if (!made) return failure(connect_failed(path, std::move(made.error())));
+  auto* device = new held_device<Device, typename Made::value_type>(path, std::move(*made));
   push(device);
-  co_return &device->device();
+  return &device->device();
 }
 
 class boot_session {

@@ -30,6 +30,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "morgana/core/features.hpp"
 #include "morgana/core/result.hpp"
 #include "morgana/core/text.hpp"
 
@@ -43,6 +44,7 @@ enum class option_error : std::uint8_t {
   unknown_value,  ///< none of an enum's names
   value_missing,  ///< the last argument is an option that needs a value
   no_such_option,
+  left_out,       ///< of something that the image was configured without
   not_an_option,  ///< an argument without dashes
 };
 [[nodiscard]] error_domain const& domain_of(option_error);
@@ -96,6 +98,7 @@ template <auto First, auto... Rest>
 struct option_group {
   std::span<boot_option const> options;
   void* object = nullptr;
+  std::span<std::string_view const> left_out = {};  ///< names that are none because the image lacks what they are for
 };
 
 /// Why arguments were refused.
@@ -350,7 +353,7 @@ constexpr boot_option option(std::string_view name, std::string_view help) {
       },
       .write_value =
           [](text_writer& out, void const* options) {
-            write_text(out, detail::reach<First, Rest...>(*static_cast<object const*>(options)));
+            if (features::help) write_text(out, detail::reach<First, Rest...>(*static_cast<object const*>(options)));
           },
       .write_expected = nullptr,
       .is_flag = std::same_as<field, bool>,

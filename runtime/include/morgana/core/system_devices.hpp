@@ -33,7 +33,7 @@ class system_monotonic_clock {
 
 class system_wall_clock {
  public:
-  static task<result<system_wall_clock>> connect(context& in);
+  static result<system_wall_clock> connect(context&) { return system_wall_clock(); }
   [[nodiscard]] wall_time now() const;
   [[nodiscard]] bool is_set() const;
 };

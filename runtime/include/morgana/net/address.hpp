@@ -14,6 +14,7 @@
 #include "morgana/core/result.hpp"
 #include "morgana/core/text.hpp"
 #include "morgana/net/error.hpp"
+#include "morgana/net/features.hpp"
 
 namespace morgana::net {
 
@@ -51,8 +52,17 @@ class ip_address {
   }
   constexpr ip_address(ipv6_address v6) : bytes_(v6.bytes), is_v6_(true) {}  // NOLINT: implicit on purpose
 
-  [[nodiscard]] constexpr bool is_v4() const { return !is_v6_; }
-  [[nodiscard]] constexpr bool is_v6() const { return is_v6_; }
+  [[nodiscard]] constexpr bool is_v4() const { return !is_v6(); }
+  [[nodiscard]] constexpr bool is_v6() const {
+    if consteval {
+      return is_v6_;
+    } else {
+      return is_v6_ && features::ipv6;
+    }
+  }
+  /// An IPv6 address in an image without IPv6 (features.hpp): nobody's, and unreachable. `::` stands for any address, and
+  /// is as good as 0.0.0.0 there.
+  [[nodiscard]] bool is_left_out() const { return is_v6_ && !features::ipv6 && !is_unspecified(); }
   [[nodiscard]] constexpr ipv4_address v4() const {                   ///< only when is_v4()
     return {{bytes_[0], bytes_[1], bytes_[2], bytes_[3]}};
   }
@@ -65,7 +75,7 @@ class ip_address {
   }
   [[nodiscard]] bool is_unspecified() const { return sum() == 0; }
   [[nodiscard]] bool is_loopback() const;
-  [[nodiscard]] constexpr bool is_multicast() const { return is_v6_ ? bytes_[0] == 0xff : (bytes_[0] & 0xf0) == 0xe0; }
+  [[nodiscard]] constexpr bool is_multicast() const { return is_v6() ? bytes_[0] == 0xff : (bytes_[0] & 0xf0) == 0xe0; }
 
   friend auto operator<=>(ip_address const&, ip_address const&) = default;
   [[nodiscard]] static constexpr std::optional<ip_address> parse(std::string_view text);

@@ -122,6 +122,9 @@ constexpr std::optional<ip_address> ip_address::parse(std::string_view text) {
     if (auto const v4 = ipv4_address::parse(text)) return ip_address(*v4);
     return std::nullopt;
   }
+  if !consteval {
+    if (!features::ipv6) return std::nullopt;
+  }
   if (auto const v6 = ipv6_address::parse(text)) return ip_address(*v6);
   return std::nullopt;
 }

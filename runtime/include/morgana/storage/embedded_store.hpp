@@ -79,7 +79,7 @@ namespace storage {
 template <embedded_table const& Table>
 class embedded_store {
  public:
-  [[nodiscard]] static task<result<embedded_store>> connect(context&) { co_return embedded_store(); }
+  [[nodiscard]] static result<embedded_store> connect(context&) { return embedded_store(); }
 
   [[nodiscard]] storage::immediate<result<value_information>> stat(std::string_view key) {
     return storage::stat(Table, key);

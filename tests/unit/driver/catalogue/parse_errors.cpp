@@ -39,6 +39,25 @@ need = []
 )");
 }
 
+TEST_CASE("a constant of the image is a boolean's, and only it takes options away") {
+  CHECK(complaints(R"([[device]]
+name = "direct"
+provides = "net::stack"
+type = "direct_stack"
+header = "x.hpp"
+config.mtu = { type = "uint", constant = "net::mtu" }
+config.ipv6 = { type = "boolean", constant = "morgana::net::ipv6" }
+config.dhcp = { type = "boolean", options = ["ipv4=dhcp"] }
+)") ==
+        R"(6:42+10 wrong-value: only a choice of type boolean can be a constant of the image
+  help: write `type = "boolean"`
+7:46+20 wrong-value: `morgana::net::ipv6` is no variable's name
+  help: write a C++ name without `morgana::`, like `net::features::ipv6`
+8:45+13 wrong-value: options are left out by a choice that is a constant of the image, and this is none
+  help: add `constant = "..."`
+)");
+}
+
 TEST_CASE("a placeholder that is neither need nor setting is found") {
   CHECK(complaints(R"([[device]]
 name = "direct"

@@ -101,6 +101,83 @@ TEST_CASE("the generated main of a website reads as documented") {
   check_golden(website().text(), "website.txt");
 }
 
+namespace {
+
+/// The website on a stack of which `ipv6` and `dhcp` say what there is.
+struct chosen_website : website {
+  chosen_website(std::string ipv6, std::string dhcp) {
+    auto& network = graph.nodes[0];
+    auto choice = [&](std::string const& name, std::vector<std::string> options, std::string value) {
+      network.implementation.config[name] = {.name = {.value = name},
+                                             .type = setting_type::boolean,
+                                             .default_value = "true",
+                                             .help = {},
+                                             .values = {},
+                                             .constant = "net::features::" + name,
+                                             .options = std::move(options)};
+      network.config[name] = std::move(value);
+    };
+    choice("ipv6", {"backlog"}, std::move(ipv6));
+    choice("dhcp", {"ipv4=dhcp"}, std::move(dhcp));
+    input.fixed.clear();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what the image has is written as constants, when it is not all") {
+  CHECK(chosen_website("true", "true").text() == [] {
+    website plain;
+    plain.input.fixed.clear();
+    return plain.text();
+  }());
+  auto const text = chosen_website("false", "true").text();
+  CHECK(text.find("bool const morgana::net::features::dhcp = true;  // `dhcp` of `network`\n"
+                  "bool const morgana::net::features::ipv6 = false;  // `ipv6` of `network`\n") != std::string::npos);
+  CHECK(text.find("constexpr std::string_view left_out[] = {\n    \"network.backlog\",\n};") != std::string::npos);
+  CHECK(text.find("    .left_out = left_out,\n") != std::string::npos);
+  CHECK(text.find("(\"network.backlog\"") == std::string::npos);
+}
+
+TEST_CASE("an image without help has no text of it") {
+  website app;
+  auto table = arrange_options(app.input);
+  REQUIRE(table);
+  auto const text = main_source({.name = "website",
+                                 .target = "unix",
+                                 .entry = "unikernel.hpp",
+                                 .needs = &app.needs,
+                                 .graph = &app.graph,
+                                 .options = &*table,
+                                 .help = false,
+                                 .base = "/app"});
+  CHECK(text.find("bool const morgana::features::help = false;  // `help`\n") != std::string::npos);
+  CHECK(text.find("Port to listen on.") == std::string::npos);
+  CHECK(text.find("(\"port\", \"\")") != std::string::npos);
+}
+
+TEST_CASE("an option of what the image lacks is one diagnostic at its place") {
+  chosen_website app("false", "false");
+  app.input.fixed = {{"network.backlog",
+                      {.value = "64",
+                       .where = {.file = "/app/unikernel.toml", .line = 9, .column = 11},
+                       .where_name = {.file = "/app/unikernel.toml", .line = 9, .column = 1}}},
+                     {"network.ipv4", {.value = "dhcp"}}};
+  auto const table = arrange_options(app.input);
+  REQUIRE(!table);
+  REQUIRE(table.error().size() == 2);
+  auto const& whole = table.error()[0];
+  CHECK(whole.code == "option-left-out");
+  CHECK(whole.message == "the image has no `network.backlog`: `ipv6` of `network` is false");
+  CHECK(whole.where->line == 9);
+  CHECK(whole.help == std::vector<std::string>{"remove it, or write `ipv6 = true` in [devices.network]"});
+  auto const& value = table.error()[1];
+  CHECK(value.message == "the image has no `network.ipv4=dhcp`: `dhcp` of `network` is false");
+  CHECK(value.notes[0].message == "given on the command line: --network.ipv4=dhcp");
+  app.input.fixed = {{"network.ipv4", {.value = "10.0.0.7/24"}}};
+  CHECK(arrange_options(app.input));
+}
+
 TEST_CASE("an application without devices and options has an empty main") {
   requirements needs;
   needs.qualified_start = "::app::start";

@@ -265,6 +265,21 @@ TEST_CASE("two parameters cannot have one exclusive thing") {
   CHECK(resolve_scene(both));
 }
 
+TEST_CASE("what an image has or has not is the same for all its devices") {
+  auto const devices = entry("direct", "net::stack",
+                             "exclusive = true\nconfig = { ipv6 = { type = \"boolean\", default = \"true\", "
+                             "constant = \"net::features::ipv6\" } }");
+  scene both{.devices = devices, .parameters = {{"lan", "net::stack"}, {"wan", "net::stack"}}};
+  both.app = "[devices.wan]\nipv6 = false\n";
+  CHECK(wrong(both) ==
+        R"(2:40+3 device-conflict: `ipv6` of `lan` is true, of `wan` false: the image has it or has it not
+  note (1:40): `lan` is asked for here
+  help: write the same for both: [devices.wan] ipv6 = true
+)");
+  both.app = "[devices.lan]\nipv6 = false\n[devices.wan]\nipv6 = false\n";
+  CHECK(resolve_scene(both));
+}
+
 TEST_CASE("independent mistakes are reported together") {
   auto const failed = resolve_scene({.devices = entry("a", "kv") + entry("b", "kv"),
                                      .parameters = {{"data", "kv"}, {"network", "net::stack"}},

@@ -301,6 +301,22 @@ TEST_CASE("a session that is destroyed early destroys start before its devices")
   CHECK(trace == "disk+ store+ start ~start ~store ~disk ");
 }
 
+TEST_CASE("an option of what the image was configured without is refused as such") {
+  fake_platform platform;
+  constexpr std::string_view gone[] = {"network.ipv6"};
+  application const small{.name = "small",
+                          .options = {},
+                          .left_out = gone,
+                          .manifest = {},
+                          .boot_options = nullptr,
+                          .run = [](device_stack&) -> task<result<int>> { co_return 3; }};
+  std::string_view const arguments[] = {"--network.ipv6=none"};
+  boot_session session(small, arguments);
+  CHECK(run_session(session) == exit_status::wrong_argument);
+  CHECK(platform.console() ==
+        "small: --network.ipv6=none: this image was configured without it; --help lists all options\n");
+}
+
 TEST_CASE("an application without options, devices or manifest boots") {
   fake_platform platform;
   application const bare{.name = "noop",
@@ -375,9 +391,9 @@ TEST_CASE("clocks read the platform") {
   fake().wall_at_boot = wall_time(1h);
   w.advance(5s);
   auto monotonic = w.run(system_monotonic_clock::connect(w.context()));
-  auto wall = w.run(system_wall_clock::connect(w.context()));
+  auto wall = system_wall_clock::connect(w.context());
   CHECK((*monotonic)->now() == instant(5s));
-  CHECK((*wall)->now() == wall_time(1h + 5s));
+  CHECK(wall->now() == wall_time(1h + 5s));
   fake().wall_is_set = false;
-  CHECK_FALSE((*wall)->is_set());
+  CHECK_FALSE(wall->is_set());
 }

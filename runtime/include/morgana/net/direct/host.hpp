@@ -185,7 +185,13 @@ class direct_host : private ready_node, private timer_node {
   ping_wait* pings_ = nullptr;
   std::uint16_t ping_identifier_;
   std::uint16_t ping_sequence_ = 0;
-  std::unique_ptr<lease_keeper> leases_;         ///< last: it has sockets of ours
+  /// Of an image without DHCP there is none, and nothing that could delete one.
+  struct lease_deleter {
+    void operator()(lease_keeper* one) const {
+      if (features::dhcp) delete one;
+    }
+  };
+  std::unique_ptr<lease_keeper, lease_deleter> leases_;  ///< last: it has sockets of ours
 };
 
 class direct_host::connect_wait final : public direct_wait {
