@@ -116,17 +116,32 @@ outcome udp(request const& wanted) {
 
 // ---- requests and answers ----------------------------------------------------------------------------
 
+/// What users send, and where they read.
+constexpr std::array<std::byte, message_bytes> message{};
+constinit std::array<std::byte, 2 * message_bytes> application{};
+
+/// One host's output pass and the other's turn: a frame goes over, and the user there is told of what it brought.
+void turn(hosts& two, net::core& here, net::core& there) {
+  must(two.pass(here, there) != 0, "nothing was sent");
+  drop_events(there);
+}
+
+void write(hosts& two, net::tcp::connection& from) {
+  auto const written = from.write(message, two.now);
+  must(written && *written == message.size(), "a write did not take everything");
+}
+
+void read(hosts& two, net::tcp::connection& at) {
+  auto const got = at.read(application, two.now);
+  must(got && *got && **got == message.size(), "the message did not arrive whole");
+}
+
 /// Sends on one end, reads on the other; a message is never cut here. As a host's loop has it: what the one has to
 /// send goes to the other, whose user is told of it and reads.
 void say(hosts& two, net::tcp::connection& from, net::core& here, net::tcp::connection& to, net::core& there) {
-  std::array<std::byte, message_bytes> message{};
-  auto const written = from.write(message, two.now);
-  must(written && *written == message.size(), "a write did not take everything");
-  must(two.pass(here, there), "nothing was sent");
-  drop_events(there);
-  std::array<std::byte, 2 * message_bytes> into;
-  auto const got = to.read(into, two.now);
-  must(got && *got && **got == message.size(), "the message did not arrive whole");
+  write(two, from);
+  turn(two, here, there);
+  read(two, to);
 }
 
 outcome ping_pong(request const& wanted) {
@@ -149,35 +164,39 @@ outcome ping_pong(request const& wanted) {
   return found;
 }
 
-/// The whole life of a connection: handshake, 64 bytes each way, FINs both ways. The client stays in TIME-WAIT.
-void live_and_die(hosts& two, net::tcp::listener& where) {
+/// The whole life of a connection: handshake, 64 bytes each way, FINs both ways. As a host's loop has it: the client's
+/// user writes when it is told that the connection is there, so that its bytes bring the handshake's last acknowledgment,
+/// and each end closes when it is told what ends its part. The client stays in TIME-WAIT.
+void live_and_die(hosts& two) {
   auto const opened = two.a.tcp().connect({hosts::address(2), port}, {}, two.now);
   must(opened.has_value(), "connect() failed");
   auto* const client = *opened;
-  two.pump([] {});
-  auto* const server = where.accept();
+  turn(two, two.a, two.b);
+  turn(two, two.b, two.a);
+  write(two, *client);
+  must(two.pass(two.a, two.b) != 0, "nothing was sent");
+  net::tcp::connection* server = nullptr;
+  while (auto const told = two.b.poll_event()) {
+    if (told->listener != nullptr) server = told->listener->accept();
+  }
   must(server != nullptr, "no connection");
-  drop_events(two.a);
-  drop_events(two.b);
-  say(two, *client, two.a, *server, two.b);
+  read(two, *server);
   say(two, *server, two.b, *client, two.a);
   client->shutdown(two.now);
-  two.pump([] {});
-  std::array<std::byte, 16> into;
-  auto const end = server->read(into, two.now);
+  turn(two, two.a, two.b);
+  auto const end = server->read(application, two.now);
   must(end && *end && **end == 0, "the end of the stream did not arrive");
   server->release(two.now);
-  two.pump([] {});
+  turn(two, two.b, two.a);
   client->release(two.now);
-  drop_events(two.a);
-  drop_events(two.b);
+  turn(two, two.a, two.b);
 }
 
 outcome connect_close(request const& wanted) {
   auto two = std::make_unique<hosts>(link_settings{wanted.is_copied, false});
-  auto& where = listen(*two);
+  connect(*two, listen(*two));   // they know each other's link addresses
   auto const one = [&] {
-    live_and_die(*two, where);
+    live_and_die(*two);
     two->now += 20ms;
     if (two->a.next_deadline() <= two->now) two->a.on_deadline(two->now);
     if (two->b.next_deadline() <= two->now) two->b.on_deadline(two->now);
@@ -272,7 +291,7 @@ outcome syn_flood(request const& wanted) {
   auto two = std::make_unique<hosts>(link_settings{wanted.is_copied, false});
   // Forged sources are beyond a router, whose address is the other host's.
   must(two->b.add_route({net::cidr{net::ipv4_address{}, 0}, hosts::address(1)}).has_value(), "add_route() failed");
-  auto& where = listen(*two);
+  connect(*two, listen(*two));   // they know each other's link addresses
   constexpr unsigned together = 10;
   std::uint64_t sent = 0;
   std::vector<net::segment> arriving(together);
@@ -291,7 +310,7 @@ outcome syn_flood(request const& wanted) {
     work();
   };
   // What those who mean it leave in TIME-WAIT has room already; then three seconds, and all is as full as it gets.
-  for (unsigned i = 0; i < 2000; ++i) live_and_die(*two, where);
+  for (unsigned i = 0; i < 2000; ++i) live_and_die(*two);
   two->run(61s);
   while (sent < 300'000) flood(false);
   auto const before = live_bytes();
@@ -301,7 +320,7 @@ outcome syn_flood(request const& wanted) {
     flood(true);
     if (sent % 1'000 == 0) {
       ++tried;
-      live_and_die(*two, where);
+      live_and_die(*two);
       ++accepted;                             // or it would have ended the program
     }
   }

@@ -176,9 +176,11 @@ static void listen_on(uint16_t port, struct connection_state* next) {
 }
 
 static err_t established(void* argument, struct tcp_pcb* pcb, err_t error) {
-  (void)pcb;
-  ((struct connection_state*)argument)->is_connected = error == ERR_OK;
-  return ERR_OK;
+  struct connection_state* one = argument;
+  one->is_connected = error == ERR_OK;
+  if (one->first == NULL) return ERR_OK;
+  // It goes with the acknowledgment, when the segment at hand is done.
+  return tcp_write(pcb, one->first, (u16_t)one->first_size, TCP_WRITE_FLAG_COPY);
 }
 
 static void connect_to(unsigned number, uint16_t port, struct connection_state* made) {

@@ -14,6 +14,8 @@ struct frame {
 struct connection_state {
   uint64_t received;                 // bytes, copied out as a user's read would
   int is_connected, is_ended;
+  void const* first;                 // what its user writes when it is told of the connection, as ours does; may be null
+  size_t first_size;
   void* pcb;
 };
 

@@ -137,9 +137,10 @@ outcome udp(hosts& two, std::uint64_t count) {
   return found;
 }
 
+constexpr std::array<std::byte, message_bytes> message{};
+
 void say(hosts& two, lwip_host const* here, connection_state& from, connection_state& to, wire& on,
          lwip_host const* there) {
-  std::array<std::byte, message_bytes> message{};
   auto const before = to.received;
   must(here->write(&from, message.data(), message.size()), "a write did not take everything");
   must(two.pass(on, there), "nothing was sent");
@@ -168,15 +169,26 @@ outcome ping_pong(hosts& two, std::uint64_t count) {
 outcome connect_close(hosts& two, std::uint64_t count) {
   ends both;
   two.b->listen(port, &both.server);
+  connect(two, both);   // they know each other's link addresses
+  both.client.first = message.data();
+  both.client.first_size = message.size();
+  // As ours: each host takes what came, its user answers, and what that made goes over.
+  auto const to_b = [&] { must(two.pass(two.to_b, two.b), "nothing was sent"); };
+  auto const to_a = [&] { must(two.pass(two.to_a, two.a), "nothing was sent"); };
   auto const one = [&] {
-    connect(two, both);
-    say(two, two.a, both.client, both.server, two.to_b, two.b);
+    two.a->connect(2, port, &both.client);
+    to_b();
+    to_a();
+    must(both.client.is_connected, "no connection");
+    to_b();
+    must(both.server.is_connected && both.server.received == message.size(), "the message did not arrive whole");
     say(two, two.b, both.server, both.client, two.to_a, two.a);
     two.a->close(&both.client);
-    two.pump();
+    to_b();
     must(both.server.is_ended, "the end of the stream did not arrive");
     two.b->close(&both.server);
-    two.pump();
+    to_a();
+    to_b();
     two.step(20'000);
   };
   for (unsigned i = 0; i < 100; ++i) one();
