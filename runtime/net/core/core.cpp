@@ -83,15 +83,20 @@ instant core::implementation::next_deadline() const {
 }
 
 void core::implementation::on_deadline() {
-  addresses.on_deadline(now);
+  if (addresses.next_deadline() <= now) addresses.on_deadline(now);
   if (features::ipv6 && routers.next_deadline() <= now) {
     if (routers.on_deadline(now)) send_router_solicitation();
     ++generation;
   }
-  if (path_mtus.on_deadline(now)) ++generation;
-  neighbors.on_deadline(now);
-  groups.on_deadline(now);
-  while (auto const gone = features::fragments ? fragments.poll_expired(now) : std::nullopt) {
+  if (path_mtus.next_deadline() <= now && path_mtus.on_deadline(now)) ++generation;
+  if (neighbors.next_deadline() <= now) neighbors.on_deadline(now);
+  if (groups.next_deadline() <= now) groups.on_deadline(now);
+  if (features::fragments && fragments.next_deadline() <= now) forget_fragments();
+  tcp_engine.on_deadline(now);
+}
+
+void core::implementation::forget_fragments() {
+  while (auto const gone = fragments.poll_expired(now)) {
     // RFC 792: time exceeded, only with the first fragment at hand; RFC 4443 3.3 likewise.
     auto const& key = gone->key;
     if (!addresses.is_ours(key.destination)) continue;
@@ -101,7 +106,6 @@ void core::implementation::on_deadline() {
                      : static_cast<std::uint8_t>(wire::icmp_v4_type::time_exceeded),
                1, 0);
   }
-  tcp_engine.on_deadline(now);
 }
 
 // ---- users -------------------------------------------------------------------------------------------
@@ -141,23 +145,31 @@ bool core::has_event() const {
 }
 
 std::optional<core::event> core::poll_event() {
-  if (self_->told_addresses) [[likely]] {
-    if (auto const one = self_->tcp_engine.poll_event()) {
+  auto& self = *self_;
+  if (self.told_addresses) [[likely]] {
+    if (auto const one = self.tcp_engine.poll_event()) {
       return event{one->connection, one->listener, nullptr, nullptr, one->ready, std::nullopt, false};
     }
+    if (!self.udp.has_ready() && !self.raw.may_be_ready() && self.echo_count == 0) [[likely]]
+      return std::nullopt;
   }
+  return self.poll_other_event();
+}
+
+/// Of all but TCP.
+std::optional<core::event> core::implementation::poll_other_event() {
   std::optional<event> told;
-  if (!self_->told_addresses) [[unlikely]] {
-    self_->told_addresses = true;
+  if (!told_addresses) [[unlikely]] {
+    told_addresses = true;
     told.emplace().addresses_changed = true;
-  } else if (auto* const port = self_->udp.poll_ready()) {
+  } else if (auto* const port = udp.poll_ready()) {
     told.emplace().port = port;
-  } else if (auto* const raw = self_->raw.poll_ready()) {
-    told.emplace().raw = raw;
-  } else if (self_->echo_count != 0) {
-    told.emplace().echo_reply = self_->echoes[self_->echo_first];
-    self_->echo_first = (self_->echo_first + 1) % self_->echoes.size();
-    --self_->echo_count;
+  } else if (auto* const one = raw.poll_ready()) {
+    told.emplace().raw = one;
+  } else if (echo_count != 0) {
+    told.emplace().echo_reply = echoes[echo_first];
+    echo_first = (echo_first + 1) % echoes.size();
+    --echo_count;
   }
   return told;
 }

@@ -149,10 +149,12 @@ struct core::implementation final : tcp::routing,
     }
   };
   accepted_pair accepted;
+  tcp::addressing leaving;                           ///< of what TCP is sending
   void accept(ip_address const& source, ip_address const& destination);
 
   // ---- tcp::routing
   [[nodiscard]] std::optional<path> find(ip_address const& destination) override;
+  [[nodiscard]] std::uint64_t version() const override { return generation; }
   [[nodiscard]] bool is_local(ip_address const& address) const override;
   void confirm(ip_address const& destination, instant at) override;
   void suspect(ip_address const& destination, instant at) override;
@@ -163,6 +165,7 @@ struct core::implementation final : tcp::routing,
 
   // ---- in (input.cpp, ipv6_input.cpp)
   void input(std::span<segment> frames);
+  void input_one(segment& frame);
   [[nodiscard]] bool is_expected(segment const& frame, std::byte const* front, std::uint32_t kind) const;
   void unexpected_input(segment& frame);
   /// An IPv4 packet behind the Ethernet header, its addresses those of `accepted`, of UDP.
@@ -269,6 +272,8 @@ struct core::implementation final : tcp::routing,
     return is_v6 ? routers.hop_limit() : std::uint8_t{64};
   }
   [[nodiscard]] std::size_t poll_transmit(std::span<segment> into);
+  [[nodiscard]] std::size_t poll_transmit_all(std::span<segment> into);
+  [[nodiscard]] std::size_t finish_with_following(std::span<segment> into, std::size_t at);
   /// Finishes a segment of TCP's: whether it is a frame to send now; else it was moved from.
   [[nodiscard]] bool finish_tcp(segment& packet, tcp::addressing const& between);
   [[nodiscard]] bool finish_tcp_slowly(segment& packet, tcp::addressing const& between);
@@ -286,6 +291,8 @@ struct core::implementation final : tcp::routing,
 
   [[nodiscard]] instant next_deadline() const;
   void on_deadline();
+  void forget_fragments();
+  [[nodiscard]] std::optional<event> poll_other_event();
   [[nodiscard]] core_counters const& gather();
 };
 

@@ -28,6 +28,9 @@ constexpr auto expected_bytes = wire::ethernet_header::size_bytes + wire::ipv4_h
 /// Type IPv4, version 4, five words of header; and no fragment: as they lie in a frame.
 constexpr auto kind_expected = std::bit_cast<std::uint32_t>(std::array<std::uint8_t, 4>{0x08, 0x00, 0x45, 0x00});
 constexpr auto kind_mask = std::bit_cast<std::uint32_t>(std::array<std::uint8_t, 4>{0xff, 0xff, 0xff, 0x00});
+/// Where IPv4's traffic class and protocol lie in a frame.
+constexpr auto class_at = wire::ethernet_header::size_bytes + 1;
+constexpr auto protocol_at = wire::ethernet_header::size_bytes + 9;
 /// These four bytes, and the traffic class in the last.
 std::uint32_t kind_of(std::byte const* frame) {
   std::uint32_t kind;
@@ -92,10 +95,31 @@ void add_to_checksum(wire::checksum& sum, segment const& packet, std::size_t off
              wire::ipv4_header::size_bytes, accepted.between.traffic_class, hop_limit, false, false});
 }
 
+/// What input() does, for one alone: as questions and answers come.
+void core::implementation::input_one(segment& frame) {
+  ++counters.frames_in;
+  auto const front = frame.front_piece();
+  auto const kind = front.size() < expected_bytes ? 0 : kind_of(front.data());
+  if ((kind & kind_mask) != kind_expected || accepted.generation != generation ||
+      !is_expected(frame, front.data(), kind)) [[unlikely]] {
+    unexpected_input(frame);
+    return frame.clear();
+  }
+  accepted.between.traffic_class = wire::load8(front, class_at);
+  auto const protocol = wire::load8(front, protocol_at);
+  if (protocol == static_cast<std::uint8_t>(wire::protocol::tcp)) [[likely]] {
+    frame.drop_front(expected_bytes);
+    if (frame.checksum == checksum_state::partial) frame.checksum = checksum_state::valid;
+    tcp_engine.input(accepted.between, {&frame, 1}, now);
+  } else {
+    protocol == static_cast<std::uint8_t>(wire::protocol::udp) ? expected_datagram(frame) : unexpected_input(frame);
+  }
+  frame.clear();
+}
+
 void core::implementation::input(std::span<segment> frames) {
+  if (frames.size() == 1) return input_one(frames.front());
   counters.frames_in += frames.size();
-  constexpr auto class_at = wire::ethernet_header::size_bytes + 1;
-  constexpr auto protocol_at = wire::ethernet_header::size_bytes + 9;
   auto* const end = frames.data() + frames.size();
   for (auto* at = frames.data(); at != end;) {
     auto* const first = at;

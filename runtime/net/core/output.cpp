@@ -155,7 +155,7 @@ std::optional<tcp::routing::path> core::implementation::way_of(host::hop const& 
   auto const& device = configuration.device;
   return path{one.source, one.mtu_bytes,
               one.destination.is_v6() ? device.segmentation_tcp_v6 : device.segmentation_tcp_v4,
-              device.transmit_checksum};
+              device.transmit_checksum, one.has_start ? one.way : 0};
 }
 
 bool core::implementation::is_local(ip_address const& address) const {
@@ -340,7 +340,7 @@ void core::implementation::send_on_link(host::queued_packet* node, host::hop& to
   output.push(node);
 }
 
-bool core::implementation::finish_tcp(segment& packet, tcp::addressing const& between) {
+[[gnu::always_inline]] inline bool core::implementation::finish_tcp(segment& packet, tcp::addressing const& between) {
   if (between.way != nullptr) {
     auto const& known = hops[*between.way % hops.size()];
     if (known.way == *between.way && known.generation == generation && now < known.good_until) [[likely]] {
@@ -381,6 +381,37 @@ bool core::implementation::finish_tcp(segment& packet, tcp::addressing const& be
 
 std::size_t core::implementation::poll_transmit(std::span<segment> into) {
   std::size_t count = 0;
+  // Most often nobody but TCP has something.
+  auto const has_others = [this] { return !loopback.empty() || !output.empty(); };
+  if (!has_others()) [[likely]] {
+    while (count < into.size() && pool.used() < configuration.limits.transmit_queue_packets) {
+      auto& frame = into.data()[count];
+      if (!tcp_engine.poll_transmit(leaving, frame, now)) break;
+      if (features::prediction && leaving.has_following) [[unlikely]] {
+        count += finish_with_following(into, count);
+      } else if (finish_tcp(frame, leaving)) {
+        ++count;
+      }
+    }
+    counters.frames_out += count;
+    if (!has_others()) [[likely]]
+      return count;
+  }
+  return count + poll_transmit_all(into.subspan(count));
+}
+
+/// The frame at `at`, and those that TCP makes from it; says how many there are.
+[[gnu::noinline]] std::size_t core::implementation::finish_with_following(std::span<segment> into, std::size_t at) {
+  if (!finish_tcp(into[at], leaving)) {
+    leaving.has_following = false;
+    return 0;
+  }
+  if (!features::prediction || !leaving.has_following) return 1;
+  return 1 + tcp_engine.transmit_following(leaving, into[at], into.subspan(at + 1), now);
+}
+
+[[gnu::noinline]] std::size_t core::implementation::poll_transmit_all(std::span<segment> into) {
+  std::size_t count = 0;
   std::uint32_t rounds = 0;
   // What TCP sends to ourselves is answered in the loopback, which gives TCP more to send.
   for (;;) {
@@ -391,16 +422,9 @@ std::size_t core::implementation::poll_transmit(std::span<segment> into) {
       into[count++] = std::move(node->packet);
       pool.give(node);
     }
-    tcp::addressing between;
     while (count < into.size() && pool.used() < configuration.limits.transmit_queue_packets) {
-      if (!tcp_engine.poll_transmit(between, into[count], now)) break;
-      if (!finish_tcp(into[count], between)) {
-        between.has_following = false;
-        continue;
-      }
-      ++count;
-      if (features::prediction && between.has_following) [[unlikely]]
-        count += tcp_engine.transmit_following(between, into[count - 1], into.subspan(count), now);
+      if (!tcp_engine.poll_transmit(leaving, into[count], now)) break;
+      count += finish_with_following(into, count);
     }
     bool const may_go_on = !loopback.empty() || (!output.empty() && count < into.size());
     if (!may_go_on || ++rounds == loopback_burst) break;

@@ -85,23 +85,26 @@ void machine::enter_time_wait(tcb& c, instant now) {
     entry->recent_timestamp = c.recent_timestamp;
     entry->timestamp_offset = c.timestamp_offset;
     entry->timestamps = c.terms.timestamps;
-    entry->window = window_to_advertise(c, c.receive_space(), c.receive_step());
+    entry->window = (c.calm & calm::speaks) != 0
+                        ? window_to_advertise(c, c.calm_receive_space(), c.busy->calm_step)
+                        : window_to_advertise(c, c.receive_space(), c.receive_step());
     entry->end = now + limits.time_wait_length;
     flows.replace(c, *entry);
     --live;
     time_waits.queue.push_back(*entry);
-    acknowledge_late(*entry, now);
+    acknowledge_late(*entry, now, c.way);
   }
   c.current = state::time_wait;
   close(c);
 }
 
 /// What TIME-WAIT says to whatever it does not accept.
-void machine::acknowledge_late(time_wait const& w, instant now) {
+void machine::acknowledge_late(time_wait const& w, instant now, std::uint64_t way) {
   auto* const out = replies.add();
   if (out == nullptr) return;
   *out = {};
-  out->between = {w.key.local, w.key.peer, 0};
+  out->way = way;
+  out->between = {w.key.local, w.key.peer, 0, &out->way};
   auto& h = out->header;
   h.source_port = w.key.local_port;
   h.destination_port = w.key.peer_port;

@@ -92,17 +92,18 @@ result<listener*> engine::listen(listen_options const& where) {
 }
 
 result<connection*> engine::connect(endpoint const& peer, settings const& with, instant now) {
-  auto const path = self_->below.find(peer.address);
-  if (!path) return failure(net_error::unreachable);
+  auto const* const path = self_->path_to(peer.address);
+  if (path == nullptr) return failure(net_error::unreachable);
+  auto const source = path->source;
   // Steps are random, so a full round may take more tries than there are ports; then each is tried in turn.
   for (std::uint32_t tries = 0; tries < 2 * identifiers::ephemeral_count; ++tries) {
     auto const number =
         tries < identifiers::ephemeral_count
             ? self_->numbers.next_port()
             : static_cast<std::uint16_t>(identifiers::ephemeral_first + tries % identifiers::ephemeral_count);
-    if (self_->flows.find({path->source, peer.address, number, peer.port}) != nullptr) continue;
-    if (self_->find_port(path->source, number) != nullptr) continue;
-    return self_->connect({path->source, peer.address, number, peer.port}, with, now);
+    if (self_->flows.find({source, peer.address, number, peer.port}) != nullptr) continue;
+    if (self_->find_port(source, number) != nullptr) continue;
+    return self_->connect({source, peer.address, number, peer.port}, with, now);
   }
   return failure(net_error::address_not_available);
 }

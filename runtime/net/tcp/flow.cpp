@@ -3,6 +3,14 @@
 namespace morgana::net::tcp {
 
 std::uint64_t hash_flow(siphash_key const& key, flow_key const& flow, std::uint64_t extra) {
+  if (extra == 0 && flow.local.is_v4()) [[likely]] {
+    std::array<std::byte, 12> bytes;
+    std::memcpy(bytes.data(), &flow.local, 4);
+    std::memcpy(bytes.data() + 4, &flow.peer, 4);
+    std::memcpy(bytes.data() + 8, &flow.local_port, 2);
+    std::memcpy(bytes.data() + 10, &flow.peer_port, 2);
+    return siphash(key, bytes);
+  }
   std::byte bytes[16 + 16 + 4 + 8];
   std::size_t size = 0;
   auto const put = [&](void const* from, std::size_t count) {
@@ -17,6 +25,11 @@ std::uint64_t hash_flow(siphash_key const& key, flow_key const& flow, std::uint6
   put(&flow.peer_port, 2);
   if (extra != 0) put(&extra, sizeof extra);
   return siphash(key, std::span(bytes).first(size));
+}
+
+[[gnu::noinline]] std::uint64_t flow_table::hash_afresh(flow_key const& key) {
+  hashed_ = key;
+  return hash_ = hash_flow(key_, key);
 }
 
 flow* flow_table::find_slowly(flow_key const& key) {

@@ -52,13 +52,7 @@ class flow_table {
 
   /// SipHash of the key, secret until somebody is told a part: one for all that a new flow needs. Who is not found is
   /// usually looked for again, or inserted.
-  [[nodiscard]] std::uint64_t hash(flow_key const& key) {
-    if (key != hashed_) {
-      hashed_ = key;
-      hash_ = hash_flow(key_, key);
-    }
-    return hash_;
-  }
+  [[nodiscard]] std::uint64_t hash(flow_key const& key) { return key == hashed_ ? hash_ : hash_afresh(key); }
 
   [[nodiscard]] flow* find(flow_key const& key) {
     auto& recent = recent_[recent_index(key)];
@@ -101,6 +95,7 @@ class flow_table {
   }
   static std::size_t recent_index(flow_key const& key) { return recent_index(key.local_port, key.peer_port); }
   [[nodiscard]] flow* find_slowly(flow_key const& key);
+  std::uint64_t hash_afresh(flow_key const& key);
   [[nodiscard]] std::uint32_t place_of(flow_key const& key) {
     auto const mixed = (hash(key) ^ place_.low) * (place_.high | 1);
     return static_cast<std::uint32_t>(mixed ^ mixed >> 32);

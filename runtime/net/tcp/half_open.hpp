@@ -40,9 +40,9 @@ struct half_open_table {
   [[nodiscard]] list<half_open, half_open_tag>& group(std::uint8_t retries) {
     return by_retries[retries < groups ? retries : groups - 1];
   }
-  [[nodiscard]] instant next() const {
+  [[nodiscard]] instant next() const { return entries.used() == 0 ? never : next_of_some(); }
+  [[nodiscard]] instant next_of_some() const {
     auto first = never;
-    if (entries.used() == 0) return first;
     for (auto const& one : by_retries) {
       if (auto const* entry = one.front(); entry != nullptr && entry->at < first) first = entry->at;
     }

@@ -1,5 +1,6 @@
 // Passive opens: listeners, the SYN cache, and SYN cookies when it is full (RFC 4987).
 #include <algorithm>
+#include <bit>
 
 #include "machine.hpp"
 #include "morgana/net/wire/checksum.hpp"
@@ -49,9 +50,9 @@ std::uint16_t machine::peer_segment_bytes(wire::tcp_header const& h) {
 }
 
 std::uint8_t machine::receive_scale() const {
-  std::uint8_t scale = 0;
-  while (scale < 14 && limits.receive_buffer_bytes >> scale > 65'535u) ++scale;
-  return scale;
+  // The least with which 16 bits say all of it; 14 at most (RFC 7323 2.3).
+  auto const bits = std::bit_width(limits.receive_buffer_bytes);
+  return static_cast<std::uint8_t>(std::clamp(bits - 16, 0, 14));
 }
 
 port* machine::find_port(ip_address const& address, std::uint16_t number) const {
@@ -80,9 +81,11 @@ void machine::send_syn_ack(half_open& entry, instant now) {
   if (entry.terms.ecn) h.flags |= wire::tcp_ece;
   h.window = static_cast<std::uint16_t>(first_window(*entry.where, limits));
   // The same options each time: a retransmission that lost them would leave both ends with different scales.
-  auto const path = below.find(entry.key.peer);
+  auto const* const path = path_to(entry.key.peer);
+  if (path != nullptr && path->source == entry.key.local) out->way = path->way;
+  out->between.way = &out->way;
   auto const header = entry.key.local.is_v4() ? 40u : 60u;
-  auto const mtu = std::max(path ? path->mtu_bytes : 1500u, header + limits.mss_bytes_min);
+  auto const mtu = std::max(path != nullptr ? path->mtu_bytes : 1500u, header + limits.mss_bytes_min);
   h.options.maximum_segment_size = advertised_segment_bytes(entry.where->chosen, mtu - header);
   h.options.sack_permitted = entry.terms.sack;
   if (entry.terms.timestamps) {
@@ -222,7 +225,29 @@ void machine::input_half_open(half_open& entry, arrival& a, segment& packet, ins
   c->recent_timestamp = recent;
   c->has_recent_timestamp = terms.timestamps;
   if (first_try) c->trip.sample(now - sent_at);
-  input_connection(*c, a, packet, now);
+  if (!establish_expected(*c, a, packet, now)) input_connection(*c, a, packet, now);
+}
+
+/// What input_connection() comes to for the segment that nearly every handshake ends with: the next one, which brings what
+/// the client has to say, or nothing. False, and nothing done, when it is another.
+bool machine::establish_expected(tcb& c, arrival const& a, segment& packet, instant now) {
+  auto const& h = a.header;
+  bool const is_plain = (h.flags & ~wire::tcp_psh) == wire::tcp_ack && h.options.timestamps && h.options.sack_count == 0;
+  if (!may_predict() || !is_plain || !c.terms.timestamps || c.terms.ecn || h.sequence != c.receive_next() ||
+      static_cast<std::int32_t>(a.size) > c.receive_edge - h.sequence || packet.gso_size != 0) [[unlikely]]
+    return false;
+  ++c.segments_received;
+  c.recent_timestamp = h.options.timestamps->value;
+  c.send_window = a.window(c.terms.send_scale);
+  c.window_sequence = h.sequence;
+  c.window_acknowledgment = h.acknowledgment;
+  syn_acknowledged(c, h.acknowledgment, now);
+  became_established(c, now);
+  if (a.size == 0) return true;
+  c.received_segment_bytes = static_cast<std::uint16_t>(std::min(a.size, 65'535u));
+  auto const what = c.busy->receive.append(packet);
+  received(c, what, a.size, static_cast<std::uint32_t>(c.receive_next() - h.sequence), now);
+  return true;
 }
 
 /// An acknowledgment that belongs to nothing: the end of a handshake begun with a cookie, or a stray.
@@ -310,8 +335,7 @@ tcb* machine::open(flow_key const& key, shared_settings const& with, flow* inste
   ++with.users;
   auto* const c = blocks.take(*this, key, with);
   c->last_received_at = c->last_sent_at = now;
-  c->addresses_sum =
-      key.local.sum() + key.peer.sum() + wire::network_order(static_cast<std::uint16_t>(wire::protocol::tcp));
+  c->addresses_sum = pseudo_header_sum(key.local, key.peer);
   instead != nullptr ? flows.replace(*instead, *c) : flows.insert(*c);
   ++live;
   return c;
@@ -337,7 +361,8 @@ connection* port::accept() {
   queue.erase(queue.begin());
   --waiting;
   c->parent = nullptr;
-  host->rest_soon(*c);
+  // Who has something to say has a look afterwards anyway (machine::leave_output).
+  if (!static_cast<hook<output_tag>&>(*c).linked()) host->rest_soon(*c);
   // What happened before anybody listened to it.
   std::uint8_t ready = ready_connected | ready_to_write;
   if (!c->busy->receive.ready().empty() || c->fin_received || c->failed) ready |= ready_to_read;

@@ -12,14 +12,10 @@ using wire::sequence;
 
 namespace {
 
-/// The header in one piece: where it lies, or copied.
-std::span<std::byte const> contiguous_header(
+/// The header in one piece, copied from several.
+[[gnu::cold, gnu::noinline]] std::span<std::byte const> gathered_header(
     segment const& packet, std::array<std::byte, wire::tcp_header::header_bytes_max>& room) {
-  auto const first = packet.front_piece();
-  auto const wanted = std::min(packet.size(), room.size());
-  if (first.size() >= wire::tcp_header::size_bytes && first.size() >= (wire::load8(first, 12) >> 4) * 4u)
-    return first;
-  auto const whole = std::span(room).first(wanted);
+  auto const whole = std::span(room).first(std::min(packet.size(), room.size()));
   (void)packet.copy_out(0, whole);
   return whole;
 }
@@ -27,11 +23,17 @@ std::span<std::byte const> contiguous_header(
 bool checksum_is_right(addressing const& between, segment const& packet) {
   if (packet.checksum != checksum_state::unchecked) return true;
   wire::checksum sum;
-  sum.add_pseudo_header(between.source, between.destination, static_cast<std::uint8_t>(wire::protocol::tcp),
-                        static_cast<std::uint32_t>(packet.size()));
-  sum.add(packet.header());
-  for (auto const& part : packet.slices()) sum.add(part.bytes());
-  return sum.finish() == 0;
+  auto const size = static_cast<std::uint32_t>(packet.size());
+  sum.add_sum(pseudo_header_sum(between.source, between.destination));
+  sum.add16(static_cast<std::uint16_t>(size >> 16));
+  sum.add16(static_cast<std::uint16_t>(size));
+  if (packet.slices().empty()) {
+    sum.add_sum(wire::sum_words(packet.header()));
+  } else {
+    sum.add(packet.header());
+    for (auto const& part : packet.slices()) sum.add(part.bytes());
+  }
+  return sum.is_whole();
 }
 
 /// PAWS (RFC 7323 5): TS.Recent is not believed for longer than its clock takes to wrap.
@@ -53,7 +55,9 @@ constexpr std::uint8_t quick_acks_at_start = 16;
     return;
   }
   std::array<std::byte, wire::tcp_header::header_bytes_max> room;
-  auto const bytes = contiguous_header(packet, room);
+  auto bytes = packet.front_piece();
+  if (bytes.size() < wire::tcp_header::size_bytes || bytes.size() < (wire::load8(bytes, 12) >> 4) * 4u) [[unlikely]]
+    bytes = gathered_header(packet, room);
   arrival a;
   if (!wire::tcp_header::parse_into(a.header, bytes, packet.size())) {
     ++counters.malformed;

@@ -38,6 +38,9 @@ class list {
   }
   [[nodiscard]] bool empty() const { return root_.next_ == &root_; }
   [[nodiscard]] T* front() const { return empty() ? nullptr : object(root_.next_); }
+  [[nodiscard]] bool has_several() const { return root_.next_ != root_.previous_; }
+  /// Of one that is not empty.
+  [[nodiscard]] T& first() const { return *object(root_.next_); }
   [[nodiscard]] T* back() const { return empty() ? nullptr : object(root_.previous_); }
   [[nodiscard]] T* next(T const& one) const {
     auto* const other = static_cast<hook<Tag> const&>(one).next_;

@@ -18,12 +18,18 @@
 #include "identifiers.hpp"
 #include "list.hpp"
 #include "morgana/net/tcp/engine.hpp"
+#include "morgana/net/wire/checksum.hpp"
 #include "port.hpp"
 #include "replies.hpp"
 #include "tcb.hpp"
 #include "time_wait.hpp"
 
 namespace morgana::net::tcp {
+
+/// The words of a segment's pseudo-header (RFC 9293 3.1, RFC 8200 8.1), but for its length.
+[[nodiscard]] inline std::uint64_t pseudo_header_sum(ip_address const& a, ip_address const& b) {
+  return a.sum() + b.sum() + wire::network_order(static_cast<std::uint16_t>(wire::protocol::tcp));
+}
 
 /// One arriving segment, its header taken off.
 struct arrival {
@@ -52,13 +58,17 @@ class machine {
   void input_connection(tcb& c, arrival& a, segment& packet, instant now);
   /// prediction.cpp: the same for segments that came together.
   void input(addressing const& between, std::span<segment> packets, instant now);
+  void input_run(addressing const& between, std::span<segment> packets, instant now);
   /// How many of them go on, one after the other, where the last segment ended; only these are taken.
   [[nodiscard]] std::size_t input_following(std::span<segment> packets, instant now);
   void input_single(addressing const& between, segment& packet, instant now);
   /// False, and nothing done, when it is not the segment that was expected.
   [[nodiscard]] bool input_predicted(addressing const& between, std::span<std::byte const> bytes,
                                      segment& packet, instant now);
+  void input_alone(addressing const& between, segment& packet, instant now);
   void acknowledge_calm(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window, instant now);
+  void acknowledged_calm(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window, std::uint32_t bytes,
+                         sent_list::delivery const& last, bool waits, instant now);
   /// Asks all that tcb::calm stands for; whether it is now all of `wanted`.
   [[nodiscard]] static bool becomes_calm(tcb& c, std::uint8_t wanted);
   [[nodiscard]] bool acknowledge_ordinarily(tcb& c, addressing const& between,
@@ -89,6 +99,13 @@ class machine {
       c.busy->acknowledge_at = after(now, acknowledge_delay);
     }
   }
+  /// All of it in order, of a calm connection.
+  [[gnu::always_inline]] void received_calm(tcb& c, std::uint32_t size, std::uint32_t added, instant now) {
+    c.bytes_received += added;
+    received_in_order(c, size, now);
+    made_progress(c, now);
+    tell(c, ready_to_read);
+  }
   /// False: it was the last, and `c` may be gone.
   bool input_fin(tcb& c, instant now);
   void became_established(tcb& c, instant now);
@@ -99,7 +116,7 @@ class machine {
   static constexpr duration acknowledge_delay = 40ms;
   /// Takes one of this second's challenge acknowledgments.
   bool challenges_allowed(instant now);
-  void acknowledge_late(time_wait const& w, instant now);
+  void acknowledge_late(time_wait const& w, instant now, std::uint64_t way = 0);
 
   // acknowledgment.cpp
   bool input_acknowledgment(tcb& c, arrival const& a, instant now);
@@ -108,8 +125,18 @@ class machine {
   /// Data passed, one way or the other: IP hears of it every few seconds.
   void made_progress(tcb& c, instant now) {
     if (now < c.confirm_at) return;
-    c.confirm_at = after(now, confirm_interval);
-    below.confirm(c.key.peer, now);
+    confirm(c, now);
+  }
+  void confirm(tcb& c, instant now) {
+    if (!(now < confirmed.until && c.key.peer == confirmed.peer)) {
+      confirmed = {c.key.peer, after(now, confirm_interval)};
+      below.confirm(c.key.peer, now);
+    }
+    c.confirm_at = confirmed.until;
+  }
+  void suspect(tcb const& c, instant now) {
+    confirmed.until = instant::min();
+    below.suspect(c.key.peer, now);
   }
 
   // recovery.cpp
@@ -163,8 +190,16 @@ class machine {
   }
   [[nodiscard]] bool has_output() const { return replies.front() != nullptr || !output.empty(); }
   [[nodiscard]] bool poll_transmit(addressing& between, segment& packet, instant now) {
-    return has_output() && transmit(between, packet, now);
+    if (replies.front() != nullptr) [[unlikely]]
+      return transmit_reply(between, packet);
+    auto* const first = output.front();
+    if (first == nullptr) return false;
+    return may_predict() && first->may_send_alone() ? transmit_alone(*first, between, packet, now) : transmit(between, packet, now);
   }
+  /// predicted_output.cpp: the whole pass of a connection that has one small message to say, and nothing out; transmit()
+  /// when there is more to it.
+  [[nodiscard]] bool transmit_alone(tcb& c, addressing& between, segment& packet, instant now);
+  [[nodiscard]] static bool is_alone_calm(tcb& c);
   /// following_output.cpp: more of them for the connection whose segment transmit() has just made; says how many.
   [[nodiscard]] std::size_t transmit_following(addressing& between, segment const& first, std::span<segment> into,
                                                instant now) {
@@ -196,6 +231,8 @@ class machine {
   void finish(tcb& c, wire::tcp_header& header, addressing& between, segment& packet, instant now);
   /// With tcb::receive_space() and receive_step().
   [[nodiscard]] std::uint16_t window_to_advertise(tcb& c, std::uint32_t space, std::uint32_t step);
+  /// The same where buffers are not scarce; `next` is tcb::receive_next().
+  [[nodiscard]] std::uint16_t window_of(tcb& c, wire::sequence next, std::uint32_t space, std::uint32_t step);
   static void pace(tcb& c, std::uint32_t bytes, instant now);
   static void validate_window(tcb& c);
   void leave_output(tcb& c, instant now);
@@ -209,10 +246,18 @@ class machine {
   [[nodiscard]] bool mtu_probe_failed(tcb& c, instant now);
   void window_may_open(tcb& c);
   void refresh_path(tcb& c);
+  /// routing::find(), which is asked again only when what it said may not hold any more. Null when there is no route.
+  [[nodiscard]] routing::path const* path_to(ip_address const& peer) {
+    auto const version = below.version();
+    bool const is_known = version != 0 && known_path.version == version && known_path.peer == peer;
+    return is_known ? &known_path.found : find_path(peer, version);
+  }
+  [[nodiscard]] routing::path const* find_path(ip_address const& peer, std::uint64_t version);
 
   // handshake.cpp
   void input_listening(port& where, arrival& a, segment& packet, instant now);
   void input_half_open(half_open& h, arrival& a, segment& packet, instant now);
+  [[nodiscard]] bool establish_expected(tcb& c, arrival const& a, segment& packet, instant now);
   void send_syn_ack(half_open& h, instant now);
   void retransmit_half_opens(instant now);
   void forget(half_open& h);
@@ -327,7 +372,17 @@ class machine {
     tcb* to = nullptr;
     std::uint32_t ports, acknowledgment, flags_and_window;
   } run{};
+  /// Whom IP was told of last, by whichever connection with it, and until when it need not hear of it again.
+  struct {
+    ip_address peer;
+    instant until = instant::min();
+  } confirmed;
   bool in_run = false;
+  struct {
+    ip_address peer;
+    std::uint64_t version = 0;  ///< 0: none is known
+    routing::path found;
+  } known_path;
   bool predicts = true;  ///< false: everything goes the ordinary way, for the test that compares the two
   [[nodiscard]] bool may_predict() const { return features::prediction && predicts; }
   /// input_syn_sent, since the first connect(): nothing else leads to it.

@@ -17,11 +17,19 @@ constexpr std::size_t super_segment_bytes_max = 65'535 - 60 - 60;
 constexpr std::uint32_t timestamps_bytes = 12;
 
 /// The checksum over what is there, or the sum of the pseudo-header for a device that completes it.
-void put_checksum(segment& packet, addressing const& between, bool partial) {
+[[gnu::noinline]] void put_checksum(segment& packet, std::uint64_t addresses_sum, bool partial) {
   wire::checksum sum;
-  sum.add_pseudo_header(between.source, between.destination, static_cast<std::uint8_t>(wire::protocol::tcp),
-                        static_cast<std::uint32_t>(packet.size()));
+  auto const size = static_cast<std::uint32_t>(packet.size());
+  sum.add_sum(addresses_sum);
+  sum.add16(static_cast<std::uint16_t>(size >> 16));
+  sum.add16(static_cast<std::uint16_t>(size));
   constexpr std::size_t field = 16;
+  if (!partial && packet.slices().empty()) [[likely]] {
+    packet.checksum = checksum_state::valid;
+    auto const header = packet.header();
+    sum.add_sum(wire::sum_words(header));
+    return wire::store16(header, field, sum.finish());
+  }
   if (partial) {
     packet.checksum = checksum_state::partial;
     packet.checksum_start = 0;
@@ -57,13 +65,25 @@ std::uint16_t machine::advertised_segment_bytes(tcb const& c) const {
   return advertised_segment_bytes(*c.chosen, std::max(c.mtu_bytes, header + limits.mss_bytes_min) - header);
 }
 
+[[gnu::noinline]] routing::path const* machine::find_path(ip_address const& peer, std::uint64_t version) {
+  known_path.version = 0;
+  auto const found = below.find(peer);
+  if (!found) return nullptr;
+  known_path.peer = peer;
+  known_path.found = *found;
+  // Where the way is not known yet it will be.
+  if (found->way != 0) known_path.version = version;
+  return &known_path.found;
+}
+
 void machine::refresh_path(tcb& c) {
   c.disturb();
   auto const header = c.key.local.is_v4() ? 40u : 60u;
-  if (auto const path = below.find(c.key.peer)) {
+  if (auto const* const path = path_to(c.key.peer)) {
     c.mtu_bytes = path->mtu_bytes;
     c.super_segments = path->segmentation && path->checksum;
     c.partial_checksum = path->checksum;
+    if (path->source == c.key.local) c.way = path->way;
   }
   auto const room = std::max(c.mtu_bytes, header + limits.mss_bytes_min) - header;
   auto const whole =
@@ -116,10 +136,12 @@ void machine::finish(tcb& c, wire::tcp_header& h, addressing& between, segment& 
   between.way = &c.way;
   if (h.options.timestamps && h.options.sack_count == 0 && !h.has(wire::tcp_syn)) {
     h.emit_with_timestamps(packet.push_header(wire::tcp_header::size_bytes + timestamps_bytes));
+  } else if (h.has_usual_syn_options()) {
+    h.emit_usual_syn(packet.push_header(wire::tcp_header::usual_syn_bytes));
   } else {
     h.emit(packet.push_header(h.encoded_bytes()));
   }
-  put_checksum(packet, between, c.partial_checksum);
+  put_checksum(packet, c.addresses_sum, c.partial_checksum);
   ++counters.segments_out;
   ++c.segments_sent;
 }
@@ -223,7 +245,6 @@ std::uint32_t machine::build_data(tcb& c, sequence from, std::uint32_t count, se
     wire::tcp_header h;
     build_syn(c, h, packet, now);
     finish(c, h, between, packet, now);
-    arm(c, now);
     return true;
   }
   if (!c.synchronized()) return false;
@@ -385,10 +406,12 @@ void machine::build_syn(tcb& c, wire::tcp_header& h, segment& packet, instant no
   between = one.between;
   if (one.header.flags == wire::tcp_ack && one.header.options.timestamps) {  // of TIME-WAIT
     one.header.emit_with_timestamps(packet.push_header(wire::tcp_header::size_bytes + timestamps_bytes));
+  } else if (one.header.has_usual_syn_options()) {
+    one.header.emit_usual_syn(packet.push_header(wire::tcp_header::usual_syn_bytes));
   } else {
     one.header.emit(packet.push_header(one.header.encoded_bytes()));
   }
-  put_checksum(packet, between, false);
+  put_checksum(packet, pseudo_header_sum(between.source, between.destination), false);
   ++counters.segments_out;
   replies.pop();
   return true;

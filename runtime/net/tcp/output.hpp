@@ -46,13 +46,16 @@ inline bool machine::ends_a_write(tcb& c, wire::sequence from, wire::sequence en
 }
 
 inline std::uint16_t machine::window_to_advertise(tcb& c, std::uint32_t space, std::uint32_t step) {
-  auto const next = c.receive_next();
+  if (arrived.is_crowded()) ++counters.windows_held_back;
+  return window_of(c, c.receive_next(), space, step);
+}
+
+inline std::uint16_t machine::window_of(tcb& c, wire::sequence next, std::uint32_t space, std::uint32_t step) {
   auto const fresh = next + space;
   // SWS avoidance (RFC 9293 3.8.6.2.2): the edge moves by a full segment or half of the buffer, never back.
   if (fresh - c.receive_edge >= static_cast<std::int32_t>(step)) c.receive_edge = fresh;
   auto const window = static_cast<std::uint32_t>(std::max(c.receive_edge - next, 0));
   if (window == 0) ++counters.windows_closed;
-  if (arrived.is_crowded()) ++counters.windows_held_back;
   auto const scale = c.terms.receive_scale;
   return static_cast<std::uint16_t>(std::min((window + (1u << scale) - 1u) >> scale, 65'535u));
 }

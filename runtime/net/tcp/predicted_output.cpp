@@ -160,8 +160,9 @@ class summed_header {
       if (front == nullptr) [[unlikely]]
         return arm_loss_timer(c, now), arm(c, now);
       // One alone has at least as long as its acknowledgment may be delayed: who is woken before that asks then.
+      auto const soon = c.last_sent_at + delayed_acknowledgment_max;
       if (front->at == c.last_sent_at && front->end == c.send_next && front->size() <= c.segment_bytes() &&
-          wakes.has(c, c.last_sent_at + delayed_acknowledgment_max)) {
+          wakes.has(c, soon) && !(c.released && after(c.busy->stalled_since, limits.abandoned_stall) < soon)) {
         if (c.busy->acknowledge_at != never) wakes.at_latest(c, c.busy->acknowledge_at);
         return;
       }
@@ -171,28 +172,115 @@ class summed_header {
   } else if (c.timer != timer_kind::loss_probe && c.timer != timer_kind::retransmission) {
     return arm(c, now);
   }
+  if (c.released) [[unlikely]]
+    return arm(c, now);  // which knows how long it may wait
   auto const first = std::min(c.busy->timer_at, c.busy->acknowledge_at);
   if (first != never) wakes.at_latest(c, first);
+}
+
+/// Where it never is, it is not asked here and then once more.
+[[gnu::always_inline]] inline bool machine::is_alone_calm(tcb& c) {
+  constexpr std::uint8_t wanted = calm::speaks | calm::waits;
+  if (c.calm == 0) [[unlikely]]
+    return !c.terms.ecn && becomes_calm(c, wanted);
+  return (c.calm & wanted) == wanted;
+}
+
+/// What build_predicted(), leave_output() and what they call come to, for a message that lies in the connection's own
+/// place, goes whole, ends a write and follows on nothing that is out.
+[[gnu::noinline]] bool machine::transmit_alone(tcb& c, addressing& between, segment& packet, instant now) {
+  auto& b = *c.busy;
+  auto const from = c.send_next;
+  auto const message = b.send.kept_alone();
+  auto const count = static_cast<std::uint32_t>(message.size());
+  auto const end = from + count;
+  auto const silent = now - c.last_sent_at;
+  if (c.push_point != end || c.fin_queued || !b.flight.empty() || c.timer != timer_kind::none ||
+      count > c.segment_bytes() || c.control.window < count || c.send_window < count || silent > timeout_min ||
+      arrived.is_crowded() || !is_alone_calm(c)) [[unlikely]]
+    return transmit(between, packet, now);
+  packet.clear();
+  auto const bytes = packet.push_header(predicted_bytes + count);
+  std::memcpy(bytes.data() + predicted_bytes, message.data(), count);
+  wire::store32(bytes, 24, timestamp(c.timestamp_offset, now));
+
+  c.pacing_waits = c.window_blocked = false;
+  c.pushed_to = end;
+  if (b.stalled_since == never) b.stalled_since = now;
+  c.control.resume(silent, now);
+  b.flight.add_first(from, end, now, true);
+  c.send_next = end;
+  c.bytes_sent += count;
+  if (count != c.segment_bytes()) c.small_until = end;
+  c.last_sent_at = now;
+  c.timer = timer_kind::loss_probe;
+  between.source = c.key.local;
+  between.destination = c.key.peer;
+  between.traffic_class = static_cast<std::uint8_t>(c.chosen->differentiated_services << 2);
+  between.way = &c.way;
+  auto const next = b.receive.next();
+  auto const held = static_cast<std::uint32_t>(b.receive.ready().size());
+  auto const space = b.calm_buffer - std::min(b.calm_buffer, held);
+  constexpr std::uint32_t flags = wire::tcp_ack | wire::tcp_psh;
+  wire::store32(bytes, 0, std::uint32_t{c.key.local_port} << 16 | c.key.peer_port);
+  wire::store32(bytes, 4, from.value);
+  wire::store32(bytes, 8, next.value);
+  wire::store32(bytes, 12, 0x8000'0000u | flags << 16 | window_of(c, next, space, b.calm_step));
+  wire::store32(bytes, 16, 0);
+  wire::store32(bytes, 20, first_option_word);
+  wire::store32(bytes, 28, c.recent_timestamp);
+  c.acknowledged_to = next;
+  c.acknowledge_now = false;
+  b.acknowledge_at = never;
+  c.segments_unacknowledged = 0;
+  auto sum = c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(bytes.size()));
+  packet.checksum = c.partial_checksum ? checksum_state::partial : checksum_state::valid;
+  if (c.partial_checksum) {
+    packet.checksum_offset = 16;
+    sum = static_cast<std::uint16_t>(~wire::fold_checksum(sum));   // it is there as it is, not turned round
+  } else {
+    sum += wire::sum_words(bytes);
+  }
+  auto const finished = static_cast<std::uint16_t>(~wire::fold_checksum(sum));
+  std::memcpy(bytes.data() + 16, &finished, sizeof finished);
+  ++counters.segments_out;
+  ++counters.predicted_out;
+  ++c.segments_sent;
+
+  turn = 0;
+  static_cast<hook<output_tag>&>(c).unlink();
+  // validate_window():
+  c.sent_data = false;
+  bool const limited = count >= c.control.window;
+  if (from >= c.flight_round_end || limited || (!c.window_limited && count > c.flight_largest)) {
+    c.window_limited = limited;
+    c.flight_largest = count;
+    c.flight_round_end = end;
+  }
+  // arm_calm():
+  c.probe_moves = true;
+  if (!wakes.has(c, now + delayed_acknowledgment_max)) [[unlikely]]
+    arm_calm(c, now);
+  return true;
 }
 
 /// It has nothing more to say now.
 [[gnu::always_inline]] inline void machine::leave_output(tcb& c, instant now) {
   turn = 0;
   static_cast<hook<output_tag>&>(c).unlink();
-  if (c.busy->flight.empty() && has_nothing_to_await(c)) return;
+  if (c.busy->flight.empty() && has_nothing_to_await(c)) return rest_soon(c);
   validate_window(c);
   (c.calm & calm::waits) != 0 ? arm_calm(c, now) : arm(c, now);
 }
 
 bool machine::transmit(addressing& between, segment& packet, instant now) {
-  if (replies.front() != nullptr) [[unlikely]]
-    return transmit_reply(between, packet);
   while (auto* const c = output.front()) {
     if (!c->acknowledge_now && c->has_said_all()) {
       // It is here because something arrived. What build() would note on its way:
       c->pacing_waits = c->chosen->pacing && now < c->rare().paced_until;
       c->window_blocked = false;
-    } else if ((may_predict() && build_predicted(*c, between, packet, now)) || build(*c, between, packet, now)) {
+    } else if ((may_predict() && !c->want_syn && build_predicted(*c, between, packet, now)) ||
+               build(*c, between, packet, now)) {
       // Calm, it wants nothing but to send what is there.
       bool const is_done = (c->calm & calm::speaks) != 0 ? c->has_sent_all() : c->has_said_all();
       if (is_done) {

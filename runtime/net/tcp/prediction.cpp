@@ -35,14 +35,18 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
   return std::endian::native == std::endian::little ? std::byteswap(value) : value;
 }
 
+/// The same for all of a small segment, in one piece.
+[[gnu::always_inline]] inline bool is_intact(tcb const& c, std::span<std::byte const> all) {
+  return wire::sums_to_whole(c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(all.size())) +
+                             wire::sum_words(all));
+}
+
 /// The sum over all of a segment whose header is in one piece: that of its addresses is known.
 [[gnu::always_inline]] inline bool is_intact(tcb const& c, std::span<std::byte const> front,
                                              segment const& packet) {
   auto const size = packet.size();
   if (front.size() == size && size <= segment_headroom_bytes) {
-    // Small, and all of it there.
-    return wire::sums_to_whole(c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(size)) +
-                               wire::sum_words(front));
+    return is_intact(c, front);
   }
   wire::checksum sum;
   sum.add_sum(c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(size >> 16)) +
@@ -94,10 +98,9 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
       !c.busy->receive.has_sack() && (c.terms.sack || c.duplicate_acks == 0)) {
     c.calm |= calm::speaks;
     c.busy->calm_buffer = c.receive_buffer();
-    c.busy->calm_step = c.receive_step();
+    c.busy->calm_step = c.receive_step(c.busy->calm_buffer);
     if (c.terms.sack && chosen.loss_probe && c.backoff == 0 && c.trip.smoothed != 0s && !c.pacing_waits &&
-        !chosen.keepalive && c.rare().keepalive_at == never && c.busy->end_at == never && chosen.user_timeout == 0s &&
-        !c.released) {
+        !chosen.keepalive && c.rare().keepalive_at == never && c.busy->end_at == never && chosen.user_timeout == 0s) {
       c.calm |= calm::waits;
     }
   }
@@ -109,12 +112,19 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
 [[gnu::always_inline]] inline void machine::acknowledge_calm(tcb& c, sequence at, sequence ack,
                                                              std::uint32_t window, instant now) {
   auto const bytes = static_cast<std::uint32_t>(ack - c.send_una);
+  auto& b = *c.busy;
   c.send_una = ack;
   made_progress(c, now);
-  auto const last = c.busy->flight.acknowledge_in_order(ack);
-  c.busy->send.acknowledge_to(std::min(ack, c.busy->send.end()));
+  auto const last = b.flight.acknowledge_in_order(ack);
+  b.send.acknowledge_to(std::min(ack, b.send.end()));
+  acknowledged_calm(c, at, ack, window, bytes, last, b.send.size() != 0 || c.outstanding() != 0, now);
+}
+
+/// What follows for the connection; whether it `waits` for more.
+[[gnu::always_inline]] inline void machine::acknowledged_calm(tcb& c, sequence at, sequence ack, std::uint32_t window,
+                                                              std::uint32_t bytes, sent_list::delivery const& last,
+                                                              bool waits, instant now) {
   c.more_follows = false;
-  bool const waits = c.busy->send.size() != 0 || c.outstanding() != 0;
   c.busy->stalled_since = waits ? now : never;
   if (c.writer_waits && c.busy->send.size() * 3 <= std::uint64_t{c.send_buffer()} * 2) [[unlikely]] {
     c.writer_waits = false;
@@ -137,7 +147,7 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
   if (c.window_limited || (c.control.in_slow_start() && c.control.window < 2 * c.flight_largest)) {
     c.control.acknowledged(c.chosen->control, bytes, c.segment_bytes(), c.trip.minimum, now);
   }
-  if (waits || c.fin_queued) return arm_loss_timer(c, now);
+  if (waits || (c.fin_queued && !c.fin_sent())) return arm_loss_timer(c, now);
   c.timer = timer_kind::none;
   c.busy->timer_at = never;
   c.probe_moves = false;
@@ -228,11 +238,7 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
     auto const before = c.receive_next();
     auto const what = c.busy->receive.append(packet);
     if (what == receive_queue::outcome::in_order) [[likely]] {
-      auto const added = static_cast<std::uint32_t>(c.receive_next() - before);
-      c.bytes_received += added;
-      received_in_order(c, size, now);
-      made_progress(c, now);
-      tell(c, ready_to_read);
+      received_calm(c, size, static_cast<std::uint32_t>(c.receive_next() - before), now);
       // Those that follow tell of the window as this one did.
       if (in_run && !has_fin && (c.calm & needed) == needed && c.window_sequence == at) {
         run = {&c, raw32(bytes.data()), raw32(acknowledged.value), raw32(flags_and_window & ~run_ignores)};
@@ -247,6 +253,52 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
   }
   schedule(c);
   return true;
+}
+
+/// What input_predicted() comes to for a small message, in one piece, that acknowledges all there is to acknowledge, a
+/// single segment: where requests and answers take turns. When there is more to it, that does it.
+[[gnu::noinline]] void machine::input_alone(addressing const& between, segment& packet, instant now) {
+  std::span<std::byte const> const bytes = packet.header();
+  auto const size = static_cast<std::uint32_t>(bytes.size() - predicted_bytes);
+  if (packet.gso_size != 0 || (raw32(bytes.data() + 12) & raw32(0xfff7'0000u)) != raw32(0x8010'0000u) ||
+      raw32(bytes.data() + 20) != raw32(first_option_word)) [[unlikely]]
+    return input_single(between, packet, now);
+  auto* const found =
+      flows.find_recent(between.destination, between.source, wire::load16(bytes, 2), wire::load16(bytes, 0));
+  if (found == nullptr || found->kind != flow_kind::connection) [[unlikely]] {
+    ++counters.segments_in;
+    return input_unpredicted(between, packet, now);
+  }
+  auto& c = static_cast<tcb&>(*found);
+  constexpr std::uint8_t needed = calm::hears | calm::receives | calm::is_acknowledged;
+  if (c.busy == nullptr || ((c.calm & needed) != needed && (c.calm != 0 || !becomes_calm(c, needed)))) [[unlikely]]
+    return input_single(between, packet, now);
+  auto& b = *c.busy;
+  sequence const at{wire::load32(bytes, 4)};
+  sequence const ack{wire::load32(bytes, 8)};
+  sequence const stamp{wire::load32(bytes, 24)};
+  auto const window = std::uint32_t{wire::load16(bytes, 14)} << c.terms.send_scale;
+  if (at != b.receive.next() || static_cast<std::int32_t>(size) > c.receive_edge - at || ack != c.send_next ||
+      ack == c.send_una || b.flight.has_several() || ack != b.send.end() || stamp < sequence{c.recent_timestamp} ||
+      window == 0 || c.writer_waits || c.fin_queued || !b.receive.ready().keeps(size)) [[unlikely]]
+    return input_single(between, packet, now);
+  if (packet.checksum == checksum_state::unchecked && !is_intact(c, bytes)) [[unlikely]]
+    return input_single(between, packet, now);
+
+  ++counters.segments_in;
+  ++counters.predicted_in;
+  ++c.segments_received;
+  if (at <= c.acknowledged_to) c.recent_timestamp = stamp.value;  // RFC 7323 4.3
+  c.last_received_at = c.last_data_at = now;
+  auto const acknowledged = static_cast<std::uint32_t>(ack - c.send_una);
+  c.send_una = ack;
+  auto const last = b.flight.acknowledge_only(ack);
+  b.send.acknowledge_all(ack);
+  acknowledged_calm(c, at, ack, window, acknowledged, last, false, now);
+  c.received_segment_bytes = std::max(c.received_segment_bytes, static_cast<std::uint16_t>(size));
+  b.receive.keep({bytes.data() + predicted_bytes, size});
+  received_calm(c, size, size, now);
+  schedule(c);
 }
 
 /// The peer's FIN, behind what came with it.
@@ -335,7 +387,15 @@ void machine::input(addressing const& between, segment&& packet, instant now) {
 }
 
 void machine::input(addressing const& between, std::span<segment> packets, instant now) {
-  in_run = packets.size() > 1;
+  if (packets.size() != 1) return input_run(between, packets, now);
+  auto& one = packets.front();
+  // All of it before its slices, and not more than has place.
+  bool const is_small = one.header_size() - predicted_bytes - 1 < stream_bytes::kept_max && one.slices().empty();
+  is_small && may_predict() ? input_alone(between, one, now) : input_single(between, one, now);
+}
+
+[[gnu::noinline]] void machine::input_run(addressing const& between, std::span<segment> packets, instant now) {
+  in_run = true;
   while (!packets.empty()) {
     input_single(between, packets.front(), now);
     packets = packets.subspan(1);

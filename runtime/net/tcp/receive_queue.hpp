@@ -51,6 +51,11 @@ class receive_queue {
     }
     return append_slices(packet);
   }
+  /// The same for bytes that have a place (ready().keeps()).
+  [[gnu::always_inline]] void keep(std::span<std::byte const> bytes) {
+    std::memcpy(ready_.keep(bytes.size()).data(), bytes.data(), bytes.size());
+    next_ += static_cast<std::uint32_t>(bytes.size());
+  }
   /// The same for the slices alone, whatever lies in front of them: as pieces.
   [[gnu::always_inline]] outcome append_slices(segment& packet) {
     auto& pieces = ready_.pieces();

@@ -254,7 +254,7 @@ void machine::on_retransmission_timeout(tcb& c, instant now) {
   c.duplicate_acks = 0;
   c.control.window = c.segment_bytes();
   c.busy->flight.mark_all_lost(reneged);
-  if (++c.backoff == timeouts_to_suspect) below.suspect(c.key.peer, now);
+  if (++c.backoff == timeouts_to_suspect) suspect(c, now);
   refresh_path(c);
   schedule(c);
 }

@@ -16,6 +16,7 @@ struct reply {
   addressing between;
   wire::tcp_header header;
   std::array<std::byte, 8> cookie;  ///< of Fast Open, where the header refers to it
+  std::uint64_t way = 0;            ///< what addressing::way points to, when it is known
 };
 
 class reply_queue {

@@ -26,17 +26,21 @@ class send_queue {
     return sums_.take(from, static_cast<std::uint32_t>(count));
   }
   void append(slice part) { bytes_.pieces().append(std::move(part)); }
-  /// Whether so many are taken without a buffer; and takes them.
+  /// Whether so many are taken without a buffer; and takes them, to be filled.
   [[nodiscard]] bool keeps(std::size_t bytes) const { return bytes_.keeps(bytes); }
-  void keep(std::span<std::byte const> bytes) {
-    std::memcpy(bytes_.keep(bytes.size()).data(), bytes.data(), bytes.size());
-  }
+  [[nodiscard]] std::span<std::byte> keep(std::size_t bytes) { return bytes_.keep(bytes); }
+  /// All there is, when it lies here; else nothing.
+  [[nodiscard]] std::span<std::byte const> kept_alone() const { return bytes_.kept_alone(); }
   void clear() {
     bytes_.clear();
     cursor_ = nullptr;
   }
   void acknowledge_to(wire::sequence where) {
     if (where != end()) return acknowledge_part(where);
+    acknowledge_all(where);
+  }
+  /// The same when it is the end.
+  void acknowledge_all(wire::sequence where) {
     clear();
     begin_ = where;
   }

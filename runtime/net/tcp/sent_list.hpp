@@ -73,6 +73,17 @@ class sent_list {
     if (is_timed_) [[unlikely]]
       times_.push_back(*one);
   }
+  /// The same when nothing is out.
+  [[gnu::always_inline]] void add_first(wire::sequence begin, wire::sequence end, instant now, bool has_push) {
+    highest_sacked_ = retransmitted_to_ = begin;
+    is_timed_ = false;
+    auto* const one = from_->take();
+    one->begin = begin;
+    one->end = end;
+    one->at = now;
+    one->has_push = has_push;
+    records_.push_back(*one);
+  }
   void acknowledge_to(wire::sequence where, acknowledged& outcome);
   /// Nothing that is out was sent twice, so the records are in the order of their times. May say no although
   /// it is so.
@@ -97,6 +108,16 @@ class sent_list {
     }
     highest_sacked_ = retransmitted_to_ = where;
     if (records_.empty()) sacked_ranges_ = 0;
+    return last;
+  }
+  [[nodiscard]] bool has_several() const { return records_.has_several(); }
+  /// The one that is out was delivered: `where` is its end.
+  [[nodiscard, gnu::always_inline]] delivery acknowledge_only(wire::sequence where) {
+    auto& one = records_.first();
+    delivery const last{one.at, where};
+    remove(one);
+    highest_sacked_ = retransmitted_to_ = where;
+    sacked_ranges_ = 0;
     return last;
   }
   void sack(wire::sequence left, wire::sequence right, std::uint32_t segment_bytes, std::uint32_t ranges_max,

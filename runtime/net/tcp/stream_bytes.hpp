@@ -28,6 +28,10 @@ class stream_bytes {
   [[nodiscard]] bool empty() const { return size() == 0; }
   /// Those in front that lie here.
   [[nodiscard]] std::span<std::byte const> kept() const { return {kept_.data() + kept_begin_, kept_size_}; }
+  /// All of them, when all lie here; else none.
+  [[nodiscard]] std::span<std::byte const> kept_alone() const {
+    return {kept_.data() + kept_begin_, pieces_.empty() ? kept_size_ : std::size_t{0}};
+  }
   /// Those behind them. Whoever puts something there has asked keeps() before.
   [[nodiscard]] chunk_list& pieces() { return pieces_; }
   [[nodiscard]] chunk_list const& pieces() const { return pieces_; }
@@ -53,6 +57,8 @@ class stream_bytes {
     if (kept_size_ != 0) return kept();
     return pieces_.front() == nullptr ? std::span<std::byte const>() : pieces_.front()->bytes();
   }
+  /// All that lie here.
+  void drop_all_kept() { kept_begin_ = kept_size_ = 0; }
   /// Not more than there are.
   void drop_front(std::size_t bytes) {
     auto const here = std::min<std::size_t>(bytes, kept_size_);

@@ -2,6 +2,7 @@
 #include "tcb.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "machine.hpp"
@@ -193,14 +194,27 @@ void tcb::flush(instant now) {
   host->arm(*this, now);
 }
 
+[[gnu::always_inline]] inline void tcb::user_sent(instant now, more what) {
+  more_follows = what == more::follows;
+  if (more_follows) [[unlikely]]
+    disturb();
+  else
+    push_point = busy->send.end();
+  if (!may_send_data()) return;  // it goes when the handshake is done
+  if (busy->stalled_since == never) busy->stalled_since = now;
+  host->schedule(*this);
+}
+
 result<std::size_t> tcb::write(std::span<std::byte const> bytes, instant now, more what) {
   if (failed) return morgana::failure(*failed);
   if (fin_queued || current == tcp::state::closed) return morgana::failure(net_error::not_connected);
   engage(now);
   auto const least = std::min(chosen->send_buffer_bytes, host->limits.send_buffer_bytes);
   if (busy->send.keeps(bytes.size()) && busy->send.size() + bytes.size() <= least && !bytes.empty()) [[likely]] {
-    busy->send.keep(bytes);
+    // The bytes last: what is known of them need not be kept over a call.
+    auto const room = busy->send.keep(bytes.size());
     user_sent(now, what);
+    std::memcpy(room.data(), bytes.data(), bytes.size());
     return bytes.size();
   }
   return write_more(bytes, now, what);
@@ -240,17 +254,6 @@ result<bool> tcb::write(std::span<slice> owned, instant now) {
   return true;
 }
 
-void tcb::user_sent(instant now, more what) {
-  more_follows = what == more::follows;
-  if (more_follows) [[unlikely]]
-    disturb();
-  else
-    push_point = busy->send.end();
-  if (!may_send_data()) return;  // it goes when the handshake is done
-  if (busy->stalled_since == never) busy->stalled_since = now;
-  host->schedule(*this);
-}
-
 [[gnu::always_inline]] inline void tcb::was_read(std::size_t bytes, instant now) {
   read_bytes = static_cast<std::uint32_t>(std::min<std::uint64_t>(std::uint64_t{read_bytes} + bytes, UINT32_MAX));
   if (now >= tune_at) tune_receive_buffer(now);
@@ -264,6 +267,17 @@ void tcb::user_sent(instant now, more what) {
 
 result<std::optional<std::size_t>> tcb::read(std::span<std::byte> into, instant now) {
   if (busy == nullptr) return fin_received ? std::optional(std::size_t{0}) : std::nullopt;
+  auto& ready = busy->receive.ready();
+  if (auto const all = ready.kept_alone(); !all.empty() && all.size() <= into.size()) [[likely]] {
+    ready.drop_all_kept();   // they lie there still
+    was_read(all.size(), now);
+    std::memcpy(into.data(), all.data(), all.size());
+    return all.size();
+  }
+  return read_more(into, now);
+}
+
+[[gnu::noinline]] result<std::optional<std::size_t>> tcb::read_more(std::span<std::byte> into, instant now) {
   if (auto const count = busy->receive.ready().take_out(into); count != 0) {
     was_read(count, now);
     return count;
@@ -323,7 +337,7 @@ void tcb::release(instant now) {
   static_cast<hook<event_tag>&>(*this).unlink();
   if (!busy->receive.ready().empty() && in_table) abort(now);
   released = true;
-  unlearn(calm::receives | calm::waits);
+  unlearn(calm::receives);
   busy->receive.clear();
   if (!in_table) return host->destroy(*this);
   if (!fin_queued)

@@ -141,6 +141,7 @@ class tcb final : public connection,
   /// The same for these alone of what is known.
   void unlearn(std::uint8_t which) { calm &= static_cast<std::uint8_t>(~which); }
   [[nodiscard]] result<std::size_t> write_more(std::span<std::byte const> bytes, instant now, more what);
+  [[nodiscard]] result<std::optional<std::size_t>> read_more(std::span<std::byte> into, instant now);
   void user_sent(instant now, more what = more::none);
   void describe_flight(information& all) const;
   void shutdown_released(instant now);
@@ -161,8 +162,9 @@ class tcb final : public connection,
   [[nodiscard]] std::uint32_t receive_space() const;
   [[nodiscard]] std::uint32_t receive_buffer() const;
   /// By how much the window's edge moves at least.
-  [[nodiscard]] std::uint32_t receive_step() const {
-    return std::min(segment_bytes(), std::max(receive_buffer() / 2, 1u));
+  [[nodiscard]] std::uint32_t receive_step() const { return receive_step(receive_buffer()); }
+  [[nodiscard]] std::uint32_t receive_step(std::uint32_t buffer) const {
+    return std::min(segment_bytes(), std::max(buffer / 2, 1u));
   }
   /// The same as receive_space() while calm::speaks holds.
   [[nodiscard]] std::uint32_t calm_receive_space() const;
@@ -176,6 +178,10 @@ class tcb final : public connection,
   }
   /// The user's last byte, and its FIN.
   [[nodiscard]] bool has_sent_all() const { return send_next == busy->send.end() + (fin_queued ? 1u : 0u); }
+  /// What it has to say may be a small message alone (machine::transmit_alone).
+  [[nodiscard]] bool may_send_alone() const {
+    return send_una == send_next && !busy->send.kept_alone().empty();
+  }
   [[nodiscard]] bool may_send_data() const {
     return current == tcp::state::established || current == tcp::state::close_wait;
   }

@@ -123,7 +123,7 @@ void machine::wake(tcb& c, instant now) {
       case timer_kind::retransmission:
         if (!c.synchronized() || c.syn_unacknowledged) {
           if (c.backoff >= (c.chosen->syn_retries != 0 ? c.chosen->syn_retries : limits.syn_retries)) return fail(c, net_error::timed_out);
-          if (++c.backoff == timeouts_to_suspect) below.suspect(c.key.peer, now);
+          if (++c.backoff == timeouts_to_suspect) suspect(c, now);
           c.ecn_offered = false;  // RFC 3168, 6.1.1.1: something on the way may not like it
           c.want_syn = true;
           schedule(c);

@@ -268,17 +268,24 @@ class script {
         ++i;
       } while (together && i < count && !queues_[side].empty() &&
                queues_[side].front().between.traffic_class == those.back().between.traffic_class);
-      for (unsigned world : {0u, 2u}) give(*halves_[side + world], those);
+      bool const in_front = choice_.chance(500'000);
+      for (unsigned world : {0u, 2u}) give(*halves_[side + world], those, in_front);
     }
     events(side);
     send(side);
   }
-  void give(half& to, std::vector<frame> const& those) {
+  /// Small ones lie in the segment's own room, where they are to be `in_front`: as a neighbour in memory hands them over.
+  void give(half& to, std::vector<frame> const& those, bool in_front) {
     std::vector<segment> packets(those.size());
     for (std::size_t i = 0; i < those.size(); ++i) {
       auto const& f = those[i];
       auto& packet = packets[i];
-      for (std::size_t at = 0; at < f.bytes.size();) {
+      std::size_t at = 0;
+      if (in_front && f.bytes.size() <= segment_headroom_bytes) {
+        at = f.bytes.size();
+        std::memcpy(packet.push_header(at).data(), f.bytes.data(), at);
+      }
+      while (at < f.bytes.size()) {
         auto part = to.pool.take_slice(std::min(f.bytes.size() - at, to.pool.buffer_bytes()));
         std::memcpy(part.writable().data(), f.bytes.data() + at, part.size());
         at += part.size();

@@ -31,9 +31,12 @@ class routing {
     std::uint32_t mtu_bytes = 1500;           ///< of whole IP packets, path-MTU discovery included
     bool segmentation = false;                ///< super-packets may be handed down (GSO)
     bool checksum = false;                    ///< checksum_state::partial may be handed down
+    std::uint64_t way = 0;                    ///< for what addressing::way points to, of packets from `source`; 0: not known
   };
   /// Nothing when there is no route.
   [[nodiscard]] virtual std::optional<path> find(ip_address const& destination) = 0;
+  /// While it is the same, so are all paths that were found. 0: ask each time.
+  [[nodiscard]] virtual std::uint64_t version() const { return 0; }
   [[nodiscard]] virtual bool is_local(ip_address const& address) const = 0;
   /// What was sent to there has arrived: its next hop can be reached (RFC 4861 7.3.1, RFC 1122 2.3.2.1). Every few
   /// seconds of progress.

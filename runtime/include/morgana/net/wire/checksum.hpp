@@ -26,10 +26,9 @@ namespace morgana::net::wire {
 
 /// Any sum of 16-bit words as one of them, with the carries carried round.
 [[nodiscard]] constexpr std::uint16_t fold_checksum(std::uint64_t sum) {
-  sum = (sum & 0xffff'ffffu) + (sum >> 32);  // at most 2^33 - 2, so that what follows does not overflow
-  auto folded = static_cast<std::uint32_t>(sum) + static_cast<std::uint32_t>(sum >> 32);
-  folded = (folded & 0xffffu) + (folded >> 16);
-  return static_cast<std::uint16_t>((folded & 0xffffu) + (folded >> 16));
+  // Each half is added to the other: the carry of the lower ones comes round into the upper, which cannot carry then.
+  auto const folded = static_cast<std::uint32_t>((sum + std::rotl(sum, 32)) >> 32);
+  return static_cast<std::uint16_t>((folded + std::rotl(folded, 16)) >> 16);
 }
 
 /// fold_checksum() == 0xffff: in one's complement that is zero, and a multiple of it is.

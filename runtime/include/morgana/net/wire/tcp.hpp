@@ -83,6 +83,7 @@ struct tcp_options {
 struct tcp_header {
   static constexpr std::size_t size_bytes = 20;
   static constexpr std::size_t header_bytes_max = 60;
+  static constexpr std::size_t usual_syn_bytes = 40;
 
   std::uint16_t source_port = 0;
   std::uint16_t destination_port = 0;
@@ -109,6 +110,23 @@ struct tcp_header {
     store32(into, 20, 0x0101'080au);
     store32(into, 24, options.timestamps->value);
     store32(into, 28, options.timestamps->echo);
+  }
+  /// The same when the options are those that nearly every SYN has, in 40 bytes; and whether they are.
+  void emit_usual_syn(std::span<std::byte> into) const {
+    store32(into, 0, std::uint32_t{source_port} << 16 | destination_port);
+    store32(into, 4, sequence.value);
+    store32(into, 8, acknowledgment.value);
+    store32(into, 12, 0xa000'0000u | std::uint32_t{flags} << 16 | window);
+    store32(into, 16, std::uint32_t{checksum} << 16 | urgent);
+    store32(into, 20, 0x0204'0000u | *options.maximum_segment_size);
+    store32(into, 24, 0x0402'080au);
+    store32(into, 28, options.timestamps->value);
+    store32(into, 32, options.timestamps->echo);
+    store32(into, 36, 0x0103'0300u | *options.window_scale);
+  }
+  [[nodiscard]] bool has_usual_syn_options() const {
+    return options.maximum_segment_size && options.sack_permitted && options.timestamps && options.window_scale &&
+           options.sack_count == 0 && options.fast_open == fast_open_option::none;
   }
   /// `available` bytes are header and payload. Unknown options are skipped; one whose length is wrong ends
   /// option parsing with wrong_option. Errors: too_short, wrong_header_length, wrong_option.
