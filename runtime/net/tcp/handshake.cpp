@@ -362,7 +362,7 @@ connection* port::accept() {
   --waiting;
   c->parent = nullptr;
   // Who has something to say has a look afterwards anyway (machine::leave_output).
-  if (!static_cast<hook<output_tag>&>(*c).linked()) host->rest_soon(*c);
+  if (!static_cast<hook<output_tag>&>(*c).linked()) host->rest_soon(*c, c->last_received_at);
   // What happened before anybody listened to it.
   std::uint8_t ready = ready_connected | ready_to_write;
   if (!c->busy->receive.ready().empty() || c->fin_received || c->failed) ready |= ready_to_read;

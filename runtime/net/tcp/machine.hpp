@@ -172,8 +172,8 @@ class machine {
   /// Gives back what a connection does not need while it waits for its user or its peer; and takes it again.
   void rest(tcb& c);
   /// Sees to it that there is a look whether it may, also when nothing is ever said.
-  void rest_soon(tcb& c) {
-    if (c.heap_index == timed::not_waiting && c.in_table) wakes.at_latest(c, after(c.last_received_at, rest_interval));
+  void rest_soon(tcb& c, instant since) {
+    if (c.heap_index == timed::not_waiting && c.in_table) wakes.at_latest(c, after(since, rest_interval));
   }
   static constexpr duration rest_interval = 1s;
   void engage(tcb& c);

@@ -268,7 +268,7 @@ class summed_header {
 [[gnu::always_inline]] inline void machine::leave_output(tcb& c, instant now) {
   turn = 0;
   static_cast<hook<output_tag>&>(c).unlink();
-  if (c.busy->flight.empty() && has_nothing_to_await(c)) return rest_soon(c);
+  if (c.busy->flight.empty() && has_nothing_to_await(c)) return rest_soon(c, now);
   validate_window(c);
   (c.calm & calm::waits) != 0 ? arm_calm(c, now) : arm(c, now);
 }
