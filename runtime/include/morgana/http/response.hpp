@@ -63,7 +63,12 @@ class output_queue {
   void put_all(Text... texts) {
     auto* const begin = storage_.get() + used_;
     auto* to = begin;
-    ((std::memcpy(to, texts.data(), texts.size()), to += texts.size()), ...);
+    auto const copy = [&to](std::string_view text) {
+      if (text.empty()) return;  // it may have no address
+      std::memcpy(to, text.data(), text.size());
+      to += text.size();
+    };
+    (copy(texts), ...);
     auto const size = static_cast<std::size_t>(to - begin);
     used_ += size;
     add_span(begin, size);
