@@ -8,9 +8,9 @@
 #include <span>
 #include <utility>
 
+#include "foreseen_sums.hpp"
 #include "morgana/net/buffer_pool.hpp"
 #include "morgana/net/segment.hpp"
-#include "foreseen_sums.hpp"
 #include "slab.hpp"
 
 namespace morgana::net::tcp {

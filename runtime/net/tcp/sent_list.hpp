@@ -64,25 +64,15 @@ class sent_list {
       highest_sacked_ = retransmitted_to_ = begin;
       is_timed_ = false;
     }
-    auto* const one = from_->take();
-    one->begin = begin;
-    one->end = end;
-    one->at = now;
-    one->has_push = has_push;
-    records_.push_back(*one);
+    auto& one = put_last(begin, end, now, has_push);
     if (is_timed_) [[unlikely]]
-      times_.push_back(*one);
+      times_.push_back(one);
   }
   /// The same when nothing is out.
   [[gnu::always_inline]] void add_first(wire::sequence begin, wire::sequence end, instant now, bool has_push) {
     highest_sacked_ = retransmitted_to_ = begin;
     is_timed_ = false;
-    auto* const one = from_->take();
-    one->begin = begin;
-    one->end = end;
-    one->at = now;
-    one->has_push = has_push;
-    records_.push_back(*one);
+    (void)put_last(begin, end, now, has_push);
   }
   void acknowledge_to(wire::sequence where, acknowledged& outcome);
   /// Nothing that is out was sent twice, so the records are in the order of their times. May say no although
@@ -142,6 +132,15 @@ class sent_list {
   [[nodiscard]] std::uint32_t sacked_records() const { return sacked_records_; }
 
  private:
+  [[gnu::always_inline]] sent& put_last(wire::sequence begin, wire::sequence end, instant now, bool has_push) {
+    auto* const one = from_->take();
+    one->begin = begin;
+    one->end = end;
+    one->at = now;
+    one->has_push = has_push;
+    records_.push_back(*one);
+    return *one;
+  }
   void uncount(sent const& one);
   /// From here on times_ has an order of its own.
   void separate_times() {

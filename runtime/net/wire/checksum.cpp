@@ -7,14 +7,6 @@
 namespace morgana::net::wire {
 namespace {
 
-constexpr std::uint64_t fold32(std::uint64_t sum) { return (sum & 0xffff'ffffu) + (sum >> 32); }
-
-std::uint64_t load_word(std::byte const* at) {
-  std::uint64_t word;
-  std::memcpy(&word, at, sizeof word);
-  return word;
-}
-
 /// Apart, so that short ones need no frame.
 [[gnu::noinline]] std::uint64_t long_sum(std::span<std::byte const> bytes) {
   auto const whole = bytes.size() & ~std::size_t{7};

@@ -1,23 +1,10 @@
 #include "long_sums.hpp"
 
-#include <cstring>
-
 #if MORGANA_HAS_WIDE_SUM
 #include <cpuid.h>
 #endif
 
 namespace morgana::net::wire {
-namespace {
-
-constexpr std::uint64_t fold32(std::uint64_t sum) { return (sum & 0xffff'ffffu) + (sum >> 32); }
-
-std::uint64_t load_word(std::byte const* at) {
-  std::uint64_t word;
-  std::memcpy(&word, at, sizeof word);
-  return word;
-}
-
-}  // namespace
 
 std::uint64_t plain_long_sum(std::byte const* data, std::size_t size) {
   if constexpr (sizeof(std::size_t) == 8) {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #if defined(__x86_64__) && !defined(__OPTIMIZE_SIZE__)
 #define MORGANA_HAS_WIDE_SUM 1
@@ -14,6 +15,16 @@
 #endif
 
 namespace morgana::net::wire {
+
+/// Less than 2^33, and congruent modulo 0xffff.
+constexpr std::uint64_t fold32(std::uint64_t sum) { return (sum & 0xffff'ffffu) + (sum >> 32); }
+
+/// Eight bytes as they lie in memory.
+inline std::uint64_t load_word(std::byte const* at) {
+  std::uint64_t word;
+  std::memcpy(&word, at, sizeof word);
+  return word;
+}
 
 /// The sum of the 32-bit words as they lie in memory, folded to less than 2^33; `size` is a multiple of eight.
 [[nodiscard]] std::uint64_t plain_long_sum(std::byte const* data, std::size_t size);
