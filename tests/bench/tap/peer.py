@@ -268,10 +268,13 @@ def goodput_of_linux(relay, seed, faults, *direction):
             process = relayed(relay, *taps, seed, faults)
             server = iperf3_server(other)
             try:
-                return rate_through_relay(direction)
+                rate = rate_through_relay(direction)
+                server.wait(20)   # of one client, so that it ends by itself
+                return rate
             finally:
-                server.terminate()
-                server.wait(20)
+                if server.poll() is None:
+                    server.terminate()
+                    server.wait(20)
                 server.stdout.close()
                 process.terminate()
                 process.wait(20)
