@@ -17,10 +17,6 @@ event_listener::~event_listener() {
   *link = next_;
 }
 
-void driver_host::events_came() {
-  for (auto* one = first_; one != nullptr; one = one->next_) one->events_came();
-}
-
 bool driver_host::quiesce() {
   auto is_quiet = true;
   for (auto* one = first_; one != nullptr; one = one->next_) is_quiet = one->quiesce() && is_quiet;

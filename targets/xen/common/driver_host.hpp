@@ -76,7 +76,9 @@ class driver_host {
   [[nodiscard]] virtual bool give_guarded(std::byte*) { return false; }
 
   /// Tells the listeners.
-  void events_came();
+  void events_came() {
+    for (auto* one = first_; one != nullptr; one = one->next_) one->events_came();
+  }
   /// Before a suspend: true once all listeners are quiet and no request to xenstore is out.
   [[nodiscard]] bool quiesce();
   /// After it, or when it was called off. Elsewhere the table of grants is there again, and xenstore.

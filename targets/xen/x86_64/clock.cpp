@@ -10,6 +10,7 @@ namespace {
 
 constinit std::uint64_t boot_cycles = 0;
 constinit std::uint64_t boot_time_ns = 0;  // Xen's
+constinit instant last_read{};
 /// Nanoseconds of a cycle, times 2^32; 0: unknown.
 constinit std::uint64_t cycle_ns = 0;
 
@@ -74,6 +75,10 @@ constinit bool wall_is_read = false;
 
 }  // namespace
 
+instant last_time() {
+  return last_read;
+}
+
 std::uint64_t xen_deadline(std::int64_t deadline_ns) {
   return boot_time_ns + static_cast<std::uint64_t>(deadline_ns);
 }
@@ -101,7 +106,7 @@ namespace morgana::platform {
 instant monotonic_now() noexcept {
   using namespace xen;
   if (machine.is_xen) {
-    return instant(duration(static_cast<std::int64_t>(hypervisor::time_ns() - boot_time_ns)));
+    return last_read = instant(duration(static_cast<std::int64_t>(hypervisor::time_ns() - boot_time_ns)));
   }
   if (cycle_ns == 0) return instant(duration(timer::now_ns()));
   auto const passed = processor::cycles() - boot_cycles;

@@ -23,6 +23,8 @@ shared_info& shared() {
   return *reinterpret_cast<shared_info*>(morgana_shared_page);
 }
 
+constinit std::uint64_t timers_event = 0;
+
 template <class Argument>
 void must(hypercall_number number, Argument& argument, std::string_view refused,
           std::uint32_t command = Argument::command) {
@@ -48,13 +50,14 @@ void hypervisor::start() {
       .who = self, .which = hvm_parameter::name::callback, .value = callback_by_vector | event_vector};
   must(hypercall_number::hvm, callback, "Xen does not take an interrupt vector for events",
        hvm_parameter::set);
-  bind(timer_interrupt);
+  timers_event = event_of(bind(timer_interrupt));
 }
 
-void hypervisor::bind(std::uint32_t virtual_interrupt) {
+event_port hypervisor::bind(std::uint32_t virtual_interrupt) {
   bind_virtual_interrupt argument{.interrupt = virtual_interrupt, .vcpu = 0, .port = 0};
   must(hypercall_number::event_channel, argument, "Xen does not give a virtual interrupt");
   unmask(argument.port);
+  return argument.port;
 }
 
 void hypervisor::send_event(event_port port) {
@@ -66,15 +69,24 @@ void hypervisor::unmask(event_port port) {
   std::atomic_ref(shared().mask[port / 64 % 64]).fetch_and(~(std::uint64_t{1} << port % 64));
 }
 
-bool hypervisor::take_events() {
+bool hypervisor::has_events() {
+  // Xen sets it with the first event after the guest had cleared it.
+  return std::atomic_ref(shared().vcpus[0].is_pending).load(std::memory_order_relaxed) != 0;
+}
+
+std::uint64_t hypervisor::take_events() {
   auto& info = shared().vcpus[0];
-  std::atomic_ref(info.is_pending).store(0);
-  // Which word has some, then the words. Who is told by which port is not asked: each looks for itself.
-  auto const all = std::atomic_ref(info.pending_words).exchange(0);
-  for (auto words = all; words != 0; words &= words - 1) {
-    std::atomic_ref(shared().pending[std::countr_zero(words)]).store(0);
+  std::atomic_ref(info.is_pending).store(0, std::memory_order_relaxed);
+  // Before the words are taken, which is a barrier: what comes later sets it again. Which word has some, then the words.
+  std::uint64_t events = 0;
+  for (auto words = std::atomic_ref(info.pending_words).exchange(0); words != 0; words &= words - 1) {
+    events |= std::atomic_ref(shared().pending[std::countr_zero(words)]).exchange(0);
   }
-  return all != 0;
+  return events;
+}
+
+std::uint64_t hypervisor::timer_event() {
+  return timers_event;
 }
 
 void hypervisor::yield() {
@@ -113,7 +125,7 @@ std::int64_t hypervisor::wall_base_ns() {
   }
 }
 
-void hypervisor::set_timer(std::uint64_t deadline_ns) {
+[[gnu::noinline]] void hypervisor::set_timer(std::uint64_t deadline_ns) {
   single_shot_timer argument{.deadline_ns = deadline_ns, .flags = 0};
   hypercall(machine.is_intel, hypercall_number::vcpu, single_shot_timer::command, 0,
             reinterpret_cast<std::uint64_t>(&argument));

@@ -12,13 +12,20 @@ namespace hypervisor {
 /// Maps the shared page, has events interrupt, binds the timer. platform::crash() when Xen refuses.
 void start();
 
-/// Has a virtual interrupt of Xen's wake the guest. platform::crash() when Xen refuses.
-void bind(std::uint32_t virtual_interrupt);
+/// Has a virtual interrupt of Xen's wake the guest; gives its port. platform::crash() when Xen refuses.
+event_port bind(std::uint32_t virtual_interrupt);
 void send_event(event_port port);
 /// Lets a port's events interrupt.
 void unmask(event_port port);
-/// Takes the events that came: those that come from here on interrupt. False when there were none.
-bool take_events();
+/// What stands for a port among the events that were taken: others may share it.
+[[nodiscard]] constexpr std::uint64_t event_of(event_port port) {
+  return std::uint64_t{1} << port % 64;
+}
+/// Whether there may be events that were not taken.
+[[nodiscard]] bool has_events();
+/// Takes the events that came: those that come from here on interrupt. The event_of() each of their ports; 0 when there
+/// were none.
+[[nodiscard]] std::uint64_t take_events();
 /// What is to be done with drivers around a suspend. True: it is done; of `quiesce` false as long as they are not quiet.
 enum class suspend_step : std::uint8_t { quiesce, cancelled, elsewhere };
 [[gnu::visibility("hidden")]] extern bool (*on_suspend)(suspend_step);
@@ -31,8 +38,10 @@ void yield();
 [[nodiscard]] std::uint64_t time_ns();
 /// Civil time at Xen's time 0.
 [[nodiscard]] std::int64_t wall_base_ns();
-/// Interrupts at that time of Xen's, and at no other.
+/// Interrupts at that time of Xen's, at once when it has passed, and at no other.
 void set_timer(std::uint64_t deadline_ns);
+/// The event_of() the port by which it does.
+[[nodiscard]] std::uint64_t timer_event();
 
 [[noreturn]] void end(shutdown::reason why);
 

@@ -6,6 +6,8 @@
 #include <span>
 #include <string_view>
 
+#include "morgana/core/time.hpp"
+
 namespace morgana::xen {
 
 struct memory_range {
@@ -59,6 +61,8 @@ void start_heap();
 
 /// A moment of the monotonic clock, in Xen's time.
 [[nodiscard]] std::uint64_t xen_deadline(std::int64_t deadline_ns);
+/// What the monotonic clock said when it was asked last, under Xen.
+[[nodiscard]] instant last_time();
 
 /// The timer of the local APIC, which is the clock too where the processor's counter has no known rate.
 class timer {
@@ -89,13 +93,16 @@ class store_link;
 namespace xen_control {
 void start();
 void poll();
+/// hypervisor::event_of() the port by which xenstore says that it is time to poll.
+[[nodiscard]] std::uint64_t event();
 /// For drivers: the same rings.
 [[nodiscard]] store_link& link();
 [[nodiscard]] bool stop_requested();
 /// The stop is for a reboot: Xen's tools start the domain again.
 [[nodiscard]] bool reboot_requested();
-/// Does it when it was asked for and drivers are quiet. True when it was done.
-bool suspend_if_wanted();
+[[nodiscard]] bool suspend_is_wanted();
+/// Does it when drivers are quiet. True when it was done, or called off.
+[[nodiscard]] bool suspend_if_quiet();
 /// How often the guest has gone on as another domain.
 [[nodiscard]] std::uint64_t generation();
 /// Waits until xenstore has it, half a second at most.

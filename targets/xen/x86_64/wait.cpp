@@ -31,11 +31,16 @@ void halt() {
                : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory", "cc");
 }
 
+/// When Xen interrupts, as far as it has not yet; `never`: it does not.
+constinit instant interrupts_at = never;
+
 /// First the events are taken, then what they are about is looked at: one that comes later interrupts. False
 /// when none had come.
 bool deliver_events() {
-  if (!hypervisor::take_events()) return false;
-  xen_control::poll();
+  auto const events = hypervisor::take_events();
+  if (events == 0) return false;
+  if ((events & hypervisor::timer_event()) != 0) interrupts_at = never;
+  if ((events & xen_control::event()) != 0) xen_control::poll();
   if (hypervisor::on_events != nullptr) hypervisor::on_events();
   return true;
 }
@@ -43,16 +48,11 @@ bool deliver_events() {
 /// Xen passes no interrupts of the port on that the runner asks for an end by.
 constexpr duration control_interval = std::chrono::milliseconds(50);
 
-/// Xen's timer may be early by some tens of microseconds; so near, it counts as spent.
-constexpr duration timer_slack = std::chrono::milliseconds(1);
-/// When Xen interrupts; the past: it does not.
-constinit instant interrupts_at = instant::min();
-
 /// An interrupt that comes sooner than it is wanted stays: to wake once for nothing costs less than a hypercall each time.
-void set_timer(instant deadline, instant now) {
-  if (deadline >= interrupts_at && interrupts_at > after(now, timer_slack)) return;
-  interrupts_at = deadline == never ? instant::min() : deadline;
-  if (deadline != never) hypervisor::set_timer(xen_deadline(deadline.time_since_epoch().count()));
+void set_timer(instant deadline) {
+  if (deadline >= interrupts_at) return;
+  interrupts_at = deadline;
+  hypervisor::set_timer(xen_deadline(deadline.time_since_epoch().count()));
 }
 
 void halt_under_xen(instant deadline) {
@@ -61,36 +61,26 @@ void halt_under_xen(instant deadline) {
     if (control::stop_requested()) return;
     deadline = std::min(deadline, platform::monotonic_now() + control_interval);
   }
-  if (xen_control::suspend_if_wanted()) {
-    interrupts_at = instant::min();
+  if (xen_control::suspend_is_wanted() && xen_control::suspend_if_quiet()) {
+    interrupts_at = never;
     return;
   }
   // What came may have made a coroutine ready, which `deadline` knows nothing of.
-  if (deliver_events() || xen_control::stop_requested()) return;
-  auto const now = platform::monotonic_now();
-  if (deadline <= now) return;
-  set_timer(deadline, now);
+  if ((hypervisor::has_events() && deliver_events()) || xen_control::stop_requested()) return;
+  // The clock is not asked again: when the deadline has passed since, Xen interrupts at once.
+  if (deadline <= last_time()) return;
+  set_timer(deadline);
   halt();
   deliver_events();
 }
 
-}  // namespace
-}  // namespace morgana::xen
-
-namespace morgana::platform {
-
-void wait_until(instant deadline) noexcept {
-  using namespace xen;
-  if (machine.is_xen) {
-    halt_under_xen(deadline);
-    return;
-  }
+[[gnu::noinline]] void halt_without_xen(instant deadline) {
   control::poll();
-  if (deadline <= monotonic_now()) return;
+  if (deadline <= platform::monotonic_now()) return;
   if (deadline == never) {
     timer::disarm();
   } else {
-    timer::arm((deadline - monotonic_now()).count());
+    timer::arm((deadline - platform::monotonic_now()).count());
   }
   halt();
   if (morgana_timer_fired) {
@@ -101,4 +91,9 @@ void wait_until(instant deadline) noexcept {
   control::poll();
 }
 
-}  // namespace morgana::platform
+}  // namespace
+}  // namespace morgana::xen
+
+void morgana::platform::wait_until(instant deadline) noexcept {
+  xen::machine.is_xen ? xen::halt_under_xen(deadline) : xen::halt_without_xen(deadline);
+}

@@ -25,6 +25,7 @@ constexpr std::uint64_t write_wait_ns = 500'000'000;
 
 constinit store_client client;
 constinit tool_rings rings;
+constinit std::uint64_t rings_event = 0;
 constinit bool stop_wanted = false;
 constinit bool reboot_wanted = false;
 constinit bool suspend_wanted = false;
@@ -105,6 +106,7 @@ constinit guest_link the_link;
   auto& page = *reinterpret_cast<store_page*>(machine.store_page);
   rings.open(byte_ring(page.requests, page.requests_put, page.requests_taken),
              byte_ring(page.replies, page.replies_taken, page.replies_put), by);
+  rings_event = hypervisor::event_of(by);
   static_cast<void>(client.watch(ignored, shutdown_path, stop_token));
 }
 
@@ -134,9 +136,12 @@ void xen_control::start() {
   poll();
 }
 
+std::uint64_t xen_control::event() {
+  return rings_event;
+}
+
 void xen_control::poll() {
-  // Most events are a device's.
-  if (!rings.is_open() || (rings.from.is_empty() && !client.has_waiting())) return;
+  if (!rings.is_open()) return;
   auto changed = false;
   while (auto const event = client.receive(rings.from)) {
     handle(*event);
@@ -154,9 +159,12 @@ bool xen_control::reboot_requested() {
   return reboot_wanted;
 }
 
-[[clang::minsize]] bool xen_control::suspend_if_wanted() {
+bool xen_control::suspend_is_wanted() {
+  return suspend_wanted;
+}
+
+[[clang::minsize]] bool xen_control::suspend_if_quiet() {
   using hypervisor::suspend_step;
-  if (!suspend_wanted) return false;
   auto* const drivers = hypervisor::on_suspend;
   if (drivers != nullptr && !drivers(suspend_step::quiesce)) return false;
   suspend_wanted = false;
