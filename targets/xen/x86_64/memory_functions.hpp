@@ -52,26 +52,39 @@ MORGANA_MEMORY_FUNCTION void* copy(void* __restrict to, void const* __restrict f
   auto* out = static_cast<char*>(to);
   auto const* in = static_cast<char const*>(from);
   if (copy_short(out, in, bytes)) return to;
+  constexpr std::size_t step = 128;
+  auto const copy_64 = [](char* into, char const* of) {
+    auto const a = load<vector>(of), b = load<vector>(of + 16), c = load<vector>(of + 32), d = load<vector>(of + 48);
+    store(into, a);
+    store(into + 16, b);
+    store(into + 32, c);
+    store(into + 48, d);
+  };
+  auto const copy_32 = [](char* into, char const* of) {
+    auto const a = load<vector>(of), b = load<vector>(of + 16);
+    store(into, a);
+    store(into + 16, b);
+  };
+  if (bytes > step) {
+    // Both are counted by one number, which is 0 at the end of all whole steps but the last.
+    auto const whole = (bytes - 1) & ~(step - 1);
+    out += whole, in += whole, bytes -= whole;
+    for (auto at = -static_cast<std::ptrdiff_t>(whole); at != 0; at += step) {
+      copy_64(out + at, in + at);
+      copy_64(out + at + 64, in + at + 64);
+    }
+  }
+  // What is left may be less than the last 32, which were copied before then.
   auto const last0 = load<vector>(in + bytes - 32);
   auto const last1 = load<vector>(in + bytes - 16);
-  auto* const end = out + bytes;
-  auto const copy_64 = [&] {
-    auto const a = load<vector>(in), b = load<vector>(in + 16), c = load<vector>(in + 32), d = load<vector>(in + 48);
-    store(out, a);
-    store(out + 16, b);
-    store(out + 32, c);
-    store(out + 48, d);
-    out += 64, in += 64;
-  };
-  while (end - out > 128) copy_64(), copy_64();
-  if (end - out > 64) copy_64();
-  if (end - out > 32) {
-    auto const a = load<vector>(in), b = load<vector>(in + 16);
-    store(out, a);
-    store(out + 16, b);
+  if (bytes > 64) {
+    copy_64(out, in);
+    if (bytes > 96) copy_32(out + 64, in + 64);
+  } else if (bytes > 32) {
+    copy_32(out, in);
   }
-  store(end - 32, last0);
-  store(end - 16, last1);
+  store(out + bytes - 32, last0);
+  store(out + bytes - 16, last1);
   return to;
 }
 
