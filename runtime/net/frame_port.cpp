@@ -9,7 +9,7 @@ void frame_port::frames_came() {
   }
 }
 
-bool frame_port::can_send(segment const& frame) {
+[[gnu::noinline]] bool frame_port::can_send_unusual(segment const& frame) {
   auto good = frame.size() >= ethernet_bytes && (frame.checksum != checksum_state::partial || as.transmit_checksum);
   switch (frame.gso_kind) {
     case segmentation::none: good = good && frame.size() <= as.mtu_bytes + ethernet_bytes + vlan_bytes; break;

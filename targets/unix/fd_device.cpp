@@ -92,7 +92,7 @@ struct fd_device_state final : pollable, net::frame_port {
     readable = true;
     frames_came();
   }
-  [[nodiscard]] result<std::size_t> take(std::span<net::segment> into) override;
+  [[nodiscard]] std::size_t take(std::span<net::segment> into) override;
 
   /// Reads one message into the vector; what does not fit is lost. -1 and errno as recvmsg.
   ssize_t read_message(std::span<iovec> parts) const {
@@ -205,7 +205,7 @@ vnet_header write_header(net::segment const& from) {
 
 // ---- receiving ----------------------------------------------------------------------------------------
 
-result<std::size_t> fd_device_state::take(std::span<net::segment> into) {
+std::size_t fd_device_state::take(std::span<net::segment> into) {
   std::size_t taken = 0;
   while (readable && taken < into.size()) {
     vnet_header header{};
@@ -214,13 +214,17 @@ result<std::size_t> fd_device_state::take(std::span<net::segment> into) {
     if (count < 0) {
       if (errno == EINTR) continue;
       // What was taken before an error is given first; the next call meets it again.
-      if (errno != EAGAIN) return taken == 0 ? result<std::size_t>(failure(core_error::closed, errno)) : taken;
+      if (errno != EAGAIN) {
+        if (taken == 0) ended.emplace(core_error::closed, errno);
+        return taken;
+      }
       readable = false;
       break;
     }
     if (count == 0) {
       // The end of a SOCK_SEQPACKET connection.
-      return taken == 0 ? result<std::size_t>(failure(core_error::closed, EPIPE)) : taken;
+      if (taken == 0) ended.emplace(core_error::closed, EPIPE);
+      return taken;
     }
     auto const header_bytes = has_vnet_header ? sizeof header : 0;
     auto const bytes = static_cast<std::size_t>(count);

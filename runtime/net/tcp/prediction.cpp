@@ -390,7 +390,7 @@ void machine::input(addressing const& between, std::span<segment> packets, insta
   if (packets.size() != 1) return input_run(between, packets, now);
   auto& one = packets.front();
   // All of it before its slices, and not more than has place.
-  bool const is_small = one.header_size() - predicted_bytes - 1 < stream_bytes::kept_max && one.slices().empty();
+  bool const is_small = one.header_size() - predicted_bytes - 1 < receive_queue::kept_max && one.slices().empty();
   is_small && may_predict() ? input_alone(between, one, now) : input_single(between, one, now);
 }
 

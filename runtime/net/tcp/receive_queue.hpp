@@ -15,13 +15,17 @@ namespace morgana::net::tcp {
 
 class receive_queue {
  public:
+  /// What a frame brings that lies in its segment's own room whole, behind the usual headers of IPv4: most requests.
+  static constexpr std::size_t kept_max = segment_headroom_bytes - (14 + 20 + 32);
+  using ready_bytes = stream_bytes<kept_max>;
+
   explicit receive_queue(chunk_source& from) : from_(&from), ready_(from) {}
 
   void start_at(wire::sequence first) { next_ = first; }
   /// RCV.NXT as far as data goes.
   [[nodiscard]] wire::sequence next() const { return next_; }
-  [[nodiscard]] stream_bytes& ready() { return ready_; }
-  [[nodiscard]] stream_bytes const& ready() const { return ready_; }
+  [[nodiscard]] ready_bytes& ready() { return ready_; }
+  [[nodiscard]] ready_bytes const& ready() const { return ready_; }
   [[nodiscard]] bool has_gaps() const { return beyond_ != nullptr && !beyond_->ranges.empty(); }
   [[nodiscard]] std::size_t out_of_order_bytes() const { return beyond_ == nullptr ? 0 : beyond_->waiting; }
 
@@ -127,7 +131,7 @@ class receive_queue {
   }
 
   chunk_source* from_;
-  stream_bytes ready_;
+  ready_bytes ready_;
   std::unique_ptr<out_of_order> beyond_;
   wire::sequence next_;
 };

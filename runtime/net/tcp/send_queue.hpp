@@ -8,6 +8,10 @@ namespace morgana::net::tcp {
 
 class send_queue {
  public:
+  /// So many that a frame's headroom has place for them behind the longest headers: Ethernet with a tag, IPv6, TCP
+  /// with all of its options.
+  static constexpr std::size_t kept_max = segment_headroom_bytes - (14 + 4 + 40 + 60);
+
   explicit send_queue(chunk_source& from) : bytes_(from) {}
 
   /// Of the first byte that will be written.
@@ -73,7 +77,7 @@ class send_queue {
   }
   [[nodiscard]] std::size_t collect_mixed(wire::sequence from, std::size_t count, segment& into);
   [[nodiscard]] std::size_t collect_pieces(wire::sequence from, std::size_t count, segment& into);
-  stream_bytes bytes_;
+  stream_bytes<kept_max> bytes_;
   wire::sequence begin_;
   // Where the last collect ended: new data is sent in order, so the next one usually begins there.
   chunk* cursor_ = nullptr;

@@ -16,11 +16,12 @@
 
 namespace morgana::net::tcp {
 
+/// `Most`: how many it has place for.
+template <std::size_t Most>
 class stream_bytes {
  public:
-  /// So many that a frame's headroom has place for them behind the longest headers: Ethernet with a tag, IPv6, TCP
-  /// with all of its options.
-  static constexpr std::size_t kept_max = segment_headroom_bytes - (14 + 4 + 40 + 60);
+  static constexpr std::size_t kept_max = Most;
+  static_assert(kept_max <= UINT8_MAX);
 
   explicit stream_bytes(chunk_source& from) : pieces_(from) {}
 

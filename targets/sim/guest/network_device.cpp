@@ -34,7 +34,7 @@ struct network_device_state final : pollable, net::frame_port {
     room_came();
     frames_came();
   }
-  [[nodiscard]] result<std::size_t> take(std::span<net::segment> into) override;
+  [[nodiscard]] std::size_t take(std::span<net::segment> into) override;
 
   int network;
   bool readable = true;
@@ -71,7 +71,7 @@ morgana_sim_frame_state state_of(net::segment const& from) {
 
 // ---- receiving ----------------------------------------------------------------------------------------
 
-result<std::size_t> network_device_state::take(std::span<net::segment> into) {
+std::size_t network_device_state::take(std::span<net::segment> into) {
   std::size_t taken = 0;
   while (readable && taken < into.size()) {
     auto room = pool.take_slice(pool.buffer_bytes());
@@ -79,8 +79,10 @@ result<std::size_t> network_device_state::take(std::span<net::segment> into) {
     morgana_sim_frame_state about{};
     // Without a buffer the frame is taken all the same, and lost.
     auto const got = simulator->receive(simulator->self, network, memory.data(), memory.size(), &about);
-    if (got < 0 && taken == 0) return failure(core_error::closed);
-    if (got < 0) return taken;
+    if (got < 0) {
+      if (taken == 0) ended.emplace(core_error::closed);
+      return taken;
+    }
     if (got == 0) {
       readable = false;
       break;

@@ -55,6 +55,8 @@ class front_ring {
   /// The backend's index was impossible.
   [[nodiscard]] bool is_broken() const { return is_broken_; }
 
+  /// Requests that were put and not shown yet.
+  [[nodiscard]] std::uint32_t unshown() const { return put_ - shown_; }
   /// Where the next put() goes.
   [[nodiscard]] std::uint32_t next_slot() const { return put_ & mask_; }
 
@@ -103,8 +105,10 @@ class front_ring {
  private:
   /// Whether there is something to take; the backend's index is believed as far as requests are out.
   [[nodiscard]] bool look() {
-    if (is_broken_) return false;
     auto const theirs = std::atomic_ref(head_->responses_put).load(std::memory_order_acquire);
+    // Nothing new, as mostly when somebody looks.
+    if (theirs == seen_) [[likely]] return !is_broken_ && seen_ != taken_;
+    if (is_broken_) return false;
     if (theirs - taken_ > shown_ - taken_ || theirs - taken_ < seen_ - taken_) {
       is_broken_ = true;
       return false;

@@ -10,6 +10,15 @@ namespace {
 using namespace net_wire;
 constexpr std::size_t ethernet_bytes = 14;
 
+/// Of a frame that is whole, whose first part came with these flags.
+[[gnu::always_inline]] inline void set_checksum(net::segment& frame, unsigned flags) {
+  if ((flags & came_blank_checksum) != 0) {
+    frame.checksum = locate_checksum(frame) ? net::checksum_state::partial : net::checksum_state::valid;
+  } else if ((flags & came_validated) != 0) {
+    frame.checksum = net::checksum_state::valid;
+  }
+}
+
 }  // namespace
 
 net_receiver::net_receiver(std::span<std::byte> ring, page_pool& pages, std::uint32_t posted_max,
@@ -26,14 +35,12 @@ net_receiver::~net_receiver() {
 
 bool net_receiver::refill() {
   // So does the first call.
-  if (posted_ <= posted_goal_ / 2) posted_goal_ = std::min(posted_max_, posted_goal_ * 2);
+  if (posted_ - ring_.unshown() <= posted_goal_ / 2) posted_goal_ = std::min(posted_max_, posted_goal_ * 2);
   while (posted_ < posted_goal_ && ring_.free() != 0 && lie_.empty()) {
     auto* const page = pages_->take();
     if (page == nullptr) break;
     page->lend();
-    auto const slot = ring_.next_slot();
-    lent_[slot] = page;
-    ring_.put(receive_request{.id = static_cast<std::uint16_t>(slot), .reserved = 0, .page = page->reference()});
+    lend(*page);
     ++posted_;
   }
   return ring_.publish();
@@ -41,23 +48,27 @@ bool net_receiver::refill() {
 
 [[gnu::always_inline]] inline bool net_receiver::take_small(receive_response const& from, std::uint32_t slot,
                                                             page_pool::page& page, net::segment& into) {
-  auto const is_whole = expects_ == expects::frame && (from.flags & (came_extra | came_more | came_blank_checksum)) == 0;
+  auto const is_whole = expects_ == expects::frame && (from.flags & (came_extra | came_more)) == 0;
   if (!is_whole || from.id != slot || from.status < static_cast<int>(ethernet_bytes)) return false;
   auto const size = static_cast<std::size_t>(from.status);
   if (size > copied_bytes_max || from.offset + size > grant_page_bytes) return false;
-  auto* const copy = small_.take();
-  if (copy == nullptr) return false;
-  std::memcpy(copy->memory().data(), page.memory().data() + from.offset, size);
+  std::span<std::byte const> const bytes(page.memory().data() + from.offset, size);
+  if (size <= net::segment_headroom_bytes) [[likely]] {
+    into.assign_copy(bytes);
+  } else {
+    auto* const copy = small_.take();
+    if (copy == nullptr) return false;
+    std::memcpy(copy->memory().data(), bytes.data(), size);
+    into.assign(net::slice(*copy, 0, size));
+  }
   pages_->give(page);
-  into.assign(net::slice(*copy, 0, size));
-  if ((from.flags & came_validated) != 0) into.checksum = net::checksum_state::valid;
+  set_checksum(into, from.flags);
   return true;
 }
 
-bool net_receiver::take_next(net::segment& into) {
-  receive_response response{};
-  std::uint32_t slot = 0;
-  while (lie_.empty() && ring_.take(response, slot)) {
+bool net_receiver::take_next(receive_response response, std::uint32_t slot, net::segment& into) {
+  if (expects_ == expects::nothing) return false;
+  do {
     auto* const page = std::exchange(lent_[slot], nullptr);
     --posted_;
     if (take_small(response, slot, *page, into)) [[likely]] return true;
@@ -77,9 +88,8 @@ bool net_receiver::take_next(net::segment& into) {
       if (!take_part(response, *page, frame_)) return false;
     }
     if (expects_ == expects::frame && finish(into)) return true;
-  }
-  if (ring_.is_broken() && lie_.empty()) return lied("an index that cannot be");
-  return false;
+  } while (ring_.take(response, slot));
+  return ring_.is_broken() && lied("an index that cannot be");
 }
 
 void net_receiver::take_extra(receive_response const& from) {
@@ -141,17 +151,14 @@ bool net_receiver::finish(net::segment& into) {
     ++dropped_;
     return false;
   }
-  if ((flags_ & came_blank_checksum) != 0) {
-    frame_.checksum = locate_checksum(frame_) ? net::checksum_state::partial : net::checksum_state::valid;
-  } else if ((flags_ & came_validated) != 0) {
-    frame_.checksum = net::checksum_state::valid;
-  }
+  set_checksum(frame_, flags_);
   into = std::move(frame_);
   return true;
 }
 
 bool net_receiver::lied(std::string_view how) {
-  lie_ = how;
+  if (lie_.empty()) lie_ = how;
+  expects_ = expects::nothing;
   frame_.clear();
   return false;
 }
@@ -160,7 +167,7 @@ void net_receiver::restart(std::span<std::byte> ring) {
   (void)take_back();
   ring_ = decltype(ring_)(ring);
   posted_goal_ = std::min(posted_max_, posted_at_first / 2);
-  expects_ = expects::frame;
+  expects_ = lie_.empty() ? expects::frame : expects::nothing;
   chain_ = 0;
   drops_ = false;
 }

@@ -29,60 +29,15 @@ class reader {
   std::size_t next_ = 0;
 };
 
-std::uint16_t flags_of(net::segment const& frame) {
-  switch (frame.checksum) {
-    case net::checksum_state::partial:
-      return sends_blank_checksum | sends_validated;
-    case net::checksum_state::valid:
-      return sends_validated;
-    case net::checksum_state::unchecked:
-      break;
-  }
-  return 0;
-}
-
 }  // namespace
 
 void net_transmitter::restart(std::span<std::byte> ring) {
   take_back();
   ring_ = decltype(ring_)(ring);
   extras_out_ = 0;
-  free_id_count_ = fresh_id_ = 0;
 }
 
-[[gnu::always_inline]] inline std::uint16_t net_transmitter::take_id(page_pool::page& page) {
-  // There are as many as slots that no response has come for.
-  auto const id = free_id_count_ != 0 ? free_ids_[--free_id_count_] : fresh_id_++;
-  out_[id] = &page;
-  return id;
-}
-
-/// A frame of one page, as nearly all are.
-[[gnu::always_inline]] inline bool net_transmitter::put_small(net::segment const& frame, std::size_t size) {
-  if (ring_.free() == 0 || pages_->free() == 0) reap();
-  if (!lie_.empty() || ring_.free() == 0) return false;
-  auto* const page = pages_->take();
-  if (page == nullptr) return false;
-  auto* to = page->memory().data();
-  auto const header = frame.header();
-  std::memcpy(to, header.data(), header.size());
-  to += header.size();
-  for (auto const& part : frame.slices()) {
-    std::memcpy(to, part.bytes().data(), part.size());
-    to += part.size();
-  }
-  page->lend();
-  ring_.put(transmit_request{.page = page->reference(),
-                             .offset = 0,
-                             .flags = flags_of(frame),
-                             .id = take_id(*page),
-                             .size = static_cast<std::uint16_t>(size)});
-  return true;
-}
-
-bool net_transmitter::put(net::segment const& frame) {
-  auto const size = frame.size();
-  if (size <= grant_page_bytes && frame.gso_kind == net::segmentation::none) [[likely]] return put_small(frame, size);
+bool net_transmitter::put_large(net::segment const& frame, std::size_t size) {
   auto const parts = (size + grant_page_bytes - 1) / grant_page_bytes;
   auto const is_super = frame.gso_kind != net::segmentation::none;
   auto const slots = parts + (is_super ? 1 : 0);
@@ -107,7 +62,7 @@ bool net_transmitter::put(net::segment const& frame) {
     auto const piece = std::min(left, grant_page_bytes);
     from.copy(pages[i]->memory().first(piece));
     pages[i]->lend();
-    auto const id = take_id(*pages[i]);
+    auto const id = out(*pages[i]);
     left -= piece;
     // The first says how long the whole frame is.
     ring_.put(transmit_request{
@@ -138,7 +93,8 @@ bool net_transmitter::sleep() {
 void net_transmitter::reap() {
   transmit_response response{};
   std::uint32_t slot = 0;
-  while (lie_.empty() && ring_.take(response, slot)) {
+  if (!lie_.empty()) return;
+  while (ring_.take(response, slot)) {
     if (response.status == transmit_response::none) {
       // Of extra information; its id is none.
       if (extras_out_ == 0) {
@@ -154,9 +110,8 @@ void net_transmitter::reap() {
     }
     if (response.status != transmit_response::okay) ++failed_;
     pages_->give(*std::exchange(out_[response.id], nullptr));
-    free_ids_[free_id_count_++] = response.id;
   }
-  if (ring_.is_broken() && lie_.empty()) lie_ = "an index that cannot be";
+  if (ring_.is_broken()) lie_ = "an index that cannot be";
 }
 
 void net_transmitter::take_back() {

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #include "front_ring.hpp"
@@ -23,12 +24,16 @@ class net_transmitter {
  public:
   static constexpr std::uint32_t slots_max = 256;
 
-  /// `ring` is one zeroed page.
+  /// `ring` is one zeroed page; of `pages` there are at most slots_max.
   net_transmitter(std::span<std::byte> ring, page_pool& pages) : pages_(&pages) { restart(ring); }
   ~net_transmitter() { take_back(); }
 
   /// False when there is no room for it yet. The frame is within net_wire::frame_bytes_max.
-  [[nodiscard]] bool put(net::segment const& frame);
+  [[nodiscard]] bool put(net::segment const& frame) {
+    auto const size = frame.size();
+    auto const is_small = size <= grant_page_bytes && frame.gso_kind == net::segmentation::none;
+    return is_small ? put_small(frame, size) : put_large(frame, size);
+  }
   /// Shows the backend what was put. True: notify it.
   [[nodiscard]] bool publish() { return ring_.publish(); }
   /// After put() had no room: has the backend notify when a part of what is out is done. True: some is done already.
@@ -47,16 +52,55 @@ class net_transmitter {
   void take_back();
 
  private:
-  [[nodiscard]] bool put_small(net::segment const& frame, std::size_t size);
-  [[nodiscard]] std::uint16_t take_id(page_pool::page& page);
+  [[nodiscard]] static std::uint16_t flags_of(net::segment const& frame) {
+    switch (frame.checksum) {
+      case net::checksum_state::partial:
+        return net_wire::sends_blank_checksum | net_wire::sends_validated;
+      case net::checksum_state::valid:
+        return net_wire::sends_validated;
+      case net::checksum_state::unchecked:
+        break;
+    }
+    return 0;
+  }
+  /// A frame of one page, as nearly all are.
+  [[nodiscard]] bool put_small(net::segment const& frame, std::size_t size) {
+    // Pages come back before more are made.
+    if (ring_.free() == 0 || pages_->free() == 0) [[unlikely]] {
+      reap();
+      if (ring_.free() == 0) return false;
+    }
+    if (!lie_.empty()) [[unlikely]] return false;
+    auto* const page = pages_->take();
+    if (page == nullptr) return false;
+    auto* to = page->memory().data();
+    frame.copy_header(to);
+    to += frame.header_size();
+    for (auto const& part : frame.slices()) {
+      std::memcpy(to, part.bytes().data(), part.size());
+      to += part.size();
+    }
+    page->lend();
+    ring_.put(net_wire::transmit_request{.page = page->reference(),
+                                         .offset = 0,
+                                         .flags = flags_of(frame),
+                                         .id = out(*page),
+                                         .size = static_cast<std::uint16_t>(size)});
+    return true;
+  }
+  [[nodiscard]] bool put_large(net::segment const& frame, std::size_t size);
+  /// Gives its id.
+  [[nodiscard]] std::uint16_t out(page_pool::page& page) {
+    auto const id = page.number();
+    out_[id] = &page;
+    return id;
+  }
   void reap();
 
   front_ring<net_wire::transmit_request, net_wire::transmit_response> ring_;
   page_pool* pages_;
-  std::array<page_pool::page*, slots_max> out_{};  ///< by the request's id
-  std::array<std::uint16_t, slots_max> free_ids_;  ///< given back: responses come in any order, so ids are no slots
-  std::uint32_t free_id_count_ = 0;
-  std::uint16_t fresh_id_ = 0;  ///< from here on none was ever used
+  /// By the request's id, which is its page's number: responses come in any order, so ids are no slots.
+  std::array<page_pool::page*, slots_max> out_{};
   std::uint32_t extras_out_ = 0;
   std::uint64_t failed_ = 0;
   std::string_view lie_;

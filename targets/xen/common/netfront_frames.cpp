@@ -26,37 +26,50 @@ void netfront_state::events_came() {
   if (!readers.is_empty()) frames_came();
 }
 
-result<std::size_t> netfront_state::take(std::span<net::segment> into) {
-  std::size_t taken = 0;
-  while (!lost && !is_away && taken < into.size()) {
-    if (receiver->next(into[taken])) {
-      ++taken;
-      continue;
+std::size_t netfront_state::take(std::span<net::segment> into) {
+  if (lost || is_away) [[unlikely]] return 0;
+  return receiver->has_response() ? take_some(into) : take_none(into);
+}
+
+/// What most often is asked before somebody waits.
+[[gnu::noinline]] std::size_t netfront_state::take_none(std::span<net::segment> into) {
+  if (receiver->is_short()) lend_pages();
+  return receiver->sleep() ? take_some(into) : 0;
+}
+
+[[gnu::noinline]] std::size_t netfront_state::take_some(std::span<net::segment> into) {
+  auto& from = *receiver;
+  auto* const begin = into.data();
+  auto* const end = begin + into.size();
+  auto* at = begin;
+  for (;;) {
+    while (at != end && from.next(*at)) ++at;
+    counters.dropped_received = from.dropped();
+    if (at == end) break;
+    if (!from.lie().empty()) [[unlikely]] {
+      lose_by_lie(from.lie());
+      break;
     }
-    if (!receiver->lie().empty()) {
-      lose_by_lie(receiver->lie());
-    } else {
-      // Who got some comes again before it waits, and only then the backend is to wake us.
-      lend_pages();
-      if (taken != 0 || !receiver->sleep()) break;
-    }
+    if (from.is_short()) lend_pages();
+    // Who got some comes again before it waits, and only then the backend is to wake us.
+    if (at != begin || !from.sleep()) break;
   }
-  counters.dropped_received = receiver ? receiver->dropped() : 0;
+  auto const taken = static_cast<std::size_t>(at - begin);
   counters.received_frames += taken;
-  if (taken != 0) return taken;
-  if (lost) return failure(*lost);
-  return std::size_t{0};
+  return taken;
 }
 
 result<std::size_t> netfront::transmit(std::span<net::segment> from) {
   auto& on = *state_;
+  if (on.lost) [[unlikely]] return failure(*on.lost);
+  auto& to = *on.transmitter;
   std::size_t done = 0;
-  while (done < from.size() && !on.lost) {
-    auto& frame = from[done];
+  while (done != from.size()) {
+    auto& frame = from.data()[done];
     if (on.can_send(frame)) {
-      if (frame.size() > net_wire::frame_bytes_max || !on.has_carrier || on.is_away) {
+      if (frame.size() > net_wire::frame_bytes_max || !on.has_carrier || on.is_away) [[unlikely]] {
         ++on.counters.dropped_sent;
-      } else if (on.transmitter->put(frame)) {
+      } else if (to.put(frame)) [[likely]] {
         ++on.counters.sent_frames;
       } else if (on.wait_for_room()) {
         break;
@@ -68,7 +81,7 @@ result<std::size_t> netfront::transmit(std::span<net::segment> from) {
     ++done;
   }
   on.show();
-  if (on.lost) return failure(*on.lost);
+  if (on.lost) [[unlikely]] return failure(*on.lost);
   return done;
 }
 

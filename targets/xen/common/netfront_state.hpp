@@ -39,6 +39,7 @@ struct netfront_state final : net::frame_port, event_listener, page_waiter {
   void lose(driver_error why) {
     if (lost) return;
     lost = why;
+    ended.emplace(why);
     room_came();
     frames_came();
   }
@@ -47,7 +48,9 @@ struct netfront_state final : net::frame_port, event_listener, page_waiter {
     lose(driver_error::backend_lied);
   }
 
-  [[nodiscard]] result<std::size_t> take(std::span<net::segment> into) override;
+  [[nodiscard]] std::size_t take(std::span<net::segment> into) override;
+  [[nodiscard]] std::size_t take_none(std::span<net::segment> into);
+  [[nodiscard]] std::size_t take_some(std::span<net::segment> into);
   void events_came() override;
   [[nodiscard]] bool quiesce() override { return !is_busy; }
   void resumed(resumption how) override;

@@ -7,8 +7,9 @@
 
 namespace morgana::xen {
 
-void page_pool::page::lend() {
-  if (!std::exchange(is_lent_, true)) grant_.permit(owner_->access_);
+void page_pool::page::permit() {
+  is_lent_ = true;
+  grant_.permit(owner_->access_);
 }
 
 bool page_pool::page::reclaim() {
@@ -28,18 +29,7 @@ page_pool::~page_pool() {
   for (auto& one : groups_) std::destroy_n(one.begin(), one.count);
 }
 
-page_pool::page* page_pool::take() {
-  if (free_ == nullptr && !grow()) {
-    was_empty_ = true;
-    return nullptr;
-  }
-  --free_count_;
-  return std::exchange(free_, free_->next_);
-}
-
-void page_pool::give(page& one) {
-  one.next_ = std::exchange(free_, &one);
-  if (++free_count_ < enough_pages || !was_empty_) return;
+void page_pool::tell_waiter() {
   was_empty_ = false;
   if (waiter_ != nullptr) waiter_->pages_came();
 }
@@ -59,6 +49,7 @@ bool page_pool::grow() {
     if (!given) break;
     auto* const one = new (made.pages.get() + made.count * sizeof(page)) page(memory);
     one->owner_ = this;
+    one->number_ = static_cast<std::uint16_t>(made_ + made.count);
     one->grant_ = std::move(given);
     one->next_ = std::exchange(free_, one);
     ++free_count_;

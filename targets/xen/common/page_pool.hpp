@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "driver_host.hpp"
@@ -36,16 +37,22 @@ class page_pool {
    public:
     explicit page(std::span<std::byte> memory) : buffer(memory) {}
     [[nodiscard]] grant_reference reference() const { return grant_.reference(); }
-    void lend();
+    /// Which of the pool's pages it is, from 0 on.
+    [[nodiscard]] std::uint16_t number() const { return number_; }
+    void lend() {
+      if (!is_lent_) permit();
+    }
     /// False while the backend has it mapped.
     [[nodiscard]] bool reclaim();
 
    private:
     friend class page_pool;
     void unused() override { owner_->give(*this); }
+    void permit();
     page_pool* owner_ = nullptr;
     page* next_ = nullptr;
     grant grant_;
+    std::uint16_t number_ = 0;
     bool is_lent_ = false;
   };
 
@@ -57,9 +64,19 @@ class page_pool {
   ~page_pool();
 
   /// Null at the limit, or when there is neither memory nor a grant for more.
-  [[nodiscard]] page* take();
+  [[nodiscard]] page* take() {
+    if (free_ == nullptr && !grow()) [[unlikely]] {
+      was_empty_ = true;
+      return nullptr;
+    }
+    --free_count_;
+    return std::exchange(free_, free_->next_);
+  }
   /// Gives back a page that became no slice.
-  void give(page& one);
+  void give(page& one) {
+    one.next_ = std::exchange(free_, &one);
+    if (++free_count_ >= enough_pages && was_empty_) [[unlikely]] tell_waiter();
+  }
   void tell(page_waiter& who) { waiter_ = &who; }
 
   [[nodiscard]] std::size_t made() const { return made_; }
@@ -79,6 +96,7 @@ class page_pool {
     [[nodiscard]] page* begin() const;
   };
   [[nodiscard]] bool grow();
+  void tell_waiter();
 
   driver_host* on_;
   domain with_;

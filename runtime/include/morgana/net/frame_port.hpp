@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -36,9 +37,9 @@ class frame_port {
   frame_port(frame_port const&) = delete;
   frame_port& operator=(frame_port const&) = delete;
 
-  /// Moves what is there into place and says how much; 0 when there is nothing yet. Errors: core_error::closed or
-  /// the target's own, when nothing will come any more.
-  [[nodiscard]] virtual result<std::size_t> take(std::span<segment> into) = 0;
+  /// Moves what is there into place and says how much; 0 when there is nothing yet, or, with `ended`, when nothing will
+  /// come any more.
+  [[nodiscard]] virtual std::size_t take(std::span<segment> into) = 0;
 
   /// Frames may have come, or the device is gone: serves those who wait.
   void frames_came();
@@ -48,16 +49,25 @@ class frame_port {
     writers.complete_all();
   }
   /// False for a frame this device cannot put on its link; counted.
-  [[nodiscard]] bool can_send(segment const& frame);
+  [[nodiscard]] bool can_send(segment const& frame) {
+    auto const size = frame.size();
+    bool const is_usual = frame.gso_kind == segmentation::none && size >= ethernet_bytes && size <= as.mtu_bytes &&
+                          (frame.checksum != checksum_state::partial || as.transmit_checksum);
+    return is_usual || can_send_unusual(frame);
+  }
 
   device_capabilities as;
   frame_counters counters;
   wait_queue readers;
   wait_queue writers;
   bool writable = true;
+  std::optional<error> ended;  ///< why: core_error::closed, or the target's own
 
  protected:
   ~frame_port() = default;
+
+ private:
+  [[nodiscard]] bool can_send_unusual(segment const& frame);
 };
 
 class frame_receive final : public waiter {
@@ -77,8 +87,16 @@ class frame_receive final : public waiter {
  private:
   friend class frame_port;
   bool attempt() {
-    taken_ = on_->take(into_);
-    return !taken_ || *taken_ != 0;
+    auto const count = on_->take(into_);
+    if (count == 0) [[unlikely]] return has_ended();
+    taken_ = count;
+    return true;
+  }
+  /// There was nothing: whether there will not be.
+  bool has_ended() {
+    if (!on_->ended) return false;
+    taken_ = failure(*on_->ended);
+    return true;
   }
   frame_port* on_;
   std::span<segment> into_;

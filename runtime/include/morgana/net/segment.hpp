@@ -155,6 +155,10 @@ class segment {
     if (header_size() != 0) return header();
     return slice_count_ == 0 ? std::span<std::byte const>() : slices_[0].bytes();
   }
+  /// Copies what header() is, to where there is room for it.
+  [[gnu::always_inline]] void copy_header(std::byte* to) const {
+    copy_few(to, headroom_.data() + header_begin_, header_size());
+  }
   /// Room for `bytes` more in front; empty when there is none.
   [[nodiscard]] std::span<std::byte> push_header(std::size_t bytes) {
     if (bytes > header_begin_ || size() + bytes > segment_bytes_max) return {};
@@ -183,16 +187,16 @@ class segment {
   }
   /// Becomes what is in `part` alone; it is within one buffer, so within the limits.
   [[gnu::always_inline]] void assign(slice part) {
-    if (slice_count_ != 0) clear();
-    header_begin_ = segment_headroom_bytes;
-    gso_size = 0;
-    gso_kind = segmentation::none;
-    checksum = checksum_state::unchecked;
-    checksum_start = checksum_offset = 0;
-    receive_hash = 0;
+    clear();
     slices_bytes_ = static_cast<std::uint32_t>(part.size());
     slice_count_ = 1;
     std::construct_at(&slices_[0], std::move(part));
+  }
+  /// Becomes a copy of `bytes` alone, which takes no buffer: they lie where headers do. At most segment_headroom_bytes.
+  [[gnu::always_inline]] void assign_copy(std::span<std::byte const> bytes) {
+    clear();
+    header_begin_ = static_cast<std::uint8_t>(segment_headroom_bytes - bytes.size());
+    copy_few(headroom_.data() + header_begin_, bytes.data(), bytes.size());
   }
   /// Removes bytes from the front (header first, then slices): what a layer does with its own header.
   [[gnu::always_inline]] void drop_front(std::size_t bytes) {
@@ -207,9 +211,7 @@ class segment {
   }
   void drop_back(std::size_t bytes);
   void clear() {
-    for (auto& one : owned_slices()) one.reset();
-    slices_bytes_ = 0;
-    slice_count_ = 0;
+    if (slice_count_ != 0) reset_slices();
     header_begin_ = segment_headroom_bytes;
     gso_size = 0;
     gso_kind = segmentation::none;
@@ -234,6 +236,24 @@ class segment {
   std::uint32_t receive_hash = 0;                    ///< flow hash of the device; 0 when it gives none
 
  private:
+  /// Pieces of fixed length, the last over the one before it, are fewer instructions than a call.
+  [[gnu::always_inline]] static void copy_few(std::byte* to, std::byte const* from, std::size_t size) {
+#ifndef __OPTIMIZE_SIZE__
+    constexpr std::size_t piece = 32;
+    if (size >= piece) [[likely]] {
+      auto const last = size - piece;
+      std::memcpy(to, from, piece);
+      if (last > piece) {
+        std::memcpy(to + piece, from + piece, piece);
+#pragma clang loop unroll(disable)
+        for (std::size_t at = 2 * piece; at < last; at += piece) std::memcpy(to + at, from + at, piece);
+      }
+      std::memcpy(to + last, from + last, piece);
+      return;
+    }
+#endif
+    std::memcpy(to, from, size);
+  }
   // Both of an empty one.
   void take(segment& other) noexcept {
     copy_rest(other);
@@ -260,6 +280,10 @@ class segment {
     checksum_start = other.checksum_start;
     checksum_offset = other.checksum_offset;
     receive_hash = other.receive_hash;
+  }
+  void reset_slices() {
+    for (auto& one : owned_slices()) one.reset();
+    forget_slices();
   }
   void drop_front_pieces(std::size_t bytes);
   [[nodiscard]] bool copy_out_pieces(std::size_t offset, std::span<std::byte> into) const;

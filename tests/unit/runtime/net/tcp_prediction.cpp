@@ -196,7 +196,7 @@ class script {
     }
   }
   void write(unsigned side) {
-    constexpr std::array sizes{1u, 64u, 700u, 1448u, 3000u, 20'000u};
+    constexpr std::array sizes{1u, 64u, 100u, 700u, 1448u, 3000u, 20'000u};
     auto const what = std::vector<std::byte>(sizes[choice_.below(sizes.size())], std::byte{0x5a});
     auto const more = choice_.chance(50'000) ? tcp::more::follows : tcp::more::none;
     if (halves_[side]->end == nullptr) return;

@@ -165,6 +165,32 @@ TEST_CASE("frames come in, small ones copied, large ones in their pages", "[netf
   CHECK(device->counters().received_frames == 4);
 }
 
+TEST_CASE("a small frame comes in as it would in parts, whatever its sum, and the smallest take no buffer", "[netfront]") {
+  guest on;
+  auto const device = on.connect();
+  std::array<net::segment, 4> into;
+  using namespace net_wire;
+  for (auto const size : {60u, 142u, 192u, 193u, 1000u}) {
+    auto bytes = frame_of(size);
+    bytes.replace(12, 2, std::string("\x08\x00", 2));
+    bytes[14] = 0x45;
+    bytes[23] = 6;
+    for (auto const flags : {0, +came_validated, +came_blank_checksum, came_blank_checksum | came_validated}) {
+      // In one part, and in two.
+      for (std::size_t i = 0; i < 2; ++i) {
+        auto const piece = i == 0 ? 4096 : std::max(size / 2 + 1, 54u);
+        REQUIRE(on.backend.deliver(bytes, static_cast<std::uint16_t>(flags), nullptr, piece));
+        REQUIRE(on.receive(*device, std::span(into).subspan(i, 2)) == 1u);
+        CHECK(text_of(into[i]) == bytes);
+      }
+      CHECK(into[0].slices().empty() == (size <= net::segment_headroom_bytes));
+      CHECK(into[0].checksum == into[1].checksum);
+      CHECK(into[0].checksum_start == into[1].checksum_start);
+      CHECK(into[0].checksum_offset == into[1].checksum_offset);
+    }
+  }
+}
+
 TEST_CASE("a page that was handed on is not the backend's to write any more", "[netfront]") {
   guest on;
   auto const device = on.connect();
