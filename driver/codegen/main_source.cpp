@@ -284,24 +284,35 @@ class writer {
     return local(parameter);
   }
 
+  static std::string declaration(std::string const& constant) {
+    auto const last = constant.rfind("::");
+    auto const is_inner = last != std::string::npos;
+    return fmt::format("namespace morgana{} {{ extern bool const {}; }}", is_inner ? "::" + constant.substr(0, last) : "",
+                       is_inner ? constant.substr(last + 2) : constant);
+  }
+
   /// What the image has and has not, when anything of it was chosen to be otherwise than it is by itself.
   void constants() {
-    std::map<std::string, std::pair<std::string, std::string>> values;
+    std::map<std::string, image_constant> values;
     bool is_chosen = false;
     for (auto const& node : in_.graph->nodes) {
       for (auto const& [name, declared] : node.implementation.config) {
         if (declared.constant.empty()) continue;
         auto const& value = node.config.at(name);
         is_chosen = is_chosen || value != declared.default_value;
-        values.emplace(declared.constant, std::pair(value, fmt::format("`{}` of `{}`", name, node.name)));
+        values.emplace(declared.constant,
+                       image_constant{.name = declared.constant, .value = value, .choice = name, .owner = node.name});
       }
     }
-    if (!is_chosen && in_.help) return;
+    if (!is_chosen) values.clear();
+    for (auto const& one : in_.constants) values.emplace(one.name, one);
+    if (values.empty() && in_.help) return;
     heading("what the image has");
+    // A device's header, which is included, declares its own; that of a package may be included or not.
+    for (auto const& one : in_.constants) line(declaration(one.name));
     if (!in_.help) line("bool const morgana::features::help = false;  // `help`");
-    if (!is_chosen) return;
-    for (auto const& [constant, value] : values) {
-      line(fmt::format("bool const morgana::{} = {};  // {}", constant, value.first, value.second));
+    for (auto const& [name, one] : values) {
+      line(fmt::format("bool const morgana::{} = {};  // `{}` of `{}`", name, one.value, one.choice, one.owner));
     }
   }
 

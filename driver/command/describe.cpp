@@ -62,8 +62,13 @@ std::string describe_text(configuration const& what) {
   if (!any) out += "  none\n";
   out += "\npackages\n";
   for (auto const& package : what.packages) {
-    out += fmt::format("  {:<20} {:<18} {}\n", package.what.name.value, package.what.version,
-                       package.what.licence);
+    out += fmt::format("  {:<20} {:<18} {}", package.what.name.value, package.what.version, package.what.licence);
+    std::vector<std::string> choices;
+    if (auto const chosen = what.choices.find(package.what.name.value); chosen != what.choices.end()) {
+      for (auto const& [name, value] : chosen->second) choices.push_back(fmt::format("{}={}", name, value));
+    }
+    if (!choices.empty()) out += fmt::format(" ({})", fmt::join(choices, ", "));
+    out += '\n';
   }
   return out;
 }

@@ -74,6 +74,22 @@ std::map<std::string, device_choice> read_devices(toml_table& in) {
   return result;
 }
 
+std::map<std::string, package_choice> read_package_choices(toml_table& in) {
+  std::map<std::string, package_choice> result;
+  auto packages = in.table("choices");
+  if (!packages) return result;
+  for (auto const& name : packages->keys()) {
+    auto table = packages->table(name.value);
+    if (!table) continue;
+    package_choice one{.package = name, .settings = {}};
+    for (auto const& key : table->keys()) {
+      if (auto value = table->scalar(key.value)) one.settings.emplace(key.value, std::move(*value));
+    }
+    result.emplace(name.value, std::move(one));
+  }
+  return result;
+}
+
 /// Options, those of devices too: `network.port = 1` and `[options.network]` both give "network.port".
 void read_options_below(toml_table in, std::string const& prefix, setting_map& into) {
   for (auto const& key : in.keys()) {
@@ -173,6 +189,7 @@ outcome<description> parse_description(std::string_view text, std::filesystem::p
   result.catalogues = relative_paths(root, "catalogues");
   result.help = root.boolean("help").value_or(true);
   result.devices = read_devices(root);
+  result.package_choices = read_package_choices(root);
   result.options = read_options(root);
   result.targets = read_targets(root);
   result.budgets = read_budgets(root);

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "catalogue/read.hpp"
 #include "morgana/driver/recipe.hpp"
 #include "morgana/driver/toml.hpp"
 #include "package/glob.hpp"
@@ -218,6 +219,19 @@ void read_exports(toml_table exports, recipe& result) {
   }
 }
 
+// What an image has of the package. Nothing but constants: it is compiled once, whatever is chosen.
+std::map<std::string, setting_declaration> read_choices(toml_table root) {
+  auto choices = read_setting_declarations(root, "choices", {});
+  for (auto const& [name, declared] : choices) {
+    if (!declared.constant.empty() && declared.default_value && declared.options.empty()) continue;
+    root.report({.code = "wrong-value",
+                 .message = fmt::format("`{}` is no choice that a package can have", name),
+                 .where = declared.name.where,
+                 .help = {"give it a `default` and a `constant`, and no `options`"}});
+  }
+  return choices;
+}
+
 enum class beside { skipped, read };
 
 // Patches and own files lie beside the recipe; their content is part of it.
@@ -296,6 +310,7 @@ outcome<recipe> parse(std::string_view text, std::filesystem::path const& file, 
                  .help = {"leave out patches, `series`, [[file]] and [[additional]]"}});
   }
   if (auto exports = root.table("exports")) read_exports(*exports, result);
+  result.choices = read_choices(root);
   check_architectures(*document, result);
   return document->finish(std::move(result));
 }

@@ -9,6 +9,7 @@
 #include "morgana/driver/toml.hpp"
 #include "morgana/driver/workspace.hpp"
 #include "package/sha256.hpp"
+#include "workspace/choices.hpp"
 #include "workspace/files.hpp"
 #include "workspace/guest.hpp"
 #include "workspace/state.hpp"
@@ -377,6 +378,7 @@ outcome<configuration> configure(configure_request const& request) {
     auto const is_own =
         out.needs.options &&
         std::ranges::any_of(out.needs.options->fields, [&](auto const& field) { return field.flag == name; });
+    if (!is_own && names_package_choice(*repositories, name)) continue;
     if (is_own || !out.on.settings.contains(name))
       question.command_line.emplace(name, setting{.value = value});
   }
@@ -389,6 +391,9 @@ outcome<configuration> configure(configure_request const& request) {
   if (!packages) return fail(std::move(packages));
   out.packages = *std::move(packages);
   if (auto done = fit(out.packages, out.toolchain); !done) return fail(std::move(done));
+  auto choices = choose_in_packages(*repositories, out.packages, out.app, request.options);
+  if (!choices) return fail(std::move(choices));
+  out.choices = *std::move(choices);
   out.packages.push_back(guest_package(out.on));
   if (auto done = fetch(out.packages, locked, cache, request.report); !done) return fail(std::move(done));
 
@@ -427,6 +432,7 @@ outcome<configuration> configure(configure_request const& request) {
                         .graph = &out.graph,
                         .options = &out.options,
                         .help = out.app.help,
+                        .constants = constants_of(out.packages, out.choices),
                         .base = out.app.folder,
                         .bases = {data_folder(), data_folder() / "plugins", out.on.folder.parent_path()}};
   out.state.target = out.on.name;

@@ -52,6 +52,9 @@ ordered_json describe_json(configuration const& what) {
                         {"version", package.what.version},
                         {"licence", package.what.licence},
                         {"origin", package.origin}});
+    if (auto const chosen = what.choices.find(package.what.name.value); chosen != what.choices.end()) {
+      packages.back()["choices"] = chosen->second;
+    }
   }
   return {{"kind", "description"},
           {"name", what.app.name.value},

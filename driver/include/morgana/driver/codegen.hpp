@@ -62,6 +62,16 @@ struct options_input {
 /// when only the field's own option_parser can tell.
 [[nodiscard]] std::string value_problem(option_field const& field, std::string_view text);
 
+/// What the image has or has not: a variable that the generated main defines.
+struct image_constant {
+  std::string name;                          ///< without "morgana::"
+  std::string value;
+  std::string choice, owner;                 ///< whose choice it is: of a device, or of a package
+};
+
+/// Values of the choices of packages, by package and choice (recipe.hpp).
+using package_choices = std::map<std::string, std::map<std::string, std::string>>;
+
 struct main_input {
   std::string name;                          ///< of the application
   std::string target;
@@ -70,6 +80,7 @@ struct main_input {
   device_graph const* graph = nullptr;
   option_table const* options = nullptr;
   bool help = true;                          ///< whether the image has the texts of --help
+  std::vector<image_constant> constants = {};  ///< of packages; those of devices are in the graph
   /// Folder below which places are named relatively, so that equal inputs in two places give equal text.
   std::filesystem::path base = {};
   std::vector<std::filesystem::path> bases = {};  ///< further ones: data folder, plugin folders

@@ -13,6 +13,9 @@
 //   use = "embedded"                      # which implementation, where there is a choice
 //   folder = "htdocs"                     # configure choices of that implementation
 //
+//   [choices.morgana-http]                # by a package's name: what the image has of it
+//   parser = false
+//
 //   [options]                             # options of start() (or of a device: "network.port") fixed at
 //   port = 8080                           # configure time: they become constexpr
 //
@@ -46,6 +49,12 @@ struct device_choice {
   setting_map settings;
 };
 
+/// [choices.NAME]: what the image has of a package, see recipe.hpp.
+struct package_choice {
+  located_string package;
+  setting_map settings;
+};
+
 /// [target.NAME], merged over the general part when that target is configured.
 struct target_section {
   located_string target;
@@ -66,6 +75,7 @@ struct description {
   std::vector<located_string> catalogues;
   bool help = true;                         ///< whether the image has the texts of --help
   std::map<std::string, device_choice> devices;
+  std::map<std::string, package_choice> package_choices;
   setting_map options;
   std::map<std::string, target_section> targets;
   setting_map budgets;

@@ -36,6 +36,12 @@
 //   libraries = []                                 # further linker arguments, e.g. ["-lm"]
 //   catalogue = "devices.toml"                     # [[device]] entries it contributes
 //
+//   [choices.gzip]                                 # what an image has of it: `gzip = false` of [choices.NAME] in
+//   type = "boolean"                               # unikernel.toml, or --NAME.gzip=false
+//   default = "true"
+//   constant = "http::features::gzip"              # as a device's choices have (catalogue.hpp)
+//   help = "Answers in gzip"
+//
 // Larger packages have more (docs/recipes.md tells it with examples): further archives of sources ([[additional]]),
 // a Debian series of patches, files that are made before anything is compiled ([[file]]), several libraries
 // ([[archive]]), and values that differ by architecture ([architecture.NAME], used as `{VALUE}`).
@@ -57,6 +63,7 @@
 #include <variant>
 #include <vector>
 
+#include "morgana/driver/catalogue.hpp"
 #include "morgana/driver/diagnostic.hpp"
 #include "morgana/driver/value.hpp"
 
@@ -125,6 +132,7 @@ struct recipe {
   std::string architecture;                  ///< the one whose values were filled in; empty when it makes no difference
   std::vector<std::string> export_include, export_cxx_include, export_flags, export_libraries;
   std::optional<std::string> export_catalogue;
+  std::map<std::string, setting_declaration> choices;   ///< each a constant of the image
   std::filesystem::path file;                ///< of the recipe itself
   std::string sha256;                        ///< of the recipe's text, and of the files beside it that it names
   std::string beside_sha256;                 ///< of those files only: patches and own files

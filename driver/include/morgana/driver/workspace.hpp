@@ -80,6 +80,7 @@ struct configuration {
   device_graph graph;
   option_table options;
   std::vector<chosen_package> packages;
+  package_choices choices;           ///< what the image has of them
   std::vector<built_package> built;  ///< where they lie once they are
   guest_toolchain toolchain;
   lock_file locked_before, lock;

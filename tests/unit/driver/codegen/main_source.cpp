@@ -156,6 +156,23 @@ TEST_CASE("an image without help has no text of it") {
   CHECK(text.find("(\"port\", \"\")") != std::string::npos);
 }
 
+TEST_CASE("what the image has of a package is written whatever there is of devices") {
+  website app;
+  auto table = arrange_options(app.input);
+  REQUIRE(table);
+  auto const text = main_source({.name = "website",
+                                 .target = "unix",
+                                 .entry = "unikernel.hpp",
+                                 .needs = &app.needs,
+                                 .graph = &app.graph,
+                                 .options = &*table,
+                                 .constants = {{"http::features::parser", "false", "parser", "morgana-http"}},
+                                 .base = "/app"});
+  CHECK(text.find("namespace morgana::http::features { extern bool const parser; }\n"
+                  "bool const morgana::http::features::parser = false;  // `parser` of `morgana-http`\n") !=
+        std::string::npos);
+}
+
 TEST_CASE("an option of what the image lacks is one diagnostic at its place") {
   chosen_website app("false", "false");
   app.input.fixed = {{"network.backlog",

@@ -49,6 +49,9 @@ blocks = 4096
 [devices.network]
 wrap = ["pcap", "faults"]
 
+[choices.morgana-http]
+parser = false
+
 [options]
 port = 8080
 "network.ipv4" = "10.0.0.2/24"
@@ -77,6 +80,10 @@ image = "256 KiB"
   CHECK(values(read->repositories) == list{"overlay"});
   CHECK(values(read->catalogues) == list{"devices.toml"});
 
+  auto const& choice = read->package_choices.at("morgana-http");
+  CHECK(choice.package.where.line == 18);
+  CHECK(choice.settings.at("parser").value == "false");
+
   auto const& htdocs = read->devices.at("htdocs");
   CHECK(htdocs.parameter == located_string{"htdocs", {"/app/unikernel.toml", 9, 10, 6}});
   REQUIRE(htdocs.use);
@@ -97,7 +104,7 @@ image = "256 KiB"
   CHECK(read->options.at("ratio").value == "1.5");
 
   auto const& on_unix = read->targets.at("unix");
-  CHECK(on_unix.target.where.line == 24);
+  CHECK(on_unix.target.where.line == 27);
   CHECK(on_unix.settings.size() == 2);
   CHECK(on_unix.settings.at("memory").value == "64 MiB");
   CHECK(on_unix.settings.at("static").value == "true");

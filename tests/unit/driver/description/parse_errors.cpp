@@ -26,7 +26,7 @@ TEST_CASE("an unknown key without a near one lists those there are") {
 colour = "red"
 )") ==
         R"(2:1+6 unknown-name: unknown key `colour`
-  help: remove it; the keys here are `budgets`, `catalogues`, `devices`, `entry`, `help`, `include`, `name`, `options`, `packages`, `repositories`, `sources`, `target`
+  help: remove it; the keys here are `budgets`, `catalogues`, `choices`, `devices`, `entry`, `help`, `include`, `name`, `options`, `packages`, `repositories`, `sources`, `target`
 )");
 }
 
@@ -314,7 +314,7 @@ image = "x"
 3:9+3 wrong-value: `x` is no size
   help: write bytes (`4096`) or a binary unit (`64 KiB`, `16 MiB`, `1 GiB`)
 4:2+3 unknown-name: unknown key `zzz`
-  help: remove it; the keys here are `budgets`, `catalogues`, `devices`, `entry`, `help`, `include`, `name`, `options`, `packages`, `repositories`, `sources`, `target`
+  help: remove it; the keys here are `budgets`, `catalogues`, `choices`, `devices`, `entry`, `help`, `include`, `name`, `options`, `packages`, `repositories`, `sources`, `target`
 )");
 }
 

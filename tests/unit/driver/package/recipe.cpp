@@ -173,3 +173,25 @@ TEST_CASE("every built-in recipe can be read and solved") {
     CHECK(solve({built_in}, {text(one.name.value)}, {}, "unix").has_value());
   }
 }
+
+TEST_CASE("a recipe's choices are constants of the image") {
+  std::string const text = std::string(good_recipe) + R"(
+[choices.gzip]
+type = "boolean"
+default = "true"
+constant = "http::features::gzip"
+help = "Answers in gzip"
+)";
+  auto const read = value_of(parse_recipe(text, "/r/picohttpparser.toml"));
+  auto const& gzip = read.choices.at("gzip");
+  CHECK(gzip.constant == "http::features::gzip");
+  CHECK(gzip.default_value == "true");
+  CHECK(gzip.help == "Answers in gzip");
+  for (std::string_view lacking : {"default = \"true\"\n", "constant = \"http::features::gzip\"\n"}) {
+    auto less = text;
+    less.erase(less.find(lacking), lacking.size());
+    auto const error = error_of(parse_recipe(less, "/r/picohttpparser.toml"));
+    CHECK(error.message == "`gzip` is no choice that a package can have");
+    CHECK(error.where->line == 28);
+  }
+}
