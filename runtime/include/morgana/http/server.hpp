@@ -13,7 +13,8 @@
 //   - a function that answers at once:                     void handler(request const&, response_writer&)
 //   - one that may wait, as a task:                        task<> handler(request const&, response_writer&)
 //   - an object with the latter and bool try_handle(request const&, response_writer&), which answers at once
-//     what it can, without a coroutine, or says false (static_site is one).
+//     what it can, without a coroutine, or says false (static_site is one). Where its constant answers_at_once is
+//     true it answers all, and the image has no coroutine for it.
 //
 // Cost: one connection is one coroutine frame and some 38 KiB of buffers, allocated when it is accepted; a
 // request then costs one read, one write and no allocation. Pipelined requests share the write.
@@ -210,7 +211,9 @@ class server {
         }
         case connection::action::handle:
           if (date_.is_due(now)) refresh_date(now, clock);
-          if constexpr (requires { { answers.try_handle(state.current(), state.response()) } -> std::same_as<bool>; }) {
+          if constexpr (requires { requires Handler::answers_at_once; }) {
+            static_cast<void>(answers.try_handle(state.current(), state.response()));
+          } else if constexpr (requires { { answers.try_handle(state.current(), state.response()) } -> std::same_as<bool>; }) {
             if (!answers.try_handle(state.current(), state.response())) {
               co_await answers(state.current(), state.response());
             }

@@ -103,6 +103,8 @@ template <key_value_store Store>
 class static_site {
  public:
   static constexpr std::size_t file_buffer_bytes = 16 * 1024;
+  /// try_handle() answers all: nothing of the store must be waited for.
+  static constexpr bool answers_at_once = requires { requires Store::is_in_memory; };
 
   /// Looks at every key once. The values in memory must not change while the site lives.
   explicit static_site(Store& store, site_options options = {}) : store_(&store), index_(options) {
@@ -171,7 +173,9 @@ class static_site {
     }
   }
   /// An empty store may be a folder that fills later.
-  [[nodiscard]] bool is_all_in_memory() const { return listed_ && all_in_memory_ && index_.files() != 0; }
+  [[nodiscard]] bool is_all_in_memory() const {
+    return answers_at_once || (listed_ && all_in_memory_ && index_.files() != 0);
+  }
 
   Store* store_;
   site_index index_;

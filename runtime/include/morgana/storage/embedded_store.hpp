@@ -79,6 +79,9 @@ namespace storage {
 template <embedded_table const& Table>
 class embedded_store {
  public:
+  /// view() gives every value there is, as long as the store lives.
+  static constexpr bool is_in_memory = true;
+
   [[nodiscard]] static result<embedded_store> connect(context&) { return embedded_store(); }
 
   [[nodiscard]] storage::immediate<result<value_information>> stat(std::string_view key) {

@@ -209,3 +209,20 @@ TEST_CASE("Media types follow the extension in any case") {
   CHECK(content_type_of("x.a-very-long-extension") == "application/octet-stream");
   CHECK(content_type_of("noextension") == "application/octet-stream");
 }
+
+namespace {
+
+struct fixed_store : memory_store {
+  static constexpr bool is_in_memory = true;
+};
+
+}  // namespace
+
+TEST_CASE("A site of what is in memory for good answers everything at once, one without a file, too") {
+  static_assert(static_site<fixed_store>::answers_at_once && !static_site<memory_store>::answers_at_once);
+  fixed_store store;
+  static_site<fixed_store> site(store);
+  peer sender([&](request const& asked, response_writer& response) { CHECK(site.try_handle(asked, response)); });
+  sender.send("GET /none HTTP/1.1\r\nHost: h\r\n\r\n");
+  CHECK(statuses(sender.output) == "404");
+}
