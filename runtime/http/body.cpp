@@ -1,5 +1,6 @@
 // The body of a request: decoding what has arrived, and waiting for more.
 #include "morgana/http/connection.hpp"
+#include "morgana/http/features.hpp"
 #include "parser.hpp"
 
 namespace morgana::http {
@@ -31,7 +32,7 @@ result<connection::body_step> connection::step_body(std::span<std::byte const>& 
       body_begin_ = body_end_;
       return body_step::data;
     }
-    if (message_complete_) return body_step::end;
+    if (!features::parser || message_complete_) return body_step::end;
     if (parsed_ == end_) {
       // Everything was decoded and handed out: the room behind the head is free again.
       parsed_ = end_ = body_begin_ = body_end_ = head_end_;

@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "morgana/http/features.hpp"
 #include "parser.hpp"
 
 namespace morgana::http {
@@ -38,7 +39,9 @@ connection::action connection::next(instant now) {
   switch (phase_) {
     case phase::head: return next_in_head(now);
     case phase::handling: return action::handle;
-    case phase::draining: return next_while_draining();
+    case phase::draining:
+      if (features::parser) return next_while_draining();
+      break;
     case phase::lingering: return action::read;
     case phase::closed: break;
   }
@@ -165,6 +168,7 @@ void connection::read_timed_out() {
       }
       break;
     case phase::handling:
+      if (!features::parser) break;
       static_cast<void>(fail_body(http_error::timed_out, status::request_timeout, &statistics::body_timeouts));
       break;
     case phase::draining:
@@ -205,7 +209,7 @@ void connection::handled() {
   ++server_.statistics.responses;
   ++gathered_;
   if (!keep_alive_) must_close_ = true;
-  if (message_complete_) {
+  if (!features::parser || message_complete_) {
     end_message();
     return;
   }

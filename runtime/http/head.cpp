@@ -5,6 +5,7 @@
 
 #include "known_names.hpp"
 #include "morgana/http/connection.hpp"
+#include "morgana/http/features.hpp"
 #include "parser.hpp"
 #include "text_rules.hpp"
 
@@ -30,6 +31,11 @@ bool is_served(llhttp_method_t method) {
   return method != HTTP_CONNECT && method != HTTP_SOURCE && (method < HTTP_PRI || method == HTTP_QUERY);
 }
 
+#ifdef __OPTIMIZE_SIZE__
+constexpr bool has_plain_way = false;   // the parser does it all
+#else
+constexpr bool has_plain_way = true;
+#endif
 constexpr std::string_view after_target = " HTTP/1.1";   // the versions we serve are of one length
 constexpr std::size_t empty_line_bytes = 2;
 
@@ -219,11 +225,14 @@ connection::head_state connection::parse_head() {
     if (skipped == head_state::refused) return skipped;
     if (skipped == head_state::complete) {
       start_message();
-      if (take_plain_head()) return head_state::complete;
-      start_parsing();
+      if (features::parser) {
+        if (has_plain_way && take_plain_head()) return head_state::complete;
+        start_parsing();
+      }
     } else if (parsed_ == before) return head_state::incomplete;
   }
   if (parsed_ == end_) return head_state::incomplete;
+  if (!features::parser) return take_plain_lines();
 
   auto& parser = parser_in(parser_);
   auto const error = llhttp_execute(&parser, &buffer_[parsed_], end_ - parsed_);
@@ -272,40 +281,20 @@ connection::head_state connection::check_head() {
   auto const method = static_cast<llhttp_method_t>(parser.method);
   if (!is_served(method)) return refuse(status::not_implemented, &statistics::unsupported);
   request_.is_http_1_0_ = parser.http_minor == 0;
-  if (repeated_) return bad();
+  request_.method_ = method_of(method);
+  if (auto const fields = check_fields(); fields != head_state::complete) return fields;
 
-  if (request_.has(known_field::host)) {
-    request_.host_ = request_.header(known_field::host);
-    if (!is_host(request_.host_)) return bad();
-  } else {
-    if (!request_.is_http_1_0_) return bad();
-    request_.host_ = {};
-  }
-  if (auto const target = check_target(method == HTTP_OPTIONS); target != head_state::complete) return target;
-
-  if (request_.has(known_field::transfer_encoding)) {
-    if (request_.is_http_1_0_) return bad();
-    if (!equals_ignoring_case(request_.header(known_field::transfer_encoding), "chunked")) {
-      return refuse(status::not_implemented, &statistics::unsupported);
-    }
-  }
   bool const has_body = !message_complete_;
   bool const is_chunked = (parser.flags & F_CHUNKED) != 0;
   request_.body_.length_ = is_chunked ? std::nullopt : std::optional<std::uint64_t>(has_body ? parser.content_length : 0);
   if (has_body && !is_chunked && parser.content_length > server_.limits.body_bytes) {
     return refuse(status::content_too_large, &statistics::bodies_too_large);
   }
-  if (request_.has(known_field::expect)) {
-    if (!equals_ignoring_case(request_.header(known_field::expect), "100-continue")) {
-      return refuse(status::expectation_failed, &statistics::unsupported);
-    }
-    // RFC 9110 section 10.1.1: ignored in HTTP/1.0, and pointless once some of the body is here.
-    expects_continue_ = has_body && !request_.is_http_1_0_ && parsed_ == end_;
-  }
+  // RFC 9110 section 10.1.1: ignored in HTTP/1.0, and pointless once some of the body is here.
+  expects_continue_ = request_.has(known_field::expect) && has_body && !request_.is_http_1_0_ && parsed_ == end_;
 
   keep_alive_ = llhttp_should_keep_alive(&parser) != 0;
   remember_head();
-  request_.method_ = method_of(method);
   if (has_body) {
     if (capacity_ - parsed_ < server_.limits.body_room_bytes) compact();
     llhttp_resume(&parser);
@@ -315,7 +304,33 @@ connection::head_state connection::check_head() {
   return head_state::complete;
 }
 
-connection::head_state connection::check_target(bool is_options) {
+/// What is asked of every head, whoever read it.
+connection::head_state connection::check_fields() {
+  auto const bad = [this] { return refuse(status::bad_request, &statistics::malformed); };
+  if (repeated_) return bad();
+  if (request_.has(known_field::host)) {
+    request_.host_ = request_.header(known_field::host);
+    if (!is_host(request_.host_)) return bad();
+  } else {
+    if (!request_.is_http_1_0_) return bad();
+    request_.host_ = {};
+  }
+  if (auto const target = check_target(); target != head_state::complete) return target;
+
+  if (request_.has(known_field::transfer_encoding)) {
+    if (request_.is_http_1_0_) return bad();
+    // Without the parser there are no bodies, so that nothing must be known of their ends.
+    if (!features::parser || !equals_ignoring_case(request_.header(known_field::transfer_encoding), "chunked")) {
+      return refuse(status::not_implemented, &statistics::unsupported);
+    }
+  }
+  if (request_.has(known_field::expect) && !equals_ignoring_case(request_.header(known_field::expect), "100-continue")) {
+    return refuse(status::expectation_failed, &statistics::unsupported);
+  }
+  return head_state::complete;
+}
+
+connection::head_state connection::check_target() {
   auto const bad = [this] { return refuse(status::bad_request, &statistics::malformed); };
   auto const target = request_.target_;
   for (char const c : target) {
@@ -324,7 +339,7 @@ connection::head_state connection::check_target(bool is_options) {
   auto rest = target;
   if (!target.starts_with('/')) {
     if (target == "*") {
-      if (!is_options) return bad();
+      if (request_.method_ != method::options) return bad();
       request_.path_ = target;
       request_.query_ = {};
       return head_state::complete;

@@ -40,12 +40,12 @@ bool is_token_char(char c) { return is(c, token); }
 
 bool is_token(std::string_view text) { return !text.empty() && std::ranges::all_of(text, is_token_char); }
 
-bool is_field_value(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) {
-    auto const value = static_cast<unsigned char>(c);
-    return (value >= ' ' && value != 0x7f) || value == '\t';
-  });
+bool is_field_character(char c) {
+  auto const value = static_cast<unsigned char>(c);
+  return (value >= ' ' && value != 0x7f) || value == '\t';
 }
+
+bool is_field_value(std::string_view text) { return std::ranges::all_of(text, is_field_character); }
 
 std::string_view trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);

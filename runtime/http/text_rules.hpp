@@ -9,6 +9,8 @@ namespace morgana::http {
 [[nodiscard]] bool is_token_char(char c);
 [[nodiscard]] bool is_token(std::string_view text);
 
+/// A character of a field value.
+[[nodiscard]] bool is_field_character(char c);
 /// A field value: visible characters, spaces, tabs and obs-text; no control characters, so no line breaks.
 [[nodiscard]] bool is_field_value(std::string_view text);
 

@@ -20,7 +20,8 @@
 //   - a single-valued field that comes twice: Content-Type, Expect, Range, If-Range, If-Modified-Since, ...
 //   - Expect of anything but 100-continue: 417
 //   - an unknown method: 501; another version than 1.0 and 1.1: 505
-// After each of these the connection closes, so nothing behind a doubtful request is ever taken for one.
+// After each of these the connection closes, so nothing behind a doubtful request is ever taken for one. In an image without
+// the parser (features.hpp) so it is after every request that is not plain.
 #pragma once
 
 #include <array>
@@ -118,8 +119,14 @@ class connection {
   void start_parsing();
   [[nodiscard]] bool take_plain_head();
   [[nodiscard]] bool take_plain_fields(char const*& at, char const* end, bool& keeps);
+  [[nodiscard]] head_state take_plain_lines();
+  [[nodiscard]] head_state take_line(std::string_view& line, std::size_t room);
+  [[nodiscard]] head_state take_request_line(std::string_view line);
+  [[nodiscard]] head_state take_field(std::string_view line);
+  [[nodiscard]] head_state finish_plain_head();
   [[nodiscard]] head_state check_head();
-  [[nodiscard]] head_state check_target(bool is_options);
+  [[nodiscard]] head_state check_fields();
+  [[nodiscard]] head_state check_target();
   void split_target(std::string_view path_and_query);
   head_state refuse(status code, std::uint64_t statistics::* counter);
   head_state refuse_after_parser_error();
