@@ -32,12 +32,16 @@ bool executor::is_before(timer_node const& a, timer_node const& b) {
 }
 
 void executor::arm(timer_node& timer, instant deadline) {
-  if (timer.is_armed()) remove(timer);
-  if (deadline == never) return;
-  if (timer_count_ == timer_room_) make_room();
-  timer.owner_ = this;
+  if (deadline == never) return timer.disarm();
   timer.deadline_ = deadline;
   timer.order_ = next_order_++;
+  if (timer.is_armed()) {
+    // Where it is, or from there.
+    sift_up(timer.index_);
+    return sift_down(timer.index_);
+  }
+  if (timer_count_ == timer_room_) make_room();
+  timer.owner_ = this;
   timers_[timer_count_] = &timer;
   timer.index_ = timer_count_++;
   sift_up(timer.index_);
@@ -51,8 +55,8 @@ void executor::arm(timer_node& timer, instant deadline) {
   timers_ = std::move(larger);
 }
 
-void timer_node::disarm() {
-  if (owner_ != nullptr) owner_->remove(*this);
+void timer_node::stop() {
+  owner_->remove(*this);
 }
 
 void executor::remove(timer_node& timer) {

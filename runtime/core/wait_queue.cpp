@@ -1,5 +1,8 @@
 #include "morgana/core/wait_queue.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace morgana {
 
 void waiter::enter(wait_queue& queue, instant deadline) {
@@ -8,10 +11,14 @@ void waiter::enter(wait_queue& queue, instant deadline) {
   previous_ = queue.last_;
   (previous_ == nullptr ? queue.first_ : previous_->next_) = this;
   queue.last_ = this;
-  if (deadline <= context().now()) {
+  auto& runs = context().executor();
+  if (deadline <= runs.now()) {
     expired();
+  } else if (auto* const shared = queue.shared_timer_; shared == nullptr) {
+    runs.arm(*this, deadline);
   } else {
-    context().executor().arm(*this, deadline);
+    until_ = deadline;
+    if (!shared->is_armed() || deadline < shared->deadline()) runs.arm(*shared, deadline);
   }
 }
 
@@ -35,6 +42,21 @@ void waiter::expired() {
 
 wait_queue::~wait_queue() {
   while (first_ != nullptr) first_->leave();
+}
+
+void timed_wait_queue::expired() {
+  if (is_empty()) return;
+  auto& runs = first()->context().executor();
+  auto next = never;
+  for (auto* one = first(); one != nullptr;) {
+    auto& who = *std::exchange(one, one->next_);
+    if (who.until_ <= runs.now()) {
+      who.expired();
+    } else {
+      next = std::min(next, who.until_);
+    }
+  }
+  runs.arm(*this, next);
 }
 
 bool wait_queue::complete_first() {

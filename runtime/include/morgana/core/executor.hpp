@@ -50,7 +50,9 @@ class timer_node {
   timer_node& operator=(timer_node const&) = delete;
   [[nodiscard]] bool is_armed() const { return owner_ != nullptr; }
   [[nodiscard]] instant deadline() const { return deadline_; }
-  void disarm();
+  void disarm() {
+    if (owner_ != nullptr) stop();
+  }
 
  protected:
   ~timer_node() { disarm(); }
@@ -58,6 +60,7 @@ class timer_node {
  private:
   friend class executor;
   virtual void expired() = 0;
+  void stop();
   executor* owner_ = nullptr;
   instant deadline_ = never;
   std::uint64_t order_ = 0;  ///< timers of equal deadline expire in the order they were armed

@@ -35,6 +35,7 @@ class waiter : public operation, private timer_node {
 
  private:
   friend class wait_queue;
+  friend class timed_wait_queue;
   void enter(wait_queue& queue, instant deadline);
   void leave();
   void expired() override;
@@ -42,6 +43,7 @@ class waiter : public operation, private timer_node {
   wait_queue* in_ = nullptr;
   waiter* next_ = nullptr;
   waiter* previous_ = nullptr;
+  instant until_ = never;  ///< in a queue that has the timer
   bool timed_out_ = false;
 };
 
@@ -60,10 +62,27 @@ class wait_queue {
   /// Completes those that wait now.
   void complete_all();
 
+ protected:
+  explicit wait_queue(timer_node& shared) : shared_timer_(&shared) {}
+
  private:
   friend class waiter;
   waiter* first_ = nullptr;
   waiter* last_ = nullptr;
+  timer_node* shared_timer_ = nullptr;
+};
+
+/// One timer for all that wait in it. It stays armed when they go, and is moved on when it goes off too early: for who waits
+/// again and again with a deadline that only moves away, as a connection's reader does, waiting costs no timer then.
+/// Where many wait at once, each deadline that comes looks at all of them.
+class timed_wait_queue final : public wait_queue, private timer_node {
+ public:
+  timed_wait_queue() : wait_queue(static_cast<timer_node&>(*this)) {}
+  /// When nobody waits, and nobody will for long.
+  void rest() { disarm(); }
+
+ private:
+  void expired() override;
 };
 
 }  // namespace morgana

@@ -18,6 +18,22 @@ task<void> receive_into(channel<int>& from, std::vector<int>& into, instant dead
   while (auto value = co_await from.receive(deadline)) into.push_back(*value);
 }
 
+/// Waits in a queue; true when its deadline came.
+class wait_in final : public waiter {
+ public:
+  wait_in(wait_queue& queue, instant deadline) : queue_(&queue), deadline_(deadline) {}
+  bool await_ready() const { return false; }
+  template <std::derived_from<promise_base> Promise>
+  void await_suspend(std::coroutine_handle<Promise> waiting) {
+    wait(waiting, *queue_, deadline_);
+  }
+  bool await_resume() const { return timed_out(); }
+
+ private:
+  wait_queue* queue_;
+  instant deadline_;
+};
+
 }  // namespace
 
 TEST_CASE("an event lets everyone through who waits, now and later") {
@@ -56,6 +72,64 @@ TEST_CASE("waiting for an event ends at its deadline, one in the past included")
     CHECK((co_await never_set.wait(instant(1s))).has_value());
   }()));
   CHECK(w.elapsed() == 3s);
+}
+
+TEST_CASE("waiting where the queue has the timer ends at the same times as where each waiter has one") {
+  auto const trace_of = []<class Queue>(std::type_identity<Queue>) {
+    world w;
+    std::string trace;
+    CHECK(w.run([](world& in, std::string& to) -> task<void> {
+      Queue queue;
+      auto const note = [](world& of, Queue& on, instant until, std::string& into) -> task<void> {
+        bool const late = co_await wait_in(on, until);
+        into += std::to_string(of.elapsed() / 1s) + (late ? "- " : "+ ");
+      };
+      scope children = co_await open_scope();
+      // One after the other, whose deadlines move away, come nearer, or are in the past.
+      for (int const seconds : {60, 61, 3, 0, 70, 1, 60}) {
+        children.spawn(note(in, queue, (co_await this_context()).now() + seconds * 1s, to));
+        co_await sleep_for(1500ms);
+        queue.complete_first();
+        (void)co_await children.join();
+      }
+      // Many, some of which are told, some destroyed, and some wait until their deadlines.
+      for (int const seconds : {5, 2, 9, 2, 7, 1}) children.spawn(note(in, queue, (co_await this_context()).now() + seconds * 1s, to));
+      (void)co_await with_deadline((co_await this_context()).now() + 500ms, note(in, queue, (co_await this_context()).now() + 1s, to));
+      co_await sleep_for(1s);
+      queue.complete_first();
+      (void)co_await children.join();
+      children.spawn(note(in, queue, never, to));
+      co_await sleep_for(100s);
+      queue.complete_all();
+      (void)co_await children.join();
+    }(w, trace)));
+    CHECK(w.executor().armed_timers() == 0);
+    return trace;
+  };
+  auto const own = trace_of(std::type_identity<wait_queue>());
+  CHECK(trace_of(std::type_identity<timed_wait_queue>()) == own);
+  CHECK(own.starts_with("1+ 3+ 4+ 4- 7+ 8- "));
+}
+
+TEST_CASE("a reader whose deadline moves away arms one timer for all of its waits") {
+  world w;
+  CHECK(w.run([](world& in) -> task<void> {
+    timed_wait_queue queue;
+    scope children = co_await open_scope();
+    auto const reader = [](timed_wait_queue& on) -> task<void> {
+      for (int i = 0; i < 3; ++i) (void)co_await wait_in(on, (co_await this_context()).now() + 60s);
+    };
+    children.spawn(reader(queue));
+    for (int i = 0; i < 3; ++i) {
+      co_await sleep_for(1s);
+      CHECK(in.executor().armed_timers() == 1);
+      queue.complete_first();
+      CHECK(in.executor().armed_timers() == 1);
+    }
+    (void)co_await children.join();
+    queue.rest();
+    CHECK(in.executor().armed_timers() == 0);
+  }(w)));
 }
 
 TEST_CASE("a waiter that was destroyed is not completed") {
