@@ -131,6 +131,11 @@ void direct_host::run() {
   // Once: who is always ready does not keep us from sending.
   has_stood_back_ = !has_stood_back_ && in_->executor().has_ready();
   if (has_stood_back_) return touch();
+  take_turn();
+  if (behind_turn_ != nullptr) std::exchange(behind_turn_, nullptr)->complete();
+}
+
+void direct_host::take_turn() {
   output();
   if (lost_) return;
   if (core_.has_event() || !drainers_.is_empty()) dispatch();
@@ -175,15 +180,21 @@ void direct_host::arm() {
 }
 
 void direct_host::dispatch() {
-  while (core_.has_event()) {
+  for (;;) {
+    // Of a connection nearly always.
+    while (auto const of = core_.tcp().poll_event()) {
+      if (of->connection == nullptr) {
+        auto* const who = static_cast<direct_listening*>(of->listener->user);
+        if (who != nullptr) direct_wait::try_all(who->acceptors);
+      } else if (auto* const who = static_cast<direct_connection*>(of->connection->user)) {
+        direct_wait::try_all(who->readers);
+        direct_wait::try_all(who->writers);
+      }
+    }
+    if (!core_.has_event()) break;
     auto const told = core_.poll_event();
     if (!told) break;
-    if (told->connection == nullptr) {
-      tell_others(*told);
-    } else if (auto* const who = static_cast<direct_connection*>(told->connection->user)) {
-      direct_wait::try_all(who->readers);
-      direct_wait::try_all(who->writers);
-    }
+    tell_others(*told);
   }
   if (!drainers_.is_empty() && core_.tcp().unfinished() == 0) drainers_.complete_all();
 }
@@ -214,6 +225,7 @@ void direct_host::device_lost(error const& why) {
   log_.error("the network device is gone: {}", why);
   disarm();
   ready_node::unlink();
+  if (behind_turn_ != nullptr) std::exchange(behind_turn_, nullptr)->complete();
   for (auto const& one : records_) {
     direct_wait::try_all(one->readers);
     direct_wait::try_all(one->writers);
@@ -249,6 +261,7 @@ direct_connection& direct_host::take_record(tcp::connection& handle) {
 
 void direct_host::give_record(direct_connection& unused) noexcept {
   unused.handle = nullptr;
+  unused.readers.rest();
   unused.next_free = free_records_;
   free_records_ = &unused;
 }

@@ -117,6 +117,16 @@ bool direct_stream::write_owned_wait::attempt() {
   return *taken;
 }
 
+result<bool> direct_stream::write_now(std::span<slice> owned) {
+  if (connection_ == nullptr) return failure(net_error::not_connected);
+  auto& on = *connection_;
+  if (!on.writers.is_empty()) return false;  // first come, first served
+  if (on.host->is_lost()) return failure(net_error::unreachable);
+  auto taken = on.handle->write(owned, on.host->now());
+  if (taken && *taken) on.host->touch();
+  return taken;
+}
+
 result<void> direct_stream::write_owned_wait::await_resume() {
   if (auto why = problem()) return failure(std::move(*why));
   return {};

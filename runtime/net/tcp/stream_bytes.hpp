@@ -33,6 +33,11 @@ class stream_bytes {
   [[nodiscard]] std::span<std::byte const> kept_alone() const {
     return {kept_.data() + kept_begin_, pieces_.empty() ? kept_size_ : std::size_t{0}};
   }
+  /// All of them, when they are one piece; else none.
+  [[nodiscard]] std::span<std::byte const> piece_alone() const {
+    auto const* const front = pieces_.front();
+    return kept_size_ != 0 || front == nullptr || front != pieces_.back() ? std::span<std::byte const>() : front->bytes();
+  }
   /// Those behind them. Whoever puts something there has asked keeps() before.
   [[nodiscard]] chunk_list& pieces() { return pieces_; }
   [[nodiscard]] chunk_list const& pieces() const { return pieces_; }

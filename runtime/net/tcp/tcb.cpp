@@ -274,6 +274,13 @@ result<std::optional<std::size_t>> tcb::read(std::span<std::byte> into, instant 
     std::memcpy(into.data(), all.data(), all.size());
     return all.size();
   }
+  if (auto const piece = ready.piece_alone(); !piece.empty() && piece.size() <= into.size()) {
+    std::memcpy(into.data(), piece.data(), piece.size());
+    auto const size = piece.size();
+    ready.clear();
+    was_read(size, now);
+    return size;
+  }
   return read_more(into, now);
 }
 

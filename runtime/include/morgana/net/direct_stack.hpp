@@ -66,7 +66,7 @@ class direct_stack final : public direct_host {
       if (!count) co_return device_lost(count.error());
       receive(std::span(received_).first(*count));
       // Who was waiting for it runs, then its answers go out, then the next batch.
-      co_await yield();
+      co_await turn_wait(*this);
     }
   }
 

@@ -37,6 +37,14 @@ concept stream = std::movable<S> && requires(S& connection, std::span<std::byte>
   { connection.peer() } -> std::same_as<endpoint>;
 };
 
+/// One that also takes slices: it moves from them, and nothing is copied until the peer has what they hold. write_now() is
+/// for who need not wait mostly: false, and nothing was taken, when write() would.
+template <class S>
+concept slice_stream = stream<S> && requires(S& connection, std::span<slice> owned, instant deadline) {
+  { connection.write(owned, deadline) } -> awaitable_of<result<void>>;
+  { connection.write_now(owned) } -> std::same_as<result<bool>>;
+};
+
 template <class L>
 concept listener = std::movable<L> && requires(L& listening, instant deadline) {
   requires stream<typename L::stream>;

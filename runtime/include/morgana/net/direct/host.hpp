@@ -120,6 +120,26 @@ class direct_host : private ready_node, private timer_node {
   [[nodiscard]] task<void> obtain_leases();
   /// Gives them back.
   [[nodiscard]] task<void> release_leases();
+  /// Until the turn is over that a call before it asked for. One may wait.
+  class turn_wait final : public operation {
+   public:
+    explicit turn_wait(direct_host& of) : of_(&of) {}
+    turn_wait(turn_wait const&) = delete;
+    turn_wait& operator=(turn_wait const&) = delete;
+    ~turn_wait() {
+      if (of_->behind_turn_ == this) of_->behind_turn_ = nullptr;
+    }
+    bool await_ready() const { return !of_->ready_node::is_ready(); }
+    template <std::derived_from<promise_base> Promise>
+    void await_suspend(std::coroutine_handle<Promise> waiting) {
+      suspend(waiting);
+      of_->behind_turn_ = this;
+    }
+    void await_resume() const {}
+
+   private:
+    direct_host* of_;
+  };
   /// Until nothing is unacknowledged any more, at most drain_time.
   [[nodiscard]] task<void> drain();
 
@@ -151,6 +171,7 @@ class direct_host : private ready_node, private timer_node {
   };
 
   void run() override;
+  void take_turn();
   void expired() override;
   void output();
   void dispatch();
@@ -172,6 +193,7 @@ class direct_host : private ready_node, private timer_node {
   bool blocked_ = false;         ///< the device has no room
   bool has_stood_back_ = false;  ///< the turn was put behind what was ready
   bool lost_ = false;
+  turn_wait* behind_turn_ = nullptr;
   std::vector<std::unique_ptr<direct_connection>> records_;
   direct_connection* free_records_ = nullptr;
   std::vector<direct_listening*> listeners_;

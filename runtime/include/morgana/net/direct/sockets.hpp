@@ -68,7 +68,7 @@ class direct_connection {
  public:
   direct_host* host = nullptr;
   tcp::connection* handle = nullptr;
-  wait_queue readers;
+  timed_wait_queue readers;
   wait_queue writers;
   direct_connection* next_free = nullptr;
 };
@@ -107,6 +107,8 @@ class direct_stream {
   /// All slices, without a copy: they are moved from, and held until the peer has acknowledged them. Their
   /// buffers' pool must outlive the stack; direct_stack::buffers() does.
   [[nodiscard]] write_owned_wait write(std::span<slice> owned, instant deadline);
+  /// The same where nothing has to be waited for; false, and nothing was taken, where something has.
+  [[nodiscard]] result<bool> write_now(std::span<slice> owned);
 
   /// Half-close: the peer reads the end after what was written.
   [[nodiscard]] result<void> shutdown();
@@ -287,6 +289,6 @@ inline direct_stream::write_owned_wait direct_stream::write(std::span<slice> own
   return {connection_, owned, deadline};
 }
 
-static_assert(stream<direct_stream> && listener<direct_listener> && datagram_socket<direct_datagrams>);
+static_assert(slice_stream<direct_stream> && listener<direct_listener> && datagram_socket<direct_datagrams>);
 
 }  // namespace morgana::net
