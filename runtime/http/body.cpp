@@ -28,7 +28,7 @@ result<connection::body_step> connection::step_body(std::span<std::byte const>& 
   if (body_failed_) return failure(body_error_);
   for (;;) {
     if (body_begin_ != body_end_) {
-      data = std::as_bytes(std::span(buffer_.get() + body_begin_, body_end_ - body_begin_));
+      data = std::as_bytes(std::span(buffer_ + body_begin_, body_end_ - body_begin_));
       body_begin_ = body_end_;
       return body_step::data;
     }
@@ -47,7 +47,7 @@ result<connection::body_step> connection::step_body(std::span<std::byte const>& 
     if (parser_error == HPE_OK) {
       parsed_ = end_;
     } else if (parser_error == HPE_PAUSED) {
-      parsed_ = static_cast<std::size_t>(parser.error_pos - buffer_.get());
+      parsed_ = static_cast<std::size_t>(parser.error_pos - buffer_);
     } else if (parser_error == HPE_USER) {
       return fail_body(http_error::body_too_large, refusal_, refusal_counter_,
                        static_cast<std::int64_t>(server_.limits.body_bytes));

@@ -17,15 +17,23 @@ duration at_rate(std::uint64_t bytes, std::uint64_t bytes_per_second) {
 
 }  // namespace
 
-connection::connection(server_context& server, instant now, net::endpoint peer)
+connection_memory::connection_memory(http::limits const& limits)
+    : input_bytes_(limits.request_line_bytes + 2 + limits.headers_bytes + limits.body_room_bytes),
+      output_bytes_(limits.response_bytes),
+      bytes_(std::make_unique_for_overwrite<std::byte[]>(input_bytes_ + output_bytes_)) {}
+
+connection::connection(server_context& server, connection_memory& memory, instant now, net::endpoint peer)
     : server_(server),
-      capacity_(server.limits.request_line_bytes + 2 + server.limits.headers_bytes + server.limits.body_room_bytes),
-      buffer_(std::make_unique_for_overwrite<char[]>(capacity_)),
+      memory_(memory),
+      capacity_(memory.input_bytes_),
+      buffer_(reinterpret_cast<char*>(memory.bytes_.get())),
       since_(now),
-      output_(server.limits.response_bytes),
-      request_(*this),
-      response_(*this) {
+      output_(std::span(memory.bytes_.get() + memory.input_bytes_, memory.output_bytes_)),
+      request_(memory.request_),
+      response_(*this, memory.answer_) {
   request_.peer_ = peer;
+  request_.body_.owner_ = this;
+  if (memory.head_begin_ != 0) memory.head_bytes_ = 0;
 }
 
 connection::~connection() = default;
@@ -123,7 +131,7 @@ void connection::half_closed(instant now) {
 
 std::span<std::byte> connection::input_room() {
   if (phase_ == phase::lingering) end_ = 0;   // what comes now is not looked at
-  return std::as_writable_bytes(std::span(buffer_.get() + end_, capacity_ - end_));
+  return std::as_writable_bytes(std::span(buffer_ + end_, capacity_ - end_));
 }
 
 void connection::received(std::size_t bytes, instant) {
@@ -224,6 +232,26 @@ void connection::handled() {
   phase_ = phase::draining;
 }
 
+prepared_answer* connection::repeated_answer() const {
+  auto const& known = memory_;
+  if (known.answer_ == nullptr || end_ != known.head_bytes_ || end_ == 0 || parsed_ != 0 || begin_ != 0 || known.head_begin_ != 0 ||
+      must_close_ || phase_ != phase::head || !output_.empty() ||
+      requests_ + 1 >= server_.limits.requests_per_connection) {
+    return nullptr;
+  }
+  return std::memcmp(buffer_, known.head_.data(), end_) == 0 ? known.answer_ : nullptr;
+}
+
+void connection::answer_again(prepared_answer& answer) {
+  end_ = 0;
+  ++requests_;
+  ++gathered_;
+  ++server_.statistics.requests;
+  ++server_.statistics.responses;
+  timing_ = timing::nothing;
+  output_.share(answer.at(server_.date));
+}
+
 void connection::end_response() {
   if (!response_.has_begun()) {
     if (body_failed_) {
@@ -264,7 +292,7 @@ void connection::compact() {
   if (bytes != 0 && !head_complete_ && capacity_ - begin_ >= capacity_ - server_.limits.body_room_bytes) return;
   auto const moved = static_cast<std::ptrdiff_t>(begin_);
   if (bytes != 0) {
-    std::memmove(buffer_.get(), buffer_.get() + begin_, bytes);
+    std::memmove(buffer_, buffer_ + begin_, bytes);
     auto const shift = [moved](std::string_view& view) {
       if (view.data() != nullptr) view = std::string_view(view.data() - moved, view.size());
     };
@@ -277,7 +305,7 @@ void connection::compact() {
       shift(request_.fields_[i].value);
     }
     if (line_end_ != nullptr) line_end_ -= moved;
-    repeatable_bytes_ = 0;
+    memory_.head_bytes_ = 0;
   }
   parsed_ -= begin_;
   end_ = bytes;

@@ -90,7 +90,7 @@ struct parser_callbacks {
       return HPE_USER;
     }
     // Chunks are put next to each other, over the framing that was between them.
-    auto* const to = self.buffer_.get() + self.body_end_;
+    auto* const to = self.buffer_ + self.body_end_;
     if (to != at) std::memmove(to, at, size);
     self.body_end_ += size;
     return 0;
@@ -146,7 +146,8 @@ void connection::start_message() {
   refusal_ = status::bad_request;
   refusal_counter_ = &statistics::malformed;
   has_message_ = true;
-  repeatable_bytes_ = 0;
+  memory_.head_bytes_ = 0;
+  memory_.answer_ = nullptr;
 }
 
 bool connection::add_field() {
@@ -186,17 +187,17 @@ connection::head_state connection::skip_empty_line() {
 
 /// A client that asks again asks mostly for the same: then nothing needs to be parsed and checked again.
 bool connection::repeats_head() const {
-  return repeatable_bytes_ != 0 && begin_ == repeatable_begin_ && parsed_ == begin_ &&
-         end_ - begin_ >= repeatable_bytes_ &&
-         std::memcmp(&buffer_[begin_], repeatable_.data(), repeatable_bytes_) == 0;
+  auto const& known = memory_;
+  return known.head_bytes_ != 0 && begin_ == known.head_begin_ && parsed_ == begin_ && end_ - begin_ >= known.head_bytes_ &&
+         std::memcmp(&buffer_[begin_], known.head_.data(), known.head_bytes_) == 0;
 }
 
 void connection::remember_head() {
   auto const bytes = parsed_ - begin_;
-  if (!message_complete_ || !keep_alive_ || bytes > repeatable_.size()) return;
-  std::memcpy(repeatable_.data(), &buffer_[begin_], bytes);
-  repeatable_bytes_ = bytes;
-  repeatable_begin_ = begin_;
+  if (!message_complete_ || !keep_alive_ || bytes > memory_.head_.size()) return;
+  std::memcpy(memory_.head_.data(), &buffer_[begin_], bytes);
+  memory_.head_bytes_ = bytes;
+  memory_.head_begin_ = begin_;
 }
 
 void connection::begin_request() {
@@ -211,8 +212,8 @@ void connection::begin_request() {
 
 connection::head_state connection::parse_head() {
   if (has_message_ || !repeats_head()) return parse_new_head();
-  parsed_ += repeatable_bytes_;
-  has_message_ = true;
+  parsed_ += memory_.head_bytes_;
+  has_message_ = head_complete_ = message_complete_ = true;
   begin_request();
   return head_state::complete;
 }
@@ -239,13 +240,13 @@ connection::head_state connection::parse_head() {
   if (error == HPE_OK) {
     parsed_ = end_;
   } else if (error == HPE_PAUSED) {
-    parsed_ = static_cast<std::size_t>(parser.error_pos - buffer_.get());
+    parsed_ = static_cast<std::size_t>(parser.error_pos - buffer_);
   } else {
     return refuse_after_parser_error();
   }
 
   auto const& limits = server_.limits;
-  auto const at_end = buffer_.get() + parsed_;
+  auto const at_end = buffer_ + parsed_;
   auto const line_bytes =
       line_end_ == nullptr ? static_cast<std::size_t>(at_end - &buffer_[begin_])
                            : static_cast<std::size_t>(line_end_ - &buffer_[begin_]) + after_target.size();
@@ -367,6 +368,7 @@ connection::head_state connection::refuse(status code, std::uint64_t statistics:
   ++(server_.statistics.*counter);
   keep_alive_ = false;
   must_close_ = lingers_ = true;
+  memory_.head_bytes_ = 0;
   request_.method_ = method::other;   // whatever was asked, this answer has a body and says that it is the last
   request_.is_http_1_0_ = false;
   response_.reset();

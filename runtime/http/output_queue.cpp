@@ -4,12 +4,9 @@
 
 namespace morgana::http {
 
-output_queue::output_queue(std::size_t storage_bytes)
-    : capacity_(storage_bytes), storage_(std::make_unique_for_overwrite<std::byte[]>(storage_bytes)) {}
-
 void output_queue::put(std::string_view text) {
   if (text.empty()) return;
-  auto* const to = storage_.get() + used_;
+  auto* const to = storage_ + used_;
   std::memcpy(to, text.data(), text.size());
   used_ += text.size();
   add_span(to, text.size());
@@ -29,6 +26,7 @@ void output_queue::keep_copy(std::span<std::byte const> bytes) {
 
 void output_queue::clear() {
   used_ = span_count_ = bytes_ = 0;
+  shared_.reset();
   kept_.clear();
 }
 
@@ -37,7 +35,7 @@ void output_queue::add_span(std::byte const* data, std::size_t size) {
   // Heads of pipelined responses without bodies lie next to each other: one span is cheaper than many.
   if (span_count_ != 0) {
     auto& last = spans_[span_count_ - 1];
-    if (last.data() + last.size() == data && data >= storage_.get() && data < storage_.get() + capacity_) {
+    if (last.data() + last.size() == data && data >= storage_ && data < storage_ + capacity_) {
       last = std::span(last.data(), last.size() + size);
       return;
     }

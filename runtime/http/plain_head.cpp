@@ -99,8 +99,8 @@ bool connection::take_plain_fields(char const*& at, char const* end, bool& keeps
 
 /// False, and the message is to be begun anew, when it is not plain, or not all of it is there.
 bool connection::take_plain_head() {
-  auto const* const begin = buffer_.get() + begin_;
-  auto const* const end = buffer_.get() + end_;
+  auto const* const begin = buffer_ + begin_;
+  auto const* const end = buffer_ + end_;
   auto const is_get = begins_with(begin, end, "GET /");
   if (!is_get && !begins_with(begin, end, "HEAD /")) return false;
   auto const* const target_begin = begin + (is_get ? 4 : 5);
@@ -124,7 +124,7 @@ bool connection::take_plain_head() {
   split_target(request_.target_);
   line_end_ = target_end;
   head_complete_ = message_complete_ = true;
-  parsed_ = static_cast<std::size_t>(at - buffer_.get());
+  parsed_ = static_cast<std::size_t>(at - buffer_);
   keep_alive_ = keeps;
   remember_head();
   begin_request();

@@ -26,7 +26,7 @@ bool may_close(std::string_view options) {
 
 /// The next line without its end, for which there is room with it.
 connection::head_state connection::take_line(std::string_view& line, std::size_t room) {
-  auto const* const begin = buffer_.get() + parsed_;
+  auto const* const begin = buffer_ + parsed_;
   std::string_view const here(begin, end_ - parsed_);
   std::size_t size = 0;
   while (size != here.size() && is_field_character(here[size])) ++size;
@@ -82,7 +82,7 @@ connection::head_state connection::take_plain_lines() {
     auto room = limits.request_line_bytes + line_end.size();
     if (!is_first) {
       auto const* const fields = line_end_ + version_bytes + line_end.size();
-      room = limits.headers_bytes - static_cast<std::size_t>(buffer_.get() + parsed_ - fields);
+      room = limits.headers_bytes - static_cast<std::size_t>(buffer_ + parsed_ - fields);
     }
     std::string_view line;
     auto step = take_line(line, room);

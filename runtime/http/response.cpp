@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "morgana/http/connection.hpp"
+#include "morgana/net/own_buffer.hpp"
 #include "text_rules.hpp"
 
 namespace morgana::http {
@@ -86,7 +87,7 @@ void response_writer::put_head_start(status code) {
     output.put(digits(static_cast<unsigned>(code) % 1000));
     output.put(" \r\n");
   }
-  output.put(owner_->server_.date_line);
+  output.put(owner_->server_.date.line);
 }
 
 void response_writer::put_connection_and_extra() {
@@ -153,7 +154,7 @@ void response_writer::reply_prepared(prepared_head const& head, std::span<std::b
   if (stage_ != stage::nothing || refuse_bad_headers()) return;
   stage_ = stage::complete;
   auto& output = owner_->output_;
-  std::string_view const date = owner_->server_.date_line, end = "\r\n";
+  std::string_view const date = owner_->server_.date.line, end = "\r\n";
   auto const is_plain = owner_->keep_alive_ && !owner_->request_.is_http_1_0_ && extra_bytes_ == 0;
   auto const bytes = head.status_line.size() + date.size() + head.fields.size() + last_chunk_bytes;
   bool const has_body = owner_->request_.method_ != method::head;
@@ -174,6 +175,35 @@ void response_writer::reply_prepared(prepared_head const& head, std::span<std::b
     output.put(end);
   }
   if (has_body) output.refer(body);
+}
+
+void response_writer::reply_prepared(prepared_answer& answer) {
+  auto& owner = *owner_;
+  auto const is_whole = owner.keep_alive_ && !owner.request_.is_http_1_0_ && extra_bytes_ == 0 && !bad_headers_ &&
+                        owner.request_.method_ != method::head && answer.is_shared();
+  if (stage_ != stage::nothing || !is_whole || !owner.output_.empty()) return reply_prepared(answer.head(), answer.body());
+  stage_ = stage::complete;
+  *before_ = &answer;
+  owner.output_.share(answer.at(owner.server_.date));
+}
+
+[[gnu::noinline]] void prepared_answer::put_together(date_stamp const& date) {
+  made_at_ = date.unix_seconds;
+  auto const& [status_line, fields] = head_;
+  std::string_view const end = "\r\n", text(reinterpret_cast<char const*>(body_.data()), body_.size());
+  auto const bytes = status_line.size() + date.line.size() + fields.size() + end.size() + text.size();
+  // Of what nobody else has, nothing but the date is another.
+  if (whole_.size() == bytes && !whole_.writable().empty()) {
+    std::memcpy(whole_.writable().data() + status_line.size(), date.line.data(), date.line.size());
+    return;
+  }
+  whole_ = net::allocate_slice(bytes);
+  auto* to = whole_.writable().data();
+  for (auto const part : {status_line, date.line, fields, end, text}) {
+    if (part.empty()) continue;  // it may have no address
+    std::memcpy(to, part.data(), part.size());
+    to += part.size();
+  }
 }
 
 void response_writer::begin(status code, std::string_view content_type, std::optional<std::uint64_t> length) {

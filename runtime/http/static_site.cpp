@@ -74,6 +74,7 @@ void site_index::add(std::string_view key, value_information const& about, std::
   size.put_unsigned(one.body.size());
   one.fields.append("Content-Type: ").append(one.content_type).append("\r\nContent-Length: ").append(size.view());
   one.fields.append("\r\nAccept-Ranges: bytes\r\n").append(validators);
+  one.ok = prepared_answer({ok_line_, one.fields}, one.body);
 }
 
 void site_index::finish() {
@@ -195,7 +196,7 @@ bool site_index::answer_conditions(request const& asked, response_writer& respon
 void site_index::send(file& found, request const& asked, response_writer& response) const {
   if (found.fields.empty()) prepare(found);
   if (asked.is_conditional()) return send_by_conditions(found, asked, response);
-  response.reply_prepared({ok_line_, found.fields}, found.body);
+  response.reply_prepared(found.ok);
 }
 
 [[gnu::noinline]] void site_index::send_by_conditions(file& found, request const& asked,
@@ -205,7 +206,7 @@ void site_index::send(file& found, request const& asked, response_writer& respon
                                 .modified_unix_seconds = found.about.modified_unix_seconds};
   auto const decided = evaluate(asked, selected);
   if (decided.what == disposition::whole) {
-    response.reply_prepared({ok_line_, found.fields}, found.body);
+    response.reply_prepared(found.ok);
     return;
   }
   if (decided.what == disposition::not_modified) {

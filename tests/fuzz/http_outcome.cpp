@@ -38,7 +38,8 @@ http_outcome http_outcome_of(std::string_view wire, std::size_t step) {
   shared.limits.body_room_bytes = 64;
   shared.limits.drained_bytes = 256;
   shared.limits.lingered_bytes = 256;
-  connection state(shared, start);
+  connection_memory memory(shared.limits);
+  connection state(shared, memory, start);
   http_outcome all;
   std::size_t quiet = 0;
   bool ended = false;

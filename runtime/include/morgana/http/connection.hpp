@@ -44,8 +44,7 @@ namespace morgana::http {
 struct server_context {
   http::limits limits;
   http::statistics statistics;
-  /// "Date: ...\r\n", or empty while the server has no clock (RFC 9110 section 6.6.1); date_line.hpp keeps it.
-  std::string_view date_line;
+  date_stamp date;                     ///< a date_keeper's (server.hpp)
 };
 
 /// How body_reader and streamed responses wait; the coroutine shell implements it.
@@ -60,12 +59,36 @@ class transport {
   ~transport() = default;
 };
 
+/// The buffers of one connection, and what is known of the last head in them. Those of one that has ended are good for the
+/// next, whose first head is mostly the same again.
+class connection_memory {
+ public:
+  /// Allocates them; limits.hpp says how much.
+  explicit connection_memory(http::limits const& limits);
+  connection_memory(connection_memory const&) = delete;
+  connection_memory& operator=(connection_memory const&) = delete;
+
+ private:
+  friend class connection;
+  std::size_t input_bytes_, output_bytes_;
+  std::unique_ptr<std::byte[]> bytes_;   ///< of the input, then of the output
+
+  // The last head, if it was all of a request: what was made of it is still in request_ when the same bytes come again in
+  // the same place.
+  static constexpr std::size_t head_bytes_max = 512;
+  std::size_t head_bytes_ = 0;           ///< 0: none
+  std::size_t head_begin_ = 0;
+  prepared_answer* answer_ = nullptr;    ///< what it had, if it was that
+  request request_;
+  std::array<char, head_bytes_max> head_;
+};
+
 class connection {
  public:
   enum class action : std::uint8_t { read, write, handle, half_close, close };
 
-  /// Allocates the buffers. `server` must live longer.
-  connection(server_context& server, instant now, net::endpoint peer = {});
+  /// `server` and `memory`, which was made for the same limits, must live longer.
+  connection(server_context& server, connection_memory& memory, instant now, net::endpoint peer = {});
   connection(connection const&) = delete;
   connection& operator=(connection const&) = delete;
   ~connection();
@@ -82,6 +105,8 @@ class connection {
 
   // write
   [[nodiscard]] std::span<std::span<std::byte const> const> output() const { return output_.spans(); }
+  /// The same for a stream that takes slices; empty when it is no slice.
+  [[nodiscard]] std::span<net::slice> output_slices() { return output_.shared_alone(); }
   [[nodiscard]] instant write_deadline(instant now) const;
   void written();
   void write_failed(bool timed_out);                      ///< closes
@@ -92,6 +117,12 @@ class connection {
   void handled();
 
   void half_closed(instant now);
+
+  // The short way of a client that asks for the same again and again, in place of next(): null when it is another case.
+  /// The answer_before() of what has arrived: one whole request and nothing else, the same as the one before it.
+  [[nodiscard]] prepared_answer* repeated_answer() const;
+  /// What next(), a handler that gives that answer, and handled() come to; it is to be written next.
+  void answer_again(prepared_answer& answer);
 
   void attach(transport& waits) { transport_ = &waits; }
 
@@ -142,10 +173,11 @@ class connection {
   [[nodiscard]] bool has_room_for_response() const;
 
   server_context& server_;
+  connection_memory& memory_;
   transport* transport_ = nullptr;
 
   std::size_t capacity_;
-  std::unique_ptr<char[]> buffer_;
+  char* buffer_;                       ///< the memory's
   std::size_t begin_ = 0;              ///< the message's first byte
   std::size_t parsed_ = 0;             ///< what the parser has taken
   std::size_t end_ = 0;                ///< what has arrived
@@ -160,13 +192,6 @@ class connection {
   bool message_complete_ = false;
   status refusal_ = status::bad_request;
   std::uint64_t statistics::* refusal_counter_ = &statistics::malformed;
-
-  // The head of the last request, if it was all of it: what was made of it is still in request_ when the same bytes come
-  // again in the same place.
-  static constexpr std::size_t repeatable_bytes_max = 512;
-  std::size_t repeatable_bytes_ = 0;   ///< 0: none
-  std::size_t repeatable_begin_ = 0;
-  std::array<char, repeatable_bytes_max> repeatable_;
 
   // The body.
   std::size_t body_begin_ = 0;         ///< decoded and not yet handed out
@@ -191,7 +216,7 @@ class connection {
   std::uint64_t lingered_ = 0;
 
   output_queue output_;
-  request request_;
+  request& request_;                   ///< the memory's
   response_writer response_;
 
   static constexpr std::size_t parser_bytes = 128;

@@ -34,6 +34,8 @@ struct limits {
   std::uint64_t requests_per_connection = 1'000'000;
   /// Open connections. At it, accepting waits until one ends; the stack's backlog holds the rest.
   std::size_t connections = 1'024;
+  /// Of connections that have ended: how many keep their memory for those to come.
+  std::size_t resting_sessions = 8;
 
   /// Between requests. At it the connection closes without a word.
   duration idle_timeout = 60s;

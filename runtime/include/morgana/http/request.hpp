@@ -67,8 +67,8 @@ class body_reader {
  private:
   friend class connection;
   friend class request;
-  explicit body_reader(connection& owner) : owner_(&owner) {}
-  connection* owner_;
+  body_reader() = default;
+  connection* owner_ = nullptr;
   std::optional<std::uint64_t> length_;
 };
 
@@ -101,9 +101,10 @@ class request {
 
  private:
   friend class connection;
+  friend class connection_memory;
   friend class response_writer;
   friend struct parser_callbacks;
-  explicit request(connection& owner) : body_(owner) {}
+  request() {}
 
   http::method method_ = method::other;
   bool is_http_1_0_ = false;

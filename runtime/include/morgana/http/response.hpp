@@ -2,7 +2,7 @@
 //
 //   response.header("Cache-Control", "no-store");                 // before any of them
 //   response.reply(http::status::ok, "text/plain", "hello\n");    // the usual way: copies, never waits
-//   response.reply_prepared(head, body);                          // nothing is copied: body lives for ever
+//   response.reply_prepared(answer);                              // nothing is copied: made once, sent many times
 //
 //   response.begin(http::status::ok, "text/csv");                 // streamed: chunked, or of a known length
 //   if (!co_await response.write(line)) co_return;                // waits when the peer is slow
@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -29,10 +30,18 @@
 #include "morgana/http/limits.hpp"
 #include "morgana/http/statistics.hpp"
 #include "morgana/http/status.hpp"
+#include "morgana/net/segment.hpp"
 
 namespace morgana::http {
 
 class connection;
+
+/// The Date field of every answer (RFC 9110 section 6.6.1).
+struct date_stamp {
+  static constexpr auto none = std::numeric_limits<std::int64_t>::min();
+  std::string_view line;                ///< "Date: ...\r\n"; empty while the server has no clock
+  std::int64_t unix_seconds = none;     ///< what the line says
+};
 
 /// A head that was made once: everything between the Date line and the empty line, each line with its CRLF,
 /// Content-Length included. Both live as long as the server.
@@ -41,13 +50,41 @@ struct prepared_head {
   std::string_view fields;
 };
 
+/// A whole answer that was made once. A small one is put together for each second in which it is sent, and all that are
+/// sent share those bytes, down to the device: nothing of them is copied where the stream takes slices.
+class prepared_answer {
+ public:
+  /// Larger bodies are not kept a second time; the head is then written anew for each answer.
+  static constexpr std::size_t shared_body_bytes_max = 1024;
+
+  prepared_answer() = default;
+  /// All of it lives as long as this.
+  prepared_answer(prepared_head const& head, std::span<std::byte const> body) : head_(head), body_(body) {}
+  [[nodiscard]] prepared_head const& head() const { return head_; }
+  [[nodiscard]] std::span<std::byte const> body() const { return body_; }
+  [[nodiscard]] bool is_shared() const { return body_.size() <= shared_body_bytes_max; }
+  /// The bytes of the answer at that time. Who has a copy of the slice keeps what it is.
+  [[nodiscard]] net::slice const& at(date_stamp const& date) {
+    if (whole_.size() == 0 || date.unix_seconds != made_at_) put_together(date);
+    return whole_;
+  }
+
+ private:
+  void put_together(date_stamp const& date);
+  prepared_head head_;
+  std::span<std::byte const> body_;
+  net::slice whole_;
+  std::int64_t made_at_ = date_stamp::none;
+};
+
 /// Bytes that wait for one gathered write.
 class output_queue {
  public:
   /// Spans of one gathered write.
   static constexpr std::size_t spans_max = 64;
 
-  explicit output_queue(std::size_t storage_bytes);
+  /// `storage` is for what is copied, and lives longer.
+  explicit output_queue(std::span<std::byte> storage) : capacity_(storage.size()), storage_(storage.data()) {}
 
   [[nodiscard]] std::size_t room() const { return capacity_ - used_; }
   /// Room for the spans of one answer: head, prepared fields, line end, body, and a last chunk.
@@ -61,7 +98,7 @@ class output_queue {
   /// The same of several, as one.
   template <std::same_as<std::string_view>... Text>
   void put_all(Text... texts) {
-    auto* const begin = storage_.get() + used_;
+    auto* const begin = storage_ + used_;
     auto* to = begin;
     auto const copy = [&to](std::string_view text) {
       if (text.empty()) return;  // it may have no address
@@ -75,6 +112,15 @@ class output_queue {
   }
   /// Does not copy.
   void refer(std::span<std::byte const> bytes);
+  /// Does not copy, and keeps it alive until clear(). Only as the first.
+  void share(net::slice const& whole) {
+    shared_ = whole;
+    add_span(whole.bytes().data(), whole.size());
+  }
+  /// All there is, when it is shared; else none. Who moves it away calls clear() next.
+  [[nodiscard]] std::span<net::slice> shared_alone() {
+    return {&shared_, span_count_ == 1 && shared_.size() != 0 ? std::size_t{1} : std::size_t{0}};
+  }
   /// Copies into memory of its own, which lives until clear().
   void keep_copy(std::span<std::byte const> bytes);
   void clear();
@@ -83,7 +129,7 @@ class output_queue {
   void add_span(std::byte const* data, std::size_t size);
 
   std::size_t capacity_;
-  std::unique_ptr<std::byte[]> storage_;
+  std::byte* storage_;
   std::size_t used_ = 0;
   std::size_t span_count_ = 0;
   std::size_t bytes_ = 0;
@@ -91,6 +137,7 @@ class output_queue {
   union {
     std::array<std::span<std::byte const>, spans_max> spans_;
   };
+  net::slice shared_;
   std::vector<std::unique_ptr<std::byte[]>> kept_;
 };
 
@@ -113,6 +160,11 @@ class response_writer {
 
   /// The whole answer without a copy of the body, which lives as long as the server. header() adds to it.
   void reply_prepared(prepared_head const& head, std::span<std::byte const> body);
+  /// The same; it lives as long as the server, too.
+  void reply_prepared(prepared_answer& answer);
+  /// What a request had that was the same, byte for byte, the one before this one or on a connection before; or null. A
+  /// handler whose answers depend on nothing but the request may give it again.
+  [[nodiscard]] prepared_answer* answer_before() const { return *before_; }
 
   /// The head of a streamed answer. Without a length it is chunked, or ends with the connection for HTTP/1.0.
   void begin(status code, std::string_view content_type, std::optional<std::uint64_t> length = {});
@@ -129,7 +181,7 @@ class response_writer {
   enum class stage : std::uint8_t { nothing, streaming, complete };
   enum class framing : std::uint8_t { none, length, chunked, until_close };
 
-  explicit response_writer(connection& owner) : owner_(&owner) {}
+  response_writer(connection& owner, prepared_answer*& before) : owner_(&owner), before_(&before) {}
   void reset();
   void put_head_start(status code);
   void put_connection_and_extra();
@@ -137,6 +189,7 @@ class response_writer {
   [[nodiscard]] bool refuse_bad_headers();
 
   connection* owner_;
+  prepared_answer** before_;                    ///< the memory's
   stage stage_ = stage::nothing;
   framing framing_ = framing::none;
   bool bad_headers_ = false;

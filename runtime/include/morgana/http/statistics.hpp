@@ -8,6 +8,7 @@ namespace morgana::http {
 struct statistics {
   std::uint64_t connections_accepted = 0;
   std::uint64_t connections_open = 0;
+  std::uint64_t sessions_made = 0;            ///< other connections had the memory of one that ended
   std::uint64_t requests = 0;                 ///< heads given to the handler
   std::uint64_t responses = 0;                ///< final responses, those of refused requests included
   std::uint64_t bytes_received = 0;

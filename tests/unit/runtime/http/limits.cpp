@@ -229,7 +229,8 @@ TEST_CASE("The idle time begins anew after each answer") {
 TEST_CASE("A body has time by its bytes, and is answered with 408 when it is too slow") {
   server_context shared;
   shared.limits = small();
-  connection state(shared, start);
+  connection_memory memory(shared.limits);
+  connection state(shared, memory, start);
   auto const feed = [&](std::string_view bytes) {
     std::memcpy(state.input_room().data(), bytes.data(), bytes.size());
     state.received(bytes.size(), start);
@@ -254,7 +255,8 @@ TEST_CASE("A body has time by its bytes, and is answered with 408 when it is too
 TEST_CASE("A write has time by its bytes, and the connection ends when it is too slow") {
   server_context shared;
   shared.limits = small();
-  connection state(shared, start);
+  connection_memory memory(shared.limits);
+  connection state(shared, memory, start);
   REQUIRE(state.next(start) == connection::action::read);
   std::string_view const wire = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
   std::memcpy(state.input_room().data(), wire.data(), wire.size());

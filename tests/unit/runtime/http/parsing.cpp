@@ -110,7 +110,8 @@ TEST_CASE("A body arrives whole however it is chunked and split") {
       "GET /b HTTP/1.1\r\nHost: h\r\n\r\n";
   for (std::size_t cut = 1; cut < wire.size(); ++cut) {
     server_context shared;
-    connection state(shared, start);
+    connection_memory memory(shared.limits);
+  connection state(shared, memory, start);
     std::string body;
     auto const feed = [&](std::string_view bytes) {
       auto const room = state.input_room();

@@ -10,7 +10,7 @@ namespace {
 
 std::string answer(std::string_view wire, handler_function handler, std::string_view date = {}) {
   peer sender(std::move(handler));
-  sender.shared.date_line = date;
+  sender.shared.date.line = date;
   sender.send(wire);
   return sender.output;
 }
@@ -104,6 +104,64 @@ TEST_CASE("A prepared answer is sent without a copy") {
   };
   sender.send(get);
   CHECK(sender.output == "HTTP/1.1 200 OK\r\nContent-Length: 70000\r\n\r\n" + body);
+}
+
+TEST_CASE("A prepared answer that is shared has the bytes of one that is written for each request") {
+  constexpr std::string_view asked[] = {
+      get, head, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n",
+      "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\nHEAD / HTTP/1.1\r\nHost: h\r\n\r\n"};
+  constexpr date_stamp dates[] = {{"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", 784'111'777},
+                                  {"Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n", 784'111'778},
+                                  {},
+                                  {"Date: Sun, 06 Nov 1994 08:49:39 GMT\r\n", 784'111'779}};
+  for (std::size_t const size : {0u, 1u, 612u, 1024u, 1025u, 20'000u}) {
+    std::string const body(size, 'b');
+    auto const fields = "Content-Length: " + std::to_string(size) + "\r\n";
+    for (bool const takes_slices : {false, true}) {
+      for (bool const adds : {false, true}) {
+        prepared_answer once({status_line(status::ok), fields}, std::as_bytes(std::span(body)));
+        for (auto const wire : asked) {
+          CAPTURE(size, takes_slices, adds, wire);
+          std::string kept, expected_kept;
+          std::vector<net::slice> held;
+          for (auto const& date : dates) {
+            auto const of = [&](bool shares) {
+              peer sender([&](request const&, response_writer& response) {
+                if (adds) response.header("X-More", "1");
+                shares ? response.reply_prepared(once) : response.reply_prepared(once.head(), once.body());
+              });
+              sender.takes_slices = takes_slices;
+              sender.shared.date = date;
+              // Twice at the same date.
+              sender.send(wire);
+              sender.send(wire);
+              for (auto& one : sender.held) held.push_back(std::move(one));
+              return sender.output;
+            };
+            auto const written = of(false);
+            CHECK(of(true) == written);
+            if (takes_slices && wire == get) expected_kept += written;
+          }
+          // Those that are still under way at a later date have their own.
+          for (auto const& one : held) kept.append(reinterpret_cast<char const*>(one.bytes().data()), one.size());
+          if (!adds && once.is_shared()) CHECK((wire != get || kept == expected_kept));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("A shared answer is put together once a second, and anew while somebody has it") {
+  std::string const body(100, 'b');
+  prepared_answer once({status_line(status::ok), "Content-Length: 100\r\n"}, std::as_bytes(std::span(body)));
+  date_stamp const first{"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", 1}, second{"Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n", 2};
+  auto const* const at = once.at(first).bytes().data();
+  CHECK(once.at(first).bytes().data() == at);
+  CHECK(once.at(second).bytes().data() == at);
+  auto const held = once.at(second);
+  CHECK(once.at(first).bytes().data() != at);
+  CHECK(held.bytes().data() == at);
 }
 
 TEST_CASE("Answers to pipelined requests are one gathered write, in order") {

@@ -21,6 +21,7 @@ struct pipe final : ready_node {
   std::size_t reads = 0, writes = 0;
   std::deque<std::string> later;   ///< what the client sends next, one piece for each answer
   bool ended_with_answer = false;  ///< the stream was gone when what it wrote left
+  instant arrives{};
 
  private:
   void run() override { ended_with_answer = server_ended; }
@@ -108,6 +109,7 @@ task<result<memory_stream>> memory_listener::accept(instant deadline) {
   }
   auto next = std::move(stack_->arriving.front());
   stack_->arriving.pop_front();
+  if (next->arrives > (co_await this_context()).now()) co_await sleep_until(next->arrives);
   co_return memory_stream(std::move(next));
 }
 
@@ -196,6 +198,53 @@ TEST_CASE("At the limit of connections the next one waits until one ends") {
   for (auto const& one : all) CHECK(http::test::statuses(one->to_client) == "200");
   CHECK(server.statistics().accepts_delayed == 2);
   CHECK(server.statistics().connections_accepted == 5);
+}
+
+TEST_CASE("A session that has ended serves the next connection, which sees nothing of the one before it") {
+  morgana::test::world world;
+  memory_stack network;
+  limits few;
+  few.resting_sessions = 1;
+  http::server server({.limits = few});
+  auto handler = [](request const& asked, response_writer& response) {
+    response.header("X-Fields", asked.header("X-Secret").value_or("none"));
+    response.reply(status::ok, "text/plain", asked.path());
+  };
+  // Two at once, of which one rests afterwards; both leave a head that is not complete.
+  auto first = client(network, "GET /1 HTTP/1.1\r\nHost: h\r\nX-Secret: one\r\n\r\nGET /left HTTP/1.1\r\n");
+  auto second = client(network, "GET /2 HTTP/1.1\r\nHost: h\r\n\r\nGET /left HTTP/1.1\r\n");
+  first->client_ended = second->client_ended = true;
+  auto third = client(network, "GET /3 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+  third->arrives = instant(1s);
+  auto fourth = client(network, "Host: h\r\n\r\n");
+  fourth->arrives = instant(2s);
+  auto fifth = client(network, get), sixth = client(network, get);
+  fifth->arrives = sixth->arrives = instant(20s);
+  serve_an_hour(server, network, handler, world);
+  CHECK(first->to_client.find("X-Fields: one\r\n") != std::string::npos);
+  CHECK(first->to_client.ends_with("/1"));
+  CHECK(second->to_client.ends_with("/2"));
+  CHECK(third->to_client.find("X-Fields: none\r\n") != std::string::npos);
+  CHECK(third->to_client.ends_with("/3"));
+  CHECK(http::test::statuses(fourth->to_client) == "501");
+  CHECK(http::test::statuses(fifth->to_client) == "200");
+  CHECK(http::test::statuses(sixth->to_client) == "200");
+  CHECK(server.statistics().connections_accepted == 6);
+  CHECK(server.statistics().sessions_made == 3);
+  CHECK(server.statistics().connections_open == 0);
+}
+
+TEST_CASE("Where no session may rest each connection has its own") {
+  morgana::test::world world;
+  memory_stack network;
+  limits few;
+  few.resting_sessions = 0;
+  http::server server({.limits = few});
+  auto handler = [](request const&, response_writer& response) { response.reply(status::ok, "text/plain", "x"); };
+  for (int i = 0; i < 3; ++i) client(network, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")->arrives = instant(i * 1s);
+  serve_an_hour(server, network, handler, world);
+  CHECK(server.statistics().responses == 3);
+  CHECK(server.statistics().sessions_made == 3);
 }
 
 TEST_CASE("A peer that does not take its answer is cut off") {

@@ -59,6 +59,104 @@ TEST_CASE("A file is sent with its type, length, tag and date") {
   CHECK(has(web.ask("GET /empty"), "Content-Length: 0"));
 }
 
+TEST_CASE("A request that repeats the one before it has the answer of one that comes alone") {
+  website web;
+  memory_store other_store;
+  REQUIRE(other_store.put("index.html", std::as_bytes(std::span("another", 7)), modified));
+  static_site<memory_store> other(other_store);
+  bool asks_other = false;
+  auto const handler = [&](request const& asked, response_writer& response) {
+    REQUIRE((asks_other ? other.try_handle(asked, response) : web.site->try_handle(asked, response)));
+  };
+  auto const wire = [](std::string_view line, std::string_view fields = {}) {
+    return std::string(line) + " HTTP/1.1\r\nHost: h\r\n" + std::string(fields) + "\r\n";
+  };
+  auto const alone = [&](std::string const& asks) {
+    peer sender(handler);
+    sender.send(asks);
+    return sender.output;
+  };
+  std::string const steps[] = {
+      wire("GET /"), wire("GET /"), wire("GET /docs/"), wire("GET /docs/"), wire("HEAD /docs/"), wire("HEAD /docs/"),
+      wire("GET /docs/"), wire("GET /none"), wire("GET /none"), wire("GET /"), wire("POST /"), wire("GET /"), wire("GET /"),
+      wire("GET /", "If-None-Match: " + web.tag_of("/") + "\r\n"), wire("GET /", "If-None-Match: " + web.tag_of("/") + "\r\n"),
+      wire("GET /", "If-None-Match: \"x\"\r\n"), wire("GET /", "If-None-Match: \"x\"\r\n"), wire("GET /a%20b.txt", "Range: bytes=2-3\r\n"),
+      wire("GET /a%20b.txt", "Range: bytes=2-3\r\n"), wire("GET /a%20b.txt"), wire("GET /a%20b.txt"), wire("GET /"), wire("GET /")};
+  limits few;
+  few.requests_per_connection = std::size(steps);
+  peer sender(handler, few);
+  for (auto const& one : steps) {
+    CAPTURE(one);
+    asks_other = &one == &steps[1];
+    sender.output.clear();
+    sender.send(one);
+    if (&one != std::end(steps) - 1) {
+      CHECK(sender.output == alone(one));
+    } else {
+      CHECK(has(sender.output, "Connection: close"));
+    }
+  }
+}
+
+TEST_CASE("The short way of requests that repeat the one before them is the ordinary one, but shorter") {
+  website web;
+  auto const handler = [&](request const& asked, response_writer& response) { REQUIRE(web.site->try_handle(asked, response)); };
+  std::string const tag = web.tag_of("/");
+  std::string const requests[] = {
+      "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: i\r\n\r\n",
+      "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n",
+      "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: h\r\nIf-None-Match: " + tag + "\r\n\r\n",
+      "GET /a%20b.txt HTTP/1.1\r\nHost: h\r\nRange: bytes=1-2\r\n\r\n",
+      "GET /none HTTP/1.1\r\nHost: h\r\n\r\n",
+      "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab",
+      "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(600, 'x') + "\r\n\r\n",
+      "\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n",
+      "nonsense\r\n\r\n",
+      "\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"};
+  date_stamp const dates[] = {{"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n", 1}, {"Date: Sun, 06 Nov 1994 08:49:38 GMT\r\n", 2}, {}};
+  connection_memory kept{limits()};
+  std::size_t short_ways = 0, at_once = 0;
+  std::uint64_t random = 1;
+  auto const draw = [&](std::uint64_t below) {
+    random = random * 6'364'136'223'846'793'005u + 1'442'695'040'888'963'407u;
+    return (random >> 33) % below;
+  };
+  for (int round = 0; round < 2'000; ++round) {
+    limits few;
+    few.requests_per_connection = 3 + draw(12);
+    peer ordinary(handler, few), quick(handler, few, &kept);
+    quick.is_short = true;
+    quick.takes_slices = ordinary.takes_slices = draw(2) == 0;
+    std::string const* last = &requests[0];
+    for (int step = 0; step < 15 && !ordinary.closed; ++step) {
+      if (draw(3) == 0) last = &requests[draw(draw(4) == 0 ? std::size(requests) : 7)];
+      auto bytes = *last;
+      if (draw(8) == 0) bytes += *last;                                       // two at once
+      auto const split = draw(6) == 0 ? 1 + draw(bytes.size()) : bytes.size();
+      auto const date = dates[draw(std::size(dates))];
+      auto const later = draw(40) * 1s;
+      for (auto* const one : {&ordinary, &quick}) {
+        one->shared.date = date;
+        one->now += later;
+        one->send(bytes, split);
+        if (step == 12 && round % 5 == 0) one->end();
+      }
+      CAPTURE(round, step, *last);
+      if (step == 0) at_once += quick.answered_again;
+      REQUIRE(quick.output == ordinary.output);
+      REQUIRE(quick.closed == ordinary.closed);
+      REQUIRE(std::memcmp(&quick.counts(), &ordinary.counts(), sizeof(statistics)) == 0);
+      REQUIRE(quick.state->read_deadline() == ordinary.state->read_deadline());
+    }
+    short_ways += quick.answered_again;
+  }
+  CHECK(short_ways > 2'000);
+  CHECK(at_once > 100);
+}
+
 TEST_CASE("A folder is its index, with a slash at its end") {
   website web;
   CHECK(web.ask("GET /").ends_with("<h1>home</h1>"));

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <catch2/catch.hpp>
 
@@ -21,14 +22,17 @@ using handler_function = std::function<void(request const&, response_writer&)>;
 
 /// What a peer sees: everything that was written, and whether the connection ended.
 struct peer {
-  explicit peer(handler_function answers = {}, limits const& with = {}) : handler(std::move(answers)) {
+  /// `kept`: of a connection that has ended.
+  explicit peer(handler_function answers = {}, limits const& with = {}, connection_memory* kept = nullptr)
+      : handler(std::move(answers)) {
     shared.limits = with;
     if (!handler) {
       handler = [](request const& asked, response_writer& response) {
         response.reply(status::ok, "text/plain", asked.path());
       };
     }
-    state.emplace(shared, now);
+    if (kept == nullptr) kept = &memory.emplace(shared.limits);
+    state.emplace(shared, *kept, now);
   }
 
   /// Sends all of `bytes`, at most `step` at a time.
@@ -53,10 +57,18 @@ struct peer {
   /// Runs until it reads (true) or is closed.
   bool run() {
     for (int turns = 0; turns < 100'000; ++turns) {
-      switch (state->next(now)) {
+      switch (is_short && answers_again() ? connection::action::write : state->next(now)) {
         case connection::action::read: return true;
         case connection::action::write:
           REQUIRE(!state->output().empty());
+          if (auto const slices = state->output_slices(); takes_slices && !slices.empty()) {
+            for (auto& one : slices) {
+              output.append(reinterpret_cast<char const*>(one.bytes().data()), one.size());
+              held.push_back(std::move(one));
+            }
+            state->written();
+            break;
+          }
           for (auto const part : state->output()) {
             output.append(reinterpret_cast<char const*>(part.data()), part.size());
           }
@@ -77,6 +89,15 @@ struct peer {
     return false;
   }
 
+  /// As a server of a site does it.
+  bool answers_again() {
+    auto* const before = state->repeated_answer();
+    if (before == nullptr) return false;
+    state->answer_again(*before);
+    ++answered_again;
+    return true;
+  }
+
   /// Reads the whole body without waiting; what has not arrived is missing.
   static result<std::string> body_of(connection& state) {
     std::string body;
@@ -94,10 +115,15 @@ struct peer {
   server_context shared;
   handler_function handler;
   instant now = start;
+  std::optional<connection_memory> memory;
   std::optional<connection> state;
   std::string output;
   bool closed = false;
   bool half_closed = false;
+  bool takes_slices = false;
+  bool is_short = false;          ///< takes the short way of requests that repeat the one before them
+  std::size_t answered_again = 0;
+  std::vector<net::slice> held;   ///< what it took, and its peer has not acknowledged
 };
 
 /// The status codes of a stream of responses without content beyond what Content-Length says.
