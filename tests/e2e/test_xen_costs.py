@@ -16,7 +16,7 @@ from measure import Counter, measured   # noqa: E402  (found by the line above)
 
 REQUESTS, CONNECTIONS = 60, 20
 # A little above what was measured: a request or two more of a date, a neighbour or a timer are in it.
-REQUEST_INSTRUCTIONS, CONNECTION_INSTRUCTIONS = 6_000, 19_000
+REQUEST_INSTRUCTIONS, CONNECTION_INSTRUCTIONS = 4_400, 15_000
 
 
 @pytest.fixture
