@@ -384,7 +384,8 @@ std::size_t core::implementation::poll_transmit(std::span<segment> into) {
   // Most often nobody but TCP has something.
   auto const has_others = [this] { return !loopback.empty() || !output.empty(); };
   if (!has_others()) [[likely]] {
-    while (count < into.size() && pool.used() < configuration.limits.transmit_queue_packets) {
+    while (count < into.size() && tcp_engine.has_output() &&
+           pool.used() < configuration.limits.transmit_queue_packets) {
       auto& frame = into.data()[count];
       if (!tcp_engine.poll_transmit(leaving, frame, now)) break;
       if (features::prediction && leaving.has_following) [[unlikely]] {

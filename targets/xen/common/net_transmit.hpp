@@ -53,15 +53,12 @@ class net_transmitter {
 
  private:
   [[nodiscard]] static std::uint16_t flags_of(net::segment const& frame) {
-    switch (frame.checksum) {
-      case net::checksum_state::partial:
-        return net_wire::sends_blank_checksum | net_wire::sends_validated;
-      case net::checksum_state::valid:
-        return net_wire::sends_validated;
-      case net::checksum_state::unchecked:
-        break;
-    }
-    return 0;
+    constexpr std::uint16_t by_state[]{0, net_wire::sends_validated,
+                                       net_wire::sends_blank_checksum | net_wire::sends_validated};
+    static_assert(net::checksum_state::unchecked == net::checksum_state(0) &&
+                  net::checksum_state::valid == net::checksum_state(1) &&
+                  net::checksum_state::partial == net::checksum_state(2));
+    return by_state[static_cast<std::size_t>(frame.checksum)];
   }
   /// A frame of one page, as nearly all are.
   [[nodiscard]] bool put_small(net::segment const& frame, std::size_t size) {

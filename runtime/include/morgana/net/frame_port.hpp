@@ -88,13 +88,11 @@ class frame_receive final : public waiter {
   friend class frame_port;
   bool attempt() {
     auto const count = on_->take(into_);
-    if (count == 0) [[unlikely]] return has_ended();
+    if (count == 0) return on_->ended.has_value() && fail();
     taken_ = count;
     return true;
   }
-  /// There was nothing: whether there will not be.
-  bool has_ended() {
-    if (!on_->ended) return false;
+  [[gnu::noinline]] bool fail() {
     taken_ = failure(*on_->ended);
     return true;
   }

@@ -191,6 +191,26 @@ TEST_CASE("a small frame comes in as it would in parts, whatever its sum, and th
   }
 }
 
+TEST_CASE("small frames come for as long as they are sent, one by one and many at once", "[netfront]") {
+  guest on;
+  auto const device = on.connect();
+  std::array<net::segment, 64> into;
+  std::size_t sent = 0, came = 0;
+  for (unsigned round = 0; round < 600; ++round) {
+    // As many as the backend has pages for, which is never none.
+    auto const first = sent;
+    for (unsigned i = 0; i <= round % 20; ++i) {
+      if (on.backend.deliver(frame_of(60 + sent % 140, static_cast<char>(sent)))) ++sent;
+    }
+    REQUIRE(sent != first);
+    REQUIRE(on.receive(*device, into) == sent - first);
+    for (std::size_t i = 0; i < sent - first; ++i, ++came) {
+      REQUIRE(text_of(into[i]) == frame_of(60 + came % 140, static_cast<char>(came)));
+    }
+  }
+  CHECK(came > 5000);
+}
+
 TEST_CASE("a page that was handed on is not the backend's to write any more", "[netfront]") {
   guest on;
   auto const device = on.connect();
