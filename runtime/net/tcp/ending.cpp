@@ -1,19 +1,13 @@
 // How connections end: failures, orderly closes, TIME-WAIT, and giving memory back.
-#include "machine.hpp"
 #include "output.hpp"
+#include "predicted.hpp"
 
 namespace morgana::net::tcp {
 
 using wire::sequence;
 
 void machine::send_reset(tcb& c, instant now) {
-  auto* const out = replies.add();
-  if (out == nullptr) return;
-  *out = {};
-  out->between = {c.key.local, c.key.peer, 0};
-  auto& h = out->header;
-  h.source_port = c.key.local_port;
-  h.destination_port = c.key.peer_port;
+  wire::tcp_header h;
   h.sequence = c.send_next;
   h.flags = wire::tcp_rst;
   if (c.current != state::syn_sent) {
@@ -23,21 +17,21 @@ void machine::send_reset(tcb& c, instant now) {
   if (c.terms.timestamps) {  // RFC 7323 3.2: in a reset, too
     h.options.timestamps = wire::tcp_timestamps{timestamp(c.timestamp_offset, now), c.recent_timestamp};
   }
-  ++counters.resets_sent;
+  if (send_reply(c.key, h)) ++counters.resets_sent;
 }
 
 /// Out of all tables; the handle stays until its user gives it up.
 void machine::close(tcb& c) {
-  c.disturb();
   run.to = nullptr;
-  bool const was_open = c.in_table;
   if (features::fast_open && c.syn_unacknowledged) fast_open_ended(c);
-  if (was_open) {
+  if (c.in_table) {
     flows.erase(c);
     --live;
   }
   wakes.remove(c);
   if (!without_buffers.empty()) std::erase(without_buffers, &c);
+  if (c.released) return destroy(c);   // and all that is left of it
+  c.disturb();
   static_cast<hook<output_tag>&>(c).unlink();
   c.timer = timer_kind::none;
   c.probe_moves = false;
@@ -47,7 +41,6 @@ void machine::close(tcb& c) {
   c.busy->flight.clear();
   c.busy->send.clear();
   if (c.current != state::time_wait) c.current = state::closed;
-  if (c.released) return destroy(c);
   closed.push_back(c);  // also one whose place in the table TIME-WAIT has now; twice is once
   notify(c, static_cast<std::uint8_t>(ready_closed | ready_to_read | ready_to_write |
                                       (c.failed ? ready_connected : 0)));
@@ -100,21 +93,27 @@ void machine::enter_time_wait(tcb& c, instant now) {
 
 /// What TIME-WAIT says to whatever it does not accept.
 void machine::acknowledge_late(time_wait const& w, instant now, std::uint64_t way) {
-  auto* const out = replies.add();
+  auto const say = [&](wire::tcp_header& h) {
+    h.sequence = w.send_next;
+    h.acknowledgment = w.receive_next;
+    h.flags = wire::tcp_ack;
+    h.window = w.window;
+  };
+  if (!w.timestamps) {
+    wire::tcp_header h;
+    say(h);
+    return (void)send_reply(w.key, h, way);
+  }
+  // As nearly always, and written where it is to be.
+  auto* const out = add_reply(w.key, predicted_bytes, way);
   if (out == nullptr) return;
-  *out = {};
-  out->way = way;
-  out->between = {w.key.local, w.key.peer, 0, &out->way};
-  auto& h = out->header;
+  wire::tcp_header h;
+  say(h);
   h.source_port = w.key.local_port;
   h.destination_port = w.key.peer_port;
-  h.sequence = w.send_next;
-  h.acknowledgment = w.receive_next;
-  h.flags = wire::tcp_ack;
-  h.window = w.window;
-  if (w.timestamps) {
-    h.options.timestamps = wire::tcp_timestamps{timestamp(w.timestamp_offset, now), w.recent_timestamp};
-  }
+  h.options.timestamps = wire::tcp_timestamps{timestamp(w.timestamp_offset, now), w.recent_timestamp};
+  h.emit_with_timestamps(out->header());
+  finish(*out, pseudo_header_sum(w.key.local, w.key.peer) + wire::sum_words<predicted_bytes>(out->header().data()));
 }
 
 namespace {

@@ -101,9 +101,11 @@ result<connection*> engine::connect(endpoint const& peer, settings const& with, 
         tries < identifiers::ephemeral_count
             ? self_->numbers.next_port()
             : static_cast<std::uint16_t>(identifiers::ephemeral_first + tries % identifiers::ephemeral_count);
-    if (self_->flows.find({source, peer.address, number, peer.port}) != nullptr) continue;
+    flow_key const key{source, peer.address, number, peer.port};
+    auto const hash = self_->flows.hash_new(key);
+    if (self_->flows.find(key, hash) != nullptr) continue;
     if (self_->find_port(source, number) != nullptr) continue;
-    return self_->connect({source, peer.address, number, peer.port}, with, now);
+    return self_->connect(key, hash, with, now);
   }
   return failure(net_error::address_not_available);
 }
@@ -111,13 +113,13 @@ result<connection*> engine::connect(endpoint const& peer, settings const& with, 
 result<connection*> engine::connect(endpoint const& local, endpoint const& peer, settings const& with,
                                     instant now) {
   if (!self_->below.find(peer.address)) return failure(net_error::unreachable);
-  if (self_->flows.find({local.address, peer.address, local.port, peer.port}) != nullptr) {
-    return failure(net_error::address_in_use, local.port);
-  }
-  return self_->connect({local.address, peer.address, local.port, peer.port}, with, now);
+  flow_key const key{local.address, peer.address, local.port, peer.port};
+  auto const hash = self_->flows.hash_new(key);
+  if (self_->flows.find(key, hash) != nullptr) return failure(net_error::address_in_use, local.port);
+  return self_->connect(key, hash, with, now);
 }
 
-result<connection*> machine::connect(flow_key const& key, settings const& with, instant now) {
+result<connection*> machine::connect(flow_key const& key, std::uint64_t hash, settings const& with, instant now) {
   if (key.peer_port == 0 || key.peer.is_unspecified() || key.peer.is_multicast()) {
     return failure(net_error::unreachable);
   }
@@ -125,8 +127,9 @@ result<connection*> machine::connect(flow_key const& key, settings const& with, 
     ++counters.connections_refused;
     return failure(net_error::limit_reached, limits.connections);
   }
-  auto* const c = open(key, share(with), nullptr, now);
-  auto const first = identifiers::begin(flows.hash(key), now);
+  auto* const c = open(key, share(with), now);
+  flows.insert(*c, hash);
+  auto const first = identifiers::begin(hash, now);
   c->timestamp_offset = first.timestamp_offset;
   input_opening = &machine::input_syn_sent;
   c->current = state::syn_sent;

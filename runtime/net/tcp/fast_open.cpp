@@ -64,7 +64,7 @@ bool machine::accept_fast(port& where, arrival& a, segment& packet, instant now)
   }
   auto const terms = read_terms(a.header, where, peer_segment_bytes(a.header), receive_scale());
   auto const first = identifiers::begin(flows.hash(a.key), now);
-  auto* const c = promote(where, nullptr, a, terms, first.number, a.header.sequence, now);
+  auto* const c = promote(where, nullptr, a.key, terms, first.number, a.header.sequence, now);
   c->timestamp_offset = first.timestamp_offset;
   if (terms.timestamps) {
     c->recent_timestamp = o.timestamps->value;

@@ -32,12 +32,12 @@ std::uint64_t hash_flow(siphash_key const& key, flow_key const& flow, std::uint6
   return hash_ = hash_flow(key_, key);
 }
 
-flow* flow_table::find_slowly(flow_key const& key) {
-  auto const hash = place_of(key);
+flow* flow_table::find(flow_key const& key, std::uint64_t hash) const {
+  auto const place = place_of(hash);
   auto const mask = slots_.size() - 1;
-  for (auto at = hash & mask; slots_[at].entry != nullptr; at = (at + 1) & mask) {
+  for (auto at = place & mask; slots_[at].entry != nullptr; at = (at + 1) & mask) {
     auto* const entry = slots_[at].entry;
-    if (entry->hash == hash && entry->key == key) return entry;
+    if (entry->hash == place && entry->key == key) return entry;
   }
   return nullptr;
 }
@@ -49,7 +49,7 @@ void flow_table::place(flow& one) {
   slots_[at].entry = &one;
 }
 
-void flow_table::insert(flow& one) {
+void flow_table::insert(flow& one, std::uint64_t hash) {
   if ((size_ + 1) * 3 > slots_.size() * 2) {
     std::vector<slot> old(slots_.size() * 2);
     old.swap(slots_);
@@ -57,7 +57,7 @@ void flow_table::insert(flow& one) {
       if (entry.entry != nullptr) place(*entry.entry);
     }
   }
-  one.hash = place_of(one.key);
+  one.hash = place_of(hash);
   place(one);
   one.in_table = true;
   ++size_;

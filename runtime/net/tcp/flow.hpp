@@ -57,7 +57,7 @@ class flow_table {
   [[nodiscard]] flow* find(flow_key const& key) {
     auto& recent = recent_[recent_index(key)];
     if (recent != nullptr && recent->key == key) return recent;
-    auto* const found = find_slowly(key);
+    auto* const found = find(key, hash(key));
     if (found != nullptr) recent = found;
     return found;
   }
@@ -70,8 +70,13 @@ class flow_table {
                        recent->key.local == local;
     return is_it ? recent : nullptr;
   }
+  /// The same for a key that nobody asked for lately, and is not likely to ask for again.
+  [[nodiscard]] std::uint64_t hash_new(flow_key const& key) const { return hash_flow(key_, key); }
+  /// find() and insert() where the key's hash is known.
+  [[nodiscard]] flow* find(flow_key const& key, std::uint64_t hash) const;
+  void insert(flow& one, std::uint64_t hash);
   /// No flow of that key is in the table.
-  void insert(flow& one);
+  void insert(flow& one) { insert(one, hash(one.key)); }
   void erase(flow& one);
   /// `other` has the same key and takes the place of `one`.
   void replace(flow& one, flow& other);
@@ -94,10 +99,9 @@ class flow_table {
     return static_cast<std::size_t>(peer_port ^ (peer_port >> 6) ^ local_port) % recent_flows;
   }
   static std::size_t recent_index(flow_key const& key) { return recent_index(key.local_port, key.peer_port); }
-  [[nodiscard]] flow* find_slowly(flow_key const& key);
   std::uint64_t hash_afresh(flow_key const& key);
-  [[nodiscard]] std::uint32_t place_of(flow_key const& key) {
-    auto const mixed = (hash(key) ^ place_.low) * (place_.high | 1);
+  [[nodiscard]] std::uint32_t place_of(std::uint64_t hash) const {
+    auto const mixed = (hash ^ place_.low) * (place_.high | 1);
     return static_cast<std::uint32_t>(mixed ^ mixed >> 32);
   }
   [[nodiscard]] std::size_t slot_of(flow const& one) const {

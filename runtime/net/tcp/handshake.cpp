@@ -32,16 +32,6 @@ agreed read_terms(wire::tcp_header const& h, port const& where, std::uint16_t se
   return t;
 }
 
-namespace {
-
-std::uint32_t first_window(port const& where, network_limits const& limits) {
-  auto const chosen = where.chosen.receive_buffer_bytes;
-  auto const wanted = chosen == receive_buffer_bytes_default ? machine::first_receive_buffer(limits) : chosen;
-  return std::min({wanted, limits.receive_buffer_bytes, 65'535u});
-}
-
-}  // namespace
-
 std::uint16_t machine::peer_segment_bytes(wire::tcp_header const& h) {
   auto const told = h.options.maximum_segment_size.value_or(std::uint16_t{536});
   if (told >= limits.mss_bytes_min) return told;
@@ -68,22 +58,14 @@ port* machine::find_port(ip_address const& address, std::uint16_t number) const 
 }
 
 void machine::send_syn_ack(half_open& entry, instant now) {
-  auto* const out = replies.add();
-  if (out == nullptr) return;
-  *out = {};
-  out->between = {entry.key.local, entry.key.peer, 0};
-  auto& h = out->header;
-  h.source_port = entry.key.local_port;
-  h.destination_port = entry.key.peer_port;
+  wire::tcp_header h;
   h.sequence = entry.initial;
   h.acknowledgment = entry.peer_initial + 1;
   h.flags = wire::tcp_syn | wire::tcp_ack;
   if (entry.terms.ecn) h.flags |= wire::tcp_ece;
-  h.window = static_cast<std::uint16_t>(first_window(*entry.where, limits));
+  h.window = static_cast<std::uint16_t>(first_window(*entry.where));
   // The same options each time: a retransmission that lost them would leave both ends with different scales.
   auto const* const path = path_to(entry.key.peer);
-  if (path != nullptr && path->source == entry.key.local) out->way = path->way;
-  out->between.way = &out->way;
   auto const header = entry.key.local.is_v4() ? 40u : 60u;
   auto const mtu = std::max(path != nullptr ? path->mtu_bytes : 1500u, header + limits.mss_bytes_min);
   h.options.maximum_segment_size = advertised_segment_bytes(entry.where->chosen, mtu - header);
@@ -93,11 +75,13 @@ void machine::send_syn_ack(half_open& entry, instant now) {
         wire::tcp_timestamps{timestamp(entry.timestamp_offset, now), entry.recent_timestamp};
   }
   if (entry.terms.receive_scale != 0) h.options.window_scale = entry.terms.receive_scale;
+  std::array<std::byte, 8> cookie;
   if (features::fast_open && entry.cookie_as != wire::fast_open_option::none) {
     h.options.fast_open = entry.cookie_as;
-    out->cookie = fast_open_cookie(entry.where->fast.key, entry.key.peer, entry.key.local);
-    h.options.fast_open_cookie = out->cookie;
+    cookie = fast_open_cookie(entry.where->fast.key, entry.key.peer, entry.key.local);
+    h.options.fast_open_cookie = cookie;
   }
+  send_reply(entry.key, h, path != nullptr && path->source == entry.key.local ? path->way : 0);
 }
 
 void machine::send_cookie(port& where, arrival const& a, instant now) {
@@ -196,7 +180,7 @@ void machine::input_half_open(half_open& entry, arrival& a, segment& packet, ins
   }
   if (!h.has(wire::tcp_ack)) return;
   if (h.acknowledgment != entry.initial + 1) return answer_stray(a);
-  auto const edge = entry.peer_initial + 1 + first_window(*entry.where, limits);
+  auto const edge = entry.peer_initial + 1 + first_window(*entry.where);
   if (h.sequence < entry.peer_initial + 1 || h.sequence > edge) return send_syn_ack(entry, now);
   if (entry.terms.timestamps && h.options.timestamps &&
       sequence{h.options.timestamps->value} < sequence{entry.recent_timestamp}) {
@@ -220,34 +204,12 @@ void machine::input_half_open(half_open& entry, arrival& a, segment& packet, ins
   auto const offset = entry.timestamp_offset;
   auto const sent_at = entry.at - half_open_table::wait(entry.retries);
   bool const first_try = entry.retries == 0;
-  auto* const c = promote(where, &entry, a, terms, initial, peer_initial, now);
+  auto* const c = promote(where, &entry, a.key, terms, initial, peer_initial, now);
   c->timestamp_offset = offset;
   c->recent_timestamp = recent;
   c->has_recent_timestamp = terms.timestamps;
   if (first_try) c->trip.sample(now - sent_at);
-  if (!establish_expected(*c, a, packet, now)) input_connection(*c, a, packet, now);
-}
-
-/// What input_connection() comes to for the segment that nearly every handshake ends with: the next one, which brings what
-/// the client has to say, or nothing. False, and nothing done, when it is another.
-bool machine::establish_expected(tcb& c, arrival const& a, segment& packet, instant now) {
-  auto const& h = a.header;
-  bool const is_plain = (h.flags & ~wire::tcp_psh) == wire::tcp_ack && h.options.timestamps && h.options.sack_count == 0;
-  if (!may_predict() || !is_plain || !c.terms.timestamps || c.terms.ecn || h.sequence != c.receive_next() ||
-      static_cast<std::int32_t>(a.size) > c.receive_edge - h.sequence || packet.gso_size != 0) [[unlikely]]
-    return false;
-  ++c.segments_received;
-  c.recent_timestamp = h.options.timestamps->value;
-  c.send_window = a.window(c.terms.send_scale);
-  c.window_sequence = h.sequence;
-  c.window_acknowledgment = h.acknowledgment;
-  syn_acknowledged(c, h.acknowledgment, now);
-  became_established(c, now);
-  if (a.size == 0) return true;
-  c.received_segment_bytes = static_cast<std::uint16_t>(std::min(a.size, 65'535u));
-  auto const what = c.busy->receive.append(packet);
-  received(c, what, a.size, static_cast<std::uint32_t>(c.receive_next() - h.sequence), now);
-  return true;
+  input_connection(*c, a, packet, now);
 }
 
 /// An acknowledgment that belongs to nothing: the end of a handshake begun with a cookie, or a stray.
@@ -286,7 +248,7 @@ void machine::input_cookie(port& where, arrival& a, segment& packet, instant now
     }
   }
   ++counters.syn_cookies_accepted;
-  auto* const c = promote(where, nullptr, a, terms, cookie, peer_initial, now);
+  auto* const c = promote(where, nullptr, a.key, terms, cookie, peer_initial, now);
   c->timestamp_offset = offset;
   if (terms.timestamps) {
     c->recent_timestamp = h.options.timestamps->value;
@@ -296,20 +258,21 @@ void machine::input_cookie(port& where, arrival& a, segment& packet, instant now
 }
 
 /// A connection in SYN-RECEIVED that the segment at hand will establish.
-tcb* machine::promote(port& where, half_open* entry, arrival const& a, agreed const& terms, sequence initial,
+tcb* machine::promote(port& where, half_open* entry, flow_key const& key, agreed const& terms, sequence initial,
                       sequence peer_initial, instant now) {
-  auto* const c = open(a.key, where.shared(), entry, now);
-  if (entry != nullptr) forget(*entry);
+  auto* const c = open(key, where.shared(), now);
+  entry != nullptr ? flows.replace(*entry, *c) : flows.insert(*c);
   c->current = state::syn_received;
   c->parent = &where;
   c->terms = terms;
+  if (entry != nullptr) forget(*entry);   // `key` and `terms` may lie there
   c->send_initial = c->send_una = initial;
   c->send_next = initial + 1;
   c->busy->send.start_at(initial + 1);
   c->receive_initial = peer_initial;
   c->busy->receive.start_at(peer_initial + 1);
   c->acknowledged_to = peer_initial + 1;
-  c->receive_edge = peer_initial + 1 + first_window(where, limits);
+  c->receive_edge = peer_initial + 1 + first_window(where);
   c->busy->syn_sent_at = now;
   c->backoff = 1;  // who asks whether the handshake was measured learns that it was not, here
   where.queue.push_back(c);
@@ -331,12 +294,11 @@ void machine::leave(shared_settings const& what) {
   if (--what.users == 0) given.give(const_cast<shared_settings*>(&what));
 }
 
-tcb* machine::open(flow_key const& key, shared_settings const& with, flow* instead, instant now) {
+tcb* machine::open(flow_key const& key, shared_settings const& with, instant now) {
   ++with.users;
   auto* const c = blocks.take(*this, key, with);
   c->last_received_at = c->last_sent_at = now;
   c->addresses_sum = pseudo_header_sum(key.local, key.peer);
-  instead != nullptr ? flows.replace(*instead, *c) : flows.insert(*c);
   ++live;
   return c;
 }

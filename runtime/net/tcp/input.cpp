@@ -96,20 +96,15 @@ constexpr std::uint8_t quick_acks_at_start = 16;
 void machine::answer_stray(arrival const& a) {
   auto const& h = a.header;
   if (h.has(wire::tcp_rst)) return;
-  auto* const out = replies.add();
-  if (out == nullptr) return;
-  *out = {};
-  out->between = {a.key.local, a.key.peer, 0};
-  out->header.source_port = a.key.local_port;
-  out->header.destination_port = a.key.peer_port;
-  out->header.flags = wire::tcp_rst;
+  wire::tcp_header out;
+  out.flags = wire::tcp_rst;
   if (h.has(wire::tcp_ack)) {
-    out->header.sequence = h.acknowledgment;
+    out.sequence = h.acknowledgment;
   } else {
-    out->header.flags |= wire::tcp_ack;
-    out->header.acknowledgment = h.sequence + a.length();
+    out.flags |= wire::tcp_ack;
+    out.acknowledgment = h.sequence + a.length();
   }
-  ++counters.resets_sent;
+  if (send_reply(a.key, out)) ++counters.resets_sent;
 }
 
 bool machine::challenges_allowed(instant now) {

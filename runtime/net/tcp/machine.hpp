@@ -66,6 +66,14 @@ class machine {
   [[nodiscard]] bool input_predicted(addressing const& between, std::span<std::byte const> bytes,
                                      segment& packet, instant now);
   void input_alone(addressing const& between, segment& packet, instant now);
+  /// predicted_ends.cpp: the same for the peer's FIN alone, and for what acknowledges ours, the last segment there is.
+  void input_end(addressing const& between, segment& packet, instant now);
+  void input_last(tcb& c, addressing const& between, segment& packet, instant now);
+  /// predicted_opens.cpp: the same for the three segments that nearly all connections begin with, and for our SYN.
+  void input_syn(addressing const& between, segment& packet, instant now);
+  void input_syn_ack(addressing const& between, segment& packet, instant now);
+  void input_completing(half_open& entry, addressing const& between, segment& packet, instant now);
+  [[nodiscard]] bool transmit_syn(tcb& c, addressing& between, segment& packet, instant now);
   void acknowledge_calm(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window, instant now);
   void acknowledged_calm(tcb& c, wire::sequence at, wire::sequence ack, std::uint32_t window, std::uint32_t bytes,
                          sent_list::delivery const& last, bool waits, instant now);
@@ -194,11 +202,21 @@ class machine {
       return transmit_reply(between, packet);
     auto* const first = output.front();
     if (first == nullptr) return false;
-    return may_predict() && first->may_send_alone() ? transmit_alone(*first, between, packet, now) : transmit(between, packet, now);
+    if (may_predict() && first->send_una == first->send_next) {
+      if (!first->busy->send.kept_alone().empty()) return transmit_alone(*first, between, packet, now);
+      if (first->fin_queued) return transmit_end(*first, between, packet, now);
+    } else if (may_predict() && first->want_syn) {
+      return transmit_syn(*first, between, packet, now);
+    }
+    return transmit(between, packet, now);
   }
-  /// predicted_output.cpp: the whole pass of a connection that has one small message to say, and nothing out; transmit()
-  /// when there is more to it.
+  /// predicted_output.cpp: the whole pass of a connection that has one small message to say, or its end, and nothing out;
+  /// transmit() when there is more to it.
   [[nodiscard]] bool transmit_alone(tcb& c, addressing& between, segment& packet, instant now);
+  [[nodiscard]] bool transmit_end(tcb& c, addressing& between, segment& packet, instant now);
+  enum class alone : std::uint8_t { message, end };
+  template <alone What>
+  [[nodiscard]] bool transmit_small(tcb& c, addressing& between, segment& packet, instant now);
   [[nodiscard]] static bool is_alone_calm(tcb& c);
   /// following_output.cpp: more of them for the connection whose segment transmit() has just made; says how many.
   [[nodiscard]] std::size_t transmit_following(addressing& between, segment const& first, std::span<segment> into,
@@ -209,6 +227,12 @@ class machine {
   [[nodiscard]] std::uint32_t following_bytes(tcb const& c, segment const& first) const;
   [[nodiscard]] bool transmit(addressing& between, segment& packet, instant now);
   [[nodiscard]] bool transmit_reply(addressing& between, segment& packet);
+  /// A place for a segment of no connection's, from us to the peer, whose header of that size is to be written; null when
+  /// there is none. finish() puts the checksum in it.
+  [[nodiscard]] reply* add_reply(flow_key const& flow, std::size_t header_bytes, std::uint64_t way = 0);
+  static void finish(reply& one, std::uint64_t words);
+  /// The same for any header, but for its ports; false when there is no place.
+  bool send_reply(flow_key const& flow, wire::tcp_header& header, std::uint64_t way = 0);
   [[nodiscard]] bool build(tcb& c, addressing& between, segment& packet, instant now);
   /// Sequence numbers covered by what was made; 0: nothing.
   [[nodiscard]] std::uint32_t build_data(tcb& c, wire::sequence from, std::uint32_t count, sent const* again,
@@ -257,7 +281,6 @@ class machine {
   // handshake.cpp
   void input_listening(port& where, arrival& a, segment& packet, instant now);
   void input_half_open(half_open& h, arrival& a, segment& packet, instant now);
-  [[nodiscard]] bool establish_expected(tcb& c, arrival const& a, segment& packet, instant now);
   void send_syn_ack(half_open& h, instant now);
   void retransmit_half_opens(instant now);
   void forget(half_open& h);
@@ -266,16 +289,22 @@ class machine {
   void send_cookie(port& where, arrival const& a, instant now);
   void input_cookie(port& where, arrival& a, segment& packet, instant now);
   /// `entry` is replaced in the table, and is free afterwards; null when it began with a cookie.
-  tcb* promote(port& where, half_open* entry, arrival const& a, agreed const& terms, wire::sequence initial,
+  tcb* promote(port& where, half_open* entry, flow_key const& key, agreed const& terms, wire::sequence initial,
                wire::sequence peer_initial, instant now);
   [[nodiscard]] port* find_port(ip_address const& address, std::uint16_t number) const;
-  /// The path to the peer is known by then, and no flow has the key.
-  [[nodiscard]] result<connection*> connect(flow_key const& key, settings const& with, instant now);
-  /// In the table in the place of `instead`, or beside all others.
-  [[nodiscard]] tcb* open(flow_key const& key, shared_settings const& with, flow* instead, instant now);
+  /// The path to the peer is known by then, no flow has the key, and `hash` is that of the table.
+  [[nodiscard]] result<connection*> connect(flow_key const& key, std::uint64_t hash, settings const& with, instant now);
+  /// A connection that is not in the table yet.
+  [[nodiscard]] tcb* open(flow_key const& key, shared_settings const& with, instant now);
   [[nodiscard]] shared_settings const& share(settings const& with);
   void leave(shared_settings const& what);
   [[nodiscard]] std::uint8_t receive_scale() const;
+  /// What a SYN-ACK says.
+  [[nodiscard]] std::uint32_t first_window(port const& where) const {
+    auto const chosen = where.chosen.receive_buffer_bytes;
+    auto const wanted = chosen == receive_buffer_bytes_default ? first_receive_buffer(limits) : chosen;
+    return std::min({wanted, limits.receive_buffer_bytes, 65'535u});
+  }
   /// What a SYN says of the largest segment, not below the limit.
   [[nodiscard]] std::uint16_t peer_segment_bytes(wire::tcp_header const& h);
 

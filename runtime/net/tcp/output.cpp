@@ -1,6 +1,7 @@
 // What a connection sends next: retransmissions, new data as the windows, Nagle and silly-window avoidance
 // allow (RFC 9293 3.7, 3.8.6), probes, acknowledgments. One call of build() makes one segment.
 #include <algorithm>
+#include <cstring>
 
 #include "machine.hpp"
 #include "morgana/net/wire/bytes.hpp"
@@ -404,16 +405,22 @@ void machine::build_syn(tcb& c, wire::tcp_header& h, segment& packet, instant no
   auto const& one = *replies.front();
   packet.clear();
   between = one.between;
-  if (one.header.flags == wire::tcp_ack && one.header.options.timestamps) {  // of TIME-WAIT
-    one.header.emit_with_timestamps(packet.push_header(wire::tcp_header::size_bytes + timestamps_bytes));
-  } else if (one.header.has_usual_syn_options()) {
-    one.header.emit_usual_syn(packet.push_header(wire::tcp_header::usual_syn_bytes));
-  } else {
-    one.header.emit(packet.push_header(one.header.encoded_bytes()));
-  }
-  put_checksum(packet, pseudo_header_sum(between.source, between.destination), false);
+  std::memcpy(packet.push_header(one.room.size()).data(), one.room.data(), one.room.size());
+  packet.drop_front(one.room.size() - one.size);
+  packet.checksum = checksum_state::valid;
   ++counters.segments_out;
   replies.pop();
+  return true;
+}
+
+bool machine::send_reply(flow_key const& flow, wire::tcp_header& header, std::uint64_t way) {
+  auto const size = header.encoded_bytes();
+  auto* const out = add_reply(flow, size, way);
+  if (out == nullptr) return false;
+  header.source_port = flow.local_port;
+  header.destination_port = flow.peer_port;
+  header.emit(out->header());
+  finish(*out, pseudo_header_sum(flow.local, flow.peer) + wire::sum_words(out->header()));
   return true;
 }
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
 #include "machine.hpp"
+#include "morgana/net/wire/checksum.hpp"
 
 namespace morgana::net::tcp {
 
@@ -58,6 +60,21 @@ inline std::uint16_t machine::window_of(tcb& c, wire::sequence next, std::uint32
   if (window == 0) ++counters.windows_closed;
   auto const scale = c.terms.receive_scale;
   return static_cast<std::uint16_t>(std::min((window + (1u << scale) - 1u) >> scale, 65'535u));
+}
+
+inline reply* machine::add_reply(flow_key const& flow, std::size_t header_bytes, std::uint64_t way) {
+  auto* const out = replies.add();
+  if (out == nullptr) return nullptr;
+  out->size = static_cast<std::uint8_t>(header_bytes);
+  out->way = way;
+  out->between = {flow.local, flow.peer, 0, &out->way};
+  return out;
+}
+
+/// `words` are the sum of the header, a checksum of zero in it, and of the addresses.
+inline void machine::finish(reply& one, std::uint64_t words) {
+  auto const finished = static_cast<std::uint16_t>(~wire::fold_checksum(words + wire::network_order(one.size)));
+  std::memcpy(one.header().data() + 16, &finished, sizeof finished);
 }
 
 /// When the loss probe is due (RFC 8985 7.2). Nothing was retransmitted, and there was a round trip.

@@ -3,19 +3,14 @@
 // (prediction.cpp).
 #include <algorithm>
 
-#include "machine.hpp"
-#include "morgana/net/wire/bytes.hpp"
-#include "morgana/net/wire/checksum.hpp"
 #include "output.hpp"
+#include "predicted.hpp"
 
 namespace morgana::net::tcp {
 
 using wire::sequence;
 
 namespace {
-
-constexpr std::size_t predicted_bytes = 32;  // nop, nop, timestamps behind the fixed header
-constexpr std::uint32_t first_option_word = 0x0101'080a;
 
 /// A header while it is written: each word goes into the sum as it goes into memory.
 class summed_header {
@@ -187,31 +182,35 @@ class summed_header {
 }
 
 /// What build_predicted(), leave_output() and what they call come to, for a message that lies in the connection's own
-/// place, goes whole, ends a write and follows on nothing that is out.
-[[gnu::noinline]] bool machine::transmit_alone(tcb& c, addressing& between, segment& packet, instant now) {
+/// place, goes whole, ends a write and follows on nothing that is out; or for a FIN with nothing before it.
+template <machine::alone What>
+[[gnu::always_inline]] inline bool machine::transmit_small(tcb& c, addressing& between, segment& packet, instant now) {
+  constexpr bool is_end = What == alone::end;
   auto& b = *c.busy;
   auto const from = c.send_next;
-  auto const message = b.send.kept_alone();
+  auto const message = is_end ? std::span<std::byte const>() : b.send.kept_alone();
   auto const count = static_cast<std::uint32_t>(message.size());
-  auto const end = from + count;
+  auto const covered = is_end ? 1 : count;
+  auto const end = from + covered;
   auto const silent = now - c.last_sent_at;
-  if (c.push_point != end || c.fin_queued || !b.flight.empty() || c.timer != timer_kind::none ||
-      count > c.segment_bytes() || c.control.window < count || c.send_window < count || silent > timeout_min ||
-      arrived.is_crowded() || !is_alone_calm(c)) [[unlikely]]
+  bool const is_it = is_end ? c.fin_queued && b.send.size() == 0 && b.send.end() == from : c.push_point == end && !c.fin_queued;
+  if (!is_it || !b.flight.empty() || c.timer != timer_kind::none || count > c.segment_bytes() ||
+      c.control.window < covered || c.send_window < covered || silent > timeout_min || arrived.is_crowded() ||
+      !is_alone_calm(c)) [[unlikely]]
     return transmit(between, packet, now);
   packet.clear();
   auto const bytes = packet.push_header(predicted_bytes + count);
-  std::memcpy(bytes.data() + predicted_bytes, message.data(), count);
+  if constexpr (!is_end) std::memcpy(bytes.data() + predicted_bytes, message.data(), count);
   wire::store32(bytes, 24, timestamp(c.timestamp_offset, now));
 
   c.pacing_waits = c.window_blocked = false;
-  c.pushed_to = end;
+  if (!is_end) c.pushed_to = end;
   if (b.stalled_since == never) b.stalled_since = now;
   c.control.resume(silent, now);
-  b.flight.add_first(from, end, now, true);
+  b.flight.add_first(from, end, now, !is_end);
   c.send_next = end;
   c.bytes_sent += count;
-  if (count != c.segment_bytes()) c.small_until = end;
+  if (!is_end && count != c.segment_bytes()) c.small_until = end;
   c.last_sent_at = now;
   c.timer = timer_kind::loss_probe;
   between.source = c.key.local;
@@ -221,7 +220,7 @@ class summed_header {
   auto const next = b.receive.next();
   auto const held = static_cast<std::uint32_t>(b.receive.ready().size());
   auto const space = b.calm_buffer - std::min(b.calm_buffer, held);
-  constexpr std::uint32_t flags = wire::tcp_ack | wire::tcp_psh;
+  constexpr std::uint32_t flags = wire::tcp_ack | (is_end ? wire::tcp_fin : wire::tcp_psh);
   wire::store32(bytes, 0, std::uint32_t{c.key.local_port} << 16 | c.key.peer_port);
   wire::store32(bytes, 4, from.value);
   wire::store32(bytes, 8, next.value);
@@ -239,7 +238,7 @@ class summed_header {
     packet.checksum_offset = 16;
     sum = static_cast<std::uint16_t>(~wire::fold_checksum(sum));   // it is there as it is, not turned round
   } else {
-    sum += wire::sum_words(bytes);
+    sum += is_end ? wire::sum_words<predicted_bytes>(bytes.data()) : wire::sum_words(bytes);
   }
   auto const finished = static_cast<std::uint16_t>(~wire::fold_checksum(sum));
   std::memcpy(bytes.data() + 16, &finished, sizeof finished);
@@ -251,17 +250,25 @@ class summed_header {
   static_cast<hook<output_tag>&>(c).unlink();
   // validate_window():
   c.sent_data = false;
-  bool const limited = count >= c.control.window;
-  if (from >= c.flight_round_end || limited || (!c.window_limited && count > c.flight_largest)) {
+  bool const limited = covered >= c.control.window;
+  if (from >= c.flight_round_end || limited || (!c.window_limited && covered > c.flight_largest)) {
     c.window_limited = limited;
-    c.flight_largest = count;
+    c.flight_largest = covered;
     c.flight_round_end = end;
   }
   // arm_calm():
   c.probe_moves = true;
-  if (!wakes.has(c, now + delayed_acknowledgment_max)) [[unlikely]]
+  if ((is_end && c.released) || !wakes.has(c, now + delayed_acknowledgment_max)) [[unlikely]]
     arm_calm(c, now);
   return true;
+}
+
+[[gnu::noinline]] bool machine::transmit_alone(tcb& c, addressing& between, segment& packet, instant now) {
+  return transmit_small<alone::message>(c, between, packet, now);
+}
+
+[[gnu::noinline]] bool machine::transmit_end(tcb& c, addressing& between, segment& packet, instant now) {
+  return transmit_small<alone::end>(c, between, packet, now);
 }
 
 /// It has nothing more to say now.

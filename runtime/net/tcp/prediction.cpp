@@ -5,13 +5,9 @@
 // What is out of the ordinary with a connection is asked once (becomes_calm) and not again until the ordinary
 // way touches it. tests/unit/runtime/net/tcp_prediction.cpp compares the two.
 #include <algorithm>
-#include <bit>
-#include <cstring>
 #include <span>
 
-#include "machine.hpp"
-#include "morgana/net/wire/bytes.hpp"
-#include "morgana/net/wire/checksum.hpp"
+#include "predicted.hpp"
 
 namespace morgana::net::tcp {
 
@@ -19,35 +15,14 @@ using wire::sequence;
 
 namespace {
 
-constexpr std::size_t predicted_bytes = 32;  // nop, nop, timestamps behind the fixed header
-constexpr std::uint32_t first_option_word = 0x0101'080a;
 /// What segments of one run may differ in.
 constexpr std::uint32_t run_ignores = std::uint32_t{wire::tcp_psh} << 16;
 
-/// A word as it lies in memory.
-[[gnu::always_inline]] inline std::uint32_t raw32(std::byte const* bytes) {
-  std::uint32_t word;
-  std::memcpy(&word, bytes, sizeof word);
-  return word;
-}
-/// The same of a value.
-constexpr std::uint32_t raw32(std::uint32_t value) {
-  return std::endian::native == std::endian::little ? std::byteswap(value) : value;
-}
-
-/// The same for all of a small segment, in one piece.
-[[gnu::always_inline]] inline bool is_intact(tcb const& c, std::span<std::byte const> all) {
-  return wire::sums_to_whole(c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(all.size())) +
-                             wire::sum_words(all));
-}
-
 /// The sum over all of a segment whose header is in one piece: that of its addresses is known.
-[[gnu::always_inline]] inline bool is_intact(tcb const& c, std::span<std::byte const> front,
+[[gnu::always_inline]] inline bool pieces_are_intact(tcb const& c, std::span<std::byte const> front,
                                              segment const& packet) {
   auto const size = packet.size();
-  if (front.size() == size && size <= segment_headroom_bytes) {
-    return is_intact(c, front);
-  }
+  if (front.size() == size && size <= segment_headroom_bytes) return is_intact(c.addresses_sum, front);
   wire::checksum sum;
   sum.add_sum(c.addresses_sum + wire::network_order(static_cast<std::uint16_t>(size >> 16)) +
               wire::network_order(static_cast<std::uint16_t>(size)) +
@@ -120,39 +95,6 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
   acknowledged_calm(c, at, ack, window, bytes, last, b.send.size() != 0 || c.outstanding() != 0, now);
 }
 
-/// What follows for the connection; whether it `waits` for more.
-[[gnu::always_inline]] inline void machine::acknowledged_calm(tcb& c, sequence at, sequence ack, std::uint32_t window,
-                                                              std::uint32_t bytes, sent_list::delivery const& last,
-                                                              bool waits, instant now) {
-  c.more_follows = false;
-  c.busy->stalled_since = waits ? now : never;
-  if (c.writer_waits && c.busy->send.size() * 3 <= std::uint64_t{c.send_buffer()} * 2) [[unlikely]] {
-    c.writer_waits = false;
-    notify(c, ready_to_write);
-  }
-  auto const trip = now - last.sent_at;
-  c.trip.sample(trip);
-  if (c.control.in_slow_start()) {
-    c.chosen->leave_slow_start_slowly ? c.control.measure(c.trip.latest, c.send_una, c.send_next)
-                                     : c.control.measure_at_once(c.trip.latest, c.trip.minimum, c.send_una,
-                                                                 c.send_next, c.segment_bytes());
-  }
-  c.window_sequence = at;
-  c.window_acknowledgment = ack;
-  c.send_window = window;
-  c.send_window_largest = std::max(c.send_window_largest, window);
-  c.rack_trip = trip;
-  c.rack_sent_at = last.sent_at;
-  c.rack_end = last.end;
-  if (c.window_limited || (c.control.in_slow_start() && c.control.window < 2 * c.flight_largest)) {
-    c.control.acknowledged(c.chosen->control, bytes, c.segment_bytes(), c.trip.minimum, now);
-  }
-  if (waits || (c.fin_queued && !c.fin_sent())) return arm_loss_timer(c, now);
-  c.timer = timer_kind::none;
-  c.busy->timer_at = never;
-  c.probe_moves = false;
-}
-
 /// The segment was expected, what it acknowledges needs the long way. False: it ends here.
 [[gnu::noinline]] bool machine::acknowledge_ordinarily(tcb& c, addressing const& between,
                                                        std::span<std::byte const> bytes, std::uint32_t size,
@@ -187,7 +129,14 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
   if (found == nullptr || found->kind != flow_kind::connection) [[unlikely]]
     return false;
   auto& c = static_cast<tcb&>(*found);
-  c.engage(now);
+  if (c.busy == nullptr) [[unlikely]] {
+    // What is broken on its way ends no rest.
+    if (packet.checksum == checksum_state::unchecked) {
+      if (!pieces_are_intact(c, bytes, packet)) return false;
+      packet.checksum = checksum_state::valid;
+    }
+    engage(c, now);
+  }
   sequence const at{wire::load32(bytes, 4)};
   sequence const acknowledged{wire::load32(bytes, 8)};
   sequence const stamp{wire::load32(bytes, 24)};
@@ -205,7 +154,7 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
     return false;
   if ((c.calm & needed) != needed && !becomes_calm(c, needed)) [[unlikely]]
     return false;
-  if (packet.checksum == checksum_state::unchecked && !is_intact(c, bytes, packet)) [[unlikely]]
+  if (packet.checksum == checksum_state::unchecked && !pieces_are_intact(c, bytes, packet)) [[unlikely]]
     return false;
 
   ++counters.predicted_in;
@@ -255,24 +204,25 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
   return true;
 }
 
-/// What input_predicted() comes to for a small message, in one piece, that acknowledges all there is to acknowledge, a
-/// single segment: where requests and answers take turns. When there is more to it, that does it.
+/// What input_predicted() comes to for a small message, in one piece, or none, that acknowledges all there is to
+/// acknowledge, a single segment: where requests and answers take turns. When there is more to it, that does it.
 [[gnu::noinline]] void machine::input_alone(addressing const& between, segment& packet, instant now) {
   std::span<std::byte const> const bytes = packet.header();
   auto const size = static_cast<std::uint32_t>(bytes.size() - predicted_bytes);
-  if (packet.gso_size != 0 || (raw32(bytes.data() + 12) & raw32(0xfff7'0000u)) != raw32(0x8010'0000u) ||
-      raw32(bytes.data() + 20) != raw32(first_option_word)) [[unlikely]]
+  if (packet.gso_size != 0 || raw32(bytes.data() + 20) != raw32(first_option_word)) [[unlikely]]
     return input_single(between, packet, now);
   auto* const found =
       flows.find_recent(between.destination, between.source, wire::load16(bytes, 2), wire::load16(bytes, 0));
   if (found == nullptr || found->kind != flow_kind::connection) [[unlikely]] {
+    if (found != nullptr && found->kind == flow_kind::half_open)
+      return input_completing(static_cast<half_open&>(*found), between, packet, now);
     ++counters.segments_in;
     return input_unpredicted(between, packet, now);
   }
   auto& c = static_cast<tcb&>(*found);
   constexpr std::uint8_t needed = calm::hears | calm::receives | calm::is_acknowledged;
   if (c.busy == nullptr || ((c.calm & needed) != needed && (c.calm != 0 || !becomes_calm(c, needed)))) [[unlikely]]
-    return input_single(between, packet, now);
+    return c.current == state::last_ack ? input_last(c, between, packet, now) : input_single(between, packet, now);
   auto& b = *c.busy;
   sequence const at{wire::load32(bytes, 4)};
   sequence const ack{wire::load32(bytes, 8)};
@@ -282,22 +232,27 @@ constexpr std::uint32_t raw32(std::uint32_t value) {
       ack == c.send_una || b.flight.has_several() || ack != b.send.end() || stamp < sequence{c.recent_timestamp} ||
       window == 0 || c.writer_waits || c.fin_queued || !b.receive.ready().keeps(size)) [[unlikely]]
     return input_single(between, packet, now);
-  if (packet.checksum == checksum_state::unchecked && !is_intact(c, bytes)) [[unlikely]]
+  if (packet.checksum == checksum_state::unchecked && !is_intact(c.addresses_sum, bytes)) [[unlikely]]
     return input_single(between, packet, now);
 
   ++counters.segments_in;
   ++counters.predicted_in;
   ++c.segments_received;
   if (at <= c.acknowledged_to) c.recent_timestamp = stamp.value;  // RFC 7323 4.3
-  c.last_received_at = c.last_data_at = now;
+  c.last_received_at = now;
   auto const acknowledged = static_cast<std::uint32_t>(ack - c.send_una);
   c.send_una = ack;
   auto const last = b.flight.acknowledge_only(ack);
   b.send.acknowledge_all(ack);
   acknowledged_calm(c, at, ack, window, acknowledged, last, false, now);
-  c.received_segment_bytes = std::max(c.received_segment_bytes, static_cast<std::uint16_t>(size));
-  b.receive.keep({bytes.data() + predicted_bytes, size});
-  received_calm(c, size, size, now);
+  if (size == 0) {
+    made_progress(c, now);
+  } else {
+    c.last_data_at = now;
+    c.received_segment_bytes = std::max(c.received_segment_bytes, static_cast<std::uint16_t>(size));
+    b.receive.keep({bytes.data() + predicted_bytes, size});
+    received_calm(c, size, size, now);
+  }
   schedule(c);
 }
 
@@ -349,7 +304,7 @@ std::size_t machine::input_following(std::span<segment> packets, instant now) {
         stamp < sequence{c.recent_timestamp} || size == 0 || size > largest ||
         static_cast<std::int32_t>(size) > c.receive_edge - at || packet->gso_size != 0)
       break;
-    if (packet->checksum == checksum_state::unchecked && !is_intact(c, bytes, *packet)) [[unlikely]]
+    if (packet->checksum == checksum_state::unchecked && !pieces_are_intact(c, bytes, *packet)) [[unlikely]]
       break;
     c.window_sequence = at;
     bool const is_apart = packet->header_size() == predicted_bytes;  // the payload lies in slices alone
@@ -390,8 +345,16 @@ void machine::input(addressing const& between, std::span<segment> packets, insta
   if (packets.size() != 1) return input_run(between, packets, now);
   auto& one = packets.front();
   // All of it before its slices, and not more than has place.
-  bool const is_small = one.header_size() - predicted_bytes - 1 < receive_queue::kept_max && one.slices().empty();
-  is_small && may_predict() ? input_alone(between, one, now) : input_single(between, one, now);
+  bool const is_small = one.header_size() - predicted_bytes <= receive_queue::kept_max && one.slices().empty();
+  if (!is_small || !may_predict()) return input_single(between, one, now);
+  // How many words of header there are, and the flags.
+  auto const kind = wire::load16(one.header(), 12);
+  constexpr std::uint16_t plain = 0x8000 | wire::tcp_ack;
+  if ((kind & ~wire::tcp_psh) == plain) return input_alone(between, one, now);
+  if (kind == (plain | wire::tcp_fin)) return input_end(between, one, now);
+  constexpr std::uint16_t opening = 0xa000 | wire::tcp_syn;
+  if (kind == opening) return input_syn(between, one, now);
+  kind == (opening | wire::tcp_ack) ? input_syn_ack(between, one, now) : input_single(between, one, now);
 }
 
 [[gnu::noinline]] void machine::input_run(addressing const& between, std::span<segment> packets, instant now) {

@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <type_traits>
 
 #include "morgana/net/tcp/engine.hpp"
@@ -14,9 +16,11 @@ namespace morgana::net::tcp {
 
 struct reply {
   addressing between;
-  wire::tcp_header header;
-  std::array<std::byte, 8> cookie;  ///< of Fast Open, where the header refers to it
-  std::uint64_t way = 0;            ///< what addressing::way points to, when it is known
+  std::uint64_t way;         ///< what addressing::way points to; 0: not known
+  std::uint8_t size;         ///< of the header, which is all of it
+  /// The header, its checksum included, in the last of these: so all are copied at once, whatever its size.
+  std::array<std::byte, 64> room;
+  [[nodiscard]] std::span<std::byte> header() { return {room.data() + room.size() - size, size}; }
 };
 
 class reply_queue {

@@ -178,10 +178,6 @@ class tcb final : public connection,
   }
   /// The user's last byte, and its FIN.
   [[nodiscard]] bool has_sent_all() const { return send_next == busy->send.end() + (fin_queued ? 1u : 0u); }
-  /// What it has to say may be a small message alone (machine::transmit_alone).
-  [[nodiscard]] bool may_send_alone() const {
-    return send_una == send_next && !busy->send.kept_alone().empty();
-  }
   [[nodiscard]] bool may_send_data() const {
     return current == tcp::state::established || current == tcp::state::close_wait;
   }

@@ -9,105 +9,11 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/net/tcp/output.hpp"
-#include "tcp_support.hpp"
+#include "tcp_twins.hpp"
 
 using namespace tcp_test;
 
 namespace {
-
-struct half {
-  half(std::uint64_t seed, ip_address const& address, bool predicts, bool offloads)
-      : pool(2048, 64u << 20), route(address), engine({}, secrets(seed), pool, route, instant()) {
-    engine.predicts = predicts;
-    route.how.checksum = route.how.segmentation = offloads;
-  }
-  buffer_pool pool;
-  one_path route;
-  tcp::machine engine;
-  tcp::tcb* end = nullptr;
-  tcp::port* listening = nullptr;
-};
-
-/// All that can be asked of a connection, as numbers.
-std::vector<std::int64_t> described(tcp::tcb const& one) {
-  auto const all = one.info();
-  // Both of a kind rest at the same times, or what follows differs.
-  tcp::busy_part const resting(*one.host);
-  auto const& busy = one.busy == nullptr ? resting : *one.busy;
-  auto const nanoseconds = [](auto what) { return static_cast<std::int64_t>(what.count()); };
-  // The short way leaves the loss probe's time to whoever is woken.
-  auto const* const front = busy.flight.front();
-  bool const moves = one.probe_moves && one.timer == tcp::timer_kind::loss_probe && front != nullptr;
-  auto const probe_at =
-      moves ? tcp::machine::loss_probe_time(one, *front, one.in_flight(), one.last_sent_at) : busy.timer_at;
-  return {static_cast<std::int64_t>(all.state),
-          all.maximum_segment_size,
-          nanoseconds(all.smoothed_round_trip),
-          nanoseconds(all.retransmission_timeout),
-          all.congestion_window_bytes,
-          all.slow_start_threshold_bytes,
-          all.bytes_in_flight,
-          static_cast<std::int64_t>(all.bytes_sent),
-          static_cast<std::int64_t>(all.bytes_received),
-          static_cast<std::int64_t>(all.bytes_acknowledged),
-          static_cast<std::int64_t>(all.segments_sent),
-          static_cast<std::int64_t>(all.segments_received),
-          static_cast<std::int64_t>(all.segments_retransmitted),
-          all.send_unacknowledged,
-          all.send_next,
-          all.send_window_bytes,
-          all.receive_next,
-          all.unsent_bytes,
-          nanoseconds(all.deadline.time_since_epoch()),
-          nanoseconds(all.round_trip_variation),
-          nanoseconds(all.minimum_round_trip),
-          static_cast<std::int64_t>(all.phase),
-          all.segments_unacknowledged,
-          all.segments_sacked,
-          all.segments_lost,
-          all.segments_retransmitted_in_flight,
-          all.reordering_segments,
-          all.reorderings,
-          all.received_segment_bytes,
-          all.send_queue_bytes,
-          all.receive_queue_bytes,
-          all.retransmissions_in_a_row,
-          all.window_probes,
-          nanoseconds(all.last_data_received_at.time_since_epoch()),
-          all.peer_ended,
-          one.send_window_largest,
-          one.window_sequence.value,
-          one.window_acknowledgment.value,
-          one.flight_largest,
-          one.flight_round_end.value,
-          one.push_point.value,
-          one.pushed_to.value,
-          one.small_until.value,
-          one.receive_edge.value,
-          one.acknowledged_to.value,
-          one.recent_timestamp,
-          nanoseconds(probe_at.time_since_epoch()),
-          nanoseconds(busy.acknowledge_at.time_since_epoch()),
-          nanoseconds(busy.stalled_since.time_since_epoch()),
-          nanoseconds(one.last_received_at.time_since_epoch()),
-          nanoseconds(one.last_sent_at.time_since_epoch()),
-          static_cast<std::int64_t>(one.timer),
-          one.duplicate_acks,
-          one.rare().reorder_quarters,
-          nanoseconds(one.rack_sent_at.time_since_epoch()),
-          one.rack_end.value,
-          nanoseconds(one.rack_trip),
-          one.window_limited,
-          one.window_blocked,
-          one.quick_acks,
-          one.segments_unacknowledged,
-          one.writer_waits,
-          one.more_follows,
-          one.acknowledge_now,
-          one.ready,
-          static_cast<std::int64_t>(busy.flight.highest_sacked().value)};
-}
 
 /// The two pairs: 0 and 1 predict, 2 and 3 do not; 0 talks to 1 and 2 to 3.
 class script {
@@ -123,7 +29,8 @@ class script {
       server.listening = server.engine.ports.back().get();
     }
     for (unsigned i : {0u, 2u}) {
-      auto made = halves_[i]->engine.connect({v4(1), v4(2), 4000, 7}, with, now_);
+      tcp::flow_key const key{v4(1), v4(2), 4000, 7};
+      auto made = halves_[i]->engine.connect(key, halves_[i]->engine.flows.hash_new(key), with, now_);
       REQUIRE(made.has_value());
       halves_[i]->end = static_cast<tcp::tcb*>(*made);
     }
