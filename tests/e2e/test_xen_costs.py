@@ -17,7 +17,7 @@ from measure import Counter, measured   # noqa: E402  (found by the line above)
 REQUESTS, CONNECTIONS = 60, 20
 # A little above what was measured: a date, a neighbour or a timer is in it, and of a connection how many frames a wake-up of the
 # guest takes, which is up to the machine.
-REQUEST_INSTRUCTIONS, CONNECTION_INSTRUCTIONS = 4_400, 18_000
+REQUEST_INSTRUCTIONS, CONNECTION_INSTRUCTIONS = 4_250, 17_000
 
 
 @pytest.fixture
