@@ -71,21 +71,29 @@ def website(count):
     say("start-up with a network, until the server listens", count.read())
     peer = http.client.HTTPConnection(V4, 8080, timeout=RUN_SECONDS)
 
-    def request(connection):
-        connection.request("GET", "/bench.html")
+    def request(connection, *more):
+        connection.request("GET", "/bench.html", None, *more)
         assert len(connection.getresponse().read()) == 612
 
-    request(peer)
-    before = count.read()
-    for _ in range(REQUESTS):
-        request(peer)
-    say("an HTTP keep-alive request of 612 bytes", (count.read() - before) / REQUESTS)
-    before = count.read()
-    for _ in range(CONNECTIONS):
+    def connection(*more):
         one = http.client.HTTPConnection(V4, 8080, timeout=RUN_SECONDS)
-        request(one)
+        request(one, *more)
         one.close()
-    say("a connection with one request", (count.read() - before) / CONNECTIONS)
+
+    def each(what, times, work):
+        work(0)
+        before = count.read()
+        for number in range(1, times + 1):
+            work(number)
+        say(what, (count.read() - before) / times)
+
+    # No two of those that differ are the same: the field X-Number is another each time.
+    each("an HTTP keep-alive request of 612 bytes", REQUESTS, lambda number: request(peer))
+    each("an HTTP keep-alive request of 612 bytes, each another", REQUESTS,
+         lambda number: request(peer, {"X-Number": str(1000 + number)}))
+    each("a connection with one request", CONNECTIONS, lambda number: connection())
+    each("a connection with one request, each another", CONNECTIONS,
+         lambda number: connection({"X-Number": str(1000 + number)}))
 
 
 def received(count):
