@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -25,19 +26,23 @@ inline constexpr unsigned repeatable_fields = 1u << static_cast<unsigned>(known_
 
 inline constexpr std::size_t not_known = known_fields;
 
-/// Its number as a known_field.
+/// Of a token's length: those that have it, a bit each.
+inline constexpr auto known_by_size = [] {
+  std::array<std::uint16_t, 32> table{};
+  for (std::size_t i = 0; i < known_fields; ++i) table[known_names[i].size()] |= static_cast<std::uint16_t>(1u << i);
+  return table;
+}();
+
+/// The number as a known_field of `name`, a token.
 [[nodiscard]] inline std::size_t find_known(std::string_view name) {
-  constexpr auto sizes = [] {
-    std::uint32_t mask = 0;
-    for (auto const& one : known_names) mask |= 1u << one.size();
-    return mask;
-  }();
-  // Of most fields the length, or the first letter, is all that is looked at.
-  if (name.size() >= 32 || (sizes >> name.size() & 1) == 0) return not_known;
-  auto const first = static_cast<char>(name.front() | 0x20);
-  for (std::size_t i = 0; i < known_fields; ++i) {
-    auto const& known = known_names[i];
-    if (known.size() == name.size() && known.front() == first && equals_ignoring_case(known, name)) return i;
+  if (name.size() >= known_by_size.size()) return not_known;
+  for (unsigned left = known_by_size[name.size()]; left != 0; left &= left - 1) {
+    auto const one = static_cast<std::size_t>(std::countr_zero(left));
+    // Of letters and '-' this bit is what tells cases apart, and nothing else of a token becomes one of them by it.
+    auto const* const known = known_names[one].data();
+    std::size_t same = 0;
+    while (same != name.size() && (name[same] | 0x20) == known[same]) ++same;
+    if (same == name.size()) return one;
   }
   return not_known;
 }

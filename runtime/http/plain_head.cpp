@@ -39,8 +39,25 @@ char const* behind_text(char const* at, char const* end) {
   return at;
 }
 
-bool begins_with(char const* at, char const* end, std::string_view text) {
-  return static_cast<std::size_t>(end - at) >= text.size() && std::memcmp(at, text.data(), text.size()) == 0;
+/// From `at` on behind letters and '-', of which nearly all names of fields are: eight bytes at a time, while there are eight.
+char const* behind_letters(char const* at, char const* end) {
+  constexpr auto top = in_each_byte << 7;
+  for (; static_cast<std::size_t>(end - at) >= word_bytes; at += word_bytes) {
+    std::uint64_t word;
+    std::memcpy(&word, at, word_bytes);
+    // Top bits again; without those of the text itself no sum carries into the next byte.
+    auto const low = (word & ~top) | in_each_byte * 0x20;
+    auto const letters = (low + in_each_byte * (0x80 - 'a')) & ~(low + in_each_byte * (0x80 - 'z' - 1));
+    auto const not_dash = ((word & ~top) ^ in_each_byte * '-') + ~top;
+    auto const ends = ((~letters & not_dash) | word) & top;
+    if (ends != 0) return at + std::countr_zero(ends) / 8;
+  }
+  return at;
+}
+
+template <std::size_t Size>
+bool begins_with(char const* at, char const* end, char const (&text)[Size]) {
+  return static_cast<std::size_t>(end - at) >= Size - 1 && std::memcmp(at, text, Size - 1) == 0;
 }
 
 /// Fields that say how a message is framed, or that the connection becomes another.
@@ -67,6 +84,7 @@ bool connection::take_plain_fields(char const*& at, char const* end, bool& keeps
   unsigned present = 0;
   while (!begins_with(at, end, "\r\n")) {
     auto const* const name_begin = at;
+    at = behind_letters(at, end);
     while (at != end && is_token_char(*at)) ++at;
     if (at == name_begin || at == end || *at != ':' || count == most) return false;
     auto const name = between(name_begin, at);
@@ -105,11 +123,12 @@ bool connection::take_plain_head() {
   if (!is_get && !begins_with(begin, end, "HEAD /")) return false;
   auto const* const target_begin = begin + (is_get ? 4 : 5);
   auto const* const target_end = behind_text<'!', '#'>(target_begin, end);
-  constexpr std::string_view version = " HTTP/1.1\r\n";
+  constexpr char version[] = " HTTP/1.1\r\n";
+  constexpr auto version_bytes = sizeof version - 1;
   if (!begins_with(target_end, end, version)) return false;
   auto const& limits = server_.limits;
-  auto const line_bytes = static_cast<std::size_t>(target_end - begin) + version.size() - 2;
-  auto const* at = target_end + version.size();
+  auto const line_bytes = static_cast<std::size_t>(target_end - begin) + version_bytes - 2;
+  auto const* at = target_end + version_bytes;
   auto const* const fields_begin = at;
   bool keeps = true;
   if (!take_plain_fields(at, end, keeps)) return false;

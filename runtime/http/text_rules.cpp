@@ -1,31 +1,13 @@
 #include "text_rules.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "morgana/http/request.hpp"
 
 namespace morgana::http {
 namespace {
 
-enum : unsigned char { token = 1, host = 2, digit = 4, hexadecimal = 8 };
-
-constexpr std::array<unsigned char, 256> classes = [] {
-  std::array<unsigned char, 256> table{};
-  auto const mark = [&table](std::string_view characters, unsigned char what) {
-    for (char const c : characters) table[static_cast<unsigned char>(c)] |= what;
-  };
-  constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-  constexpr std::string_view digits = "0123456789";
-  mark(letters, token | host);
-  mark(digits, token | host | digit | hexadecimal);
-  mark("abcdefABCDEF", hexadecimal);
-  mark("!#$%&'*+-.^_`|~", token);
-  mark("-._~!$&'()*+,;=%", host);   // RFC 3986 section 3.2.2: unreserved, sub-delims, pct-encoded
-  return table;
-}();
-
-constexpr bool is(char c, unsigned char what) { return (classes[static_cast<unsigned char>(c)] & what) != 0; }
+using namespace character_class;
 
 constexpr int hex_value(char c) {
   if (c >= '0' && c <= '9') return c - '0';
@@ -35,8 +17,6 @@ constexpr int hex_value(char c) {
 }
 
 }  // namespace
-
-bool is_token_char(char c) { return is(c, token); }
 
 bool is_token(std::string_view text) { return !text.empty() && std::ranges::all_of(text, is_token_char); }
 

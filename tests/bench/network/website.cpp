@@ -1,6 +1,7 @@
 // A website on our own stack, as a guest has it but for its device: what a keep-alive request and a connection with one
 // request cost the server, from the frames that come to those that go. The client is a host's core, which is not measured.
-// usage: test_website_costs request|connection [COUNT]; prints one JSON object.
+// usage: test_website_costs request|connection [COUNT]; prints one JSON object. other_request and other_connection: no two
+// requests are the same.
 #include <deque>
 #include <memory>
 #include <string>
@@ -19,9 +20,11 @@ namespace {
 
 constexpr std::uint16_t port = 8080;
 constexpr std::size_t page_bytes = 612;
-// What Python's http.client sends.
+// What Python's http.client sends, alone or with one field more.
 constexpr std::string_view request =
     "GET /bench.html HTTP/1.1\r\nHost: 10.0.0.2:8080\r\nAccept-Encoding: identity\r\n\r\n";
+constexpr std::string_view numbered =
+    "GET /bench.html HTTP/1.1\r\nHost: 10.0.0.2:8080\r\nAccept-Encoding: identity\r\nX-Number: 1000\r\n\r\n";
 
 /// The server's device: it cuts segments and completes sums, as netfront does.
 class memory_device {
@@ -76,7 +79,7 @@ class memory_device {
 
 class bench {
  public:
-  bench() : pool_(4096, 16u << 20), client_(configuration(), keyed_secrets(), pool_, now()) {
+  explicit bench(bool counts) : counts_(counts), pool_(4096, 16u << 20), client_(configuration(), keyed_secrets(), pool_, now()) {
     std::array<std::byte, page_bytes> page;
     page.fill(std::byte{'p'});
     must(store_.put("bench.html", page, 784'111'777).has_value(), "no page");
@@ -95,7 +98,7 @@ class bench {
 
   /// One request and its answer, each alone under way.
   void ask(net::tcp::connection& on) {
-    auto const bytes = std::as_bytes(std::span(request));
+    auto const bytes = std::as_bytes(counts_ ? next_numbered() : std::span<char const>(request));
     auto const written = on.write(bytes, now());
     must(written && *written == bytes.size(), "the request was not taken");
     turn();
@@ -135,6 +138,12 @@ class bench {
     made.router_advertisements = made.detect_conflicts = false;
     return made;
   }
+  std::span<char const> next_numbered() {
+    auto const digits = std::span(numbered_).subspan(numbered.find("1000"), 4);
+    number_ = number_ % 9'999 + 1;
+    for (auto [i, left] = std::pair(digits.size(), number_); i != 0; left /= 10) digits[--i] = static_cast<char>('0' + left % 10);
+    return numbered_;
+  }
   static net::keyed_secrets keyed_secrets() { return net::keyed_secrets::derive(std::array<std::byte, 32>{}); }
   [[nodiscard]] static instant now() { return morgana::test::fake().now; }
 
@@ -173,6 +182,9 @@ class bench {
   struct nobody final : completion {
     std::coroutine_handle<> ended() noexcept override { return std::noop_coroutine(); }
   };
+  bool counts_;
+  unsigned number_ = 0;
+  std::string numbered_{numbered};
   morgana::test::world world_;
   nobody nobody_;
   net::buffer_pool pool_;
@@ -201,12 +213,15 @@ std::uint64_t live_bytes() { return 0; }
 
 int main(int count, char** words) {
   using namespace morgana::bench;
+  constexpr std::string_view other = "other_";
   std::string_view const workload = count > 1 ? words[1] : "";
-  must(workload == "request" || workload == "connection", "request or connection?");
+  auto const counts = workload.starts_with(other);
+  auto const what = workload.substr(counts ? other.size() : 0);
+  must(what == "request" || what == "connection", "request, connection, other_request or other_connection?");
   auto const wanted = count > 2 ? std::strtoull(words[2], nullptr, 10) : 100;
-  auto const one = std::make_unique<bench>();
+  auto const one = std::make_unique<bench>(counts);
   auto const some = [&](std::uint64_t of) {
-    if (workload == "connection") {
+    if (what == "connection") {
       for (; of != 0; --of) {
         auto& connection = one->open();
         one->ask(connection);
