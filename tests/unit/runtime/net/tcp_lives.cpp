@@ -5,7 +5,6 @@
 #include <catch2/catch.hpp>
 
 #include <array>
-#include <cstring>
 #include <deque>
 #include <memory>
 #include <vector>
@@ -335,23 +334,10 @@ class lives {
     events(side);
     if (choice_.chance(800'000)) send(side);
   }
-  /// Small ones lie in the segment's own room, where they are to be `in_front`: as a neighbour in memory hands them over.
   void give(half& to, frame const& f, bool in_front) {
     std::array<segment, 1> packets;
     auto& packet = packets[0];
-    std::size_t at = 0;
-    if (in_front && f.bytes.size() <= segment_headroom_bytes) {
-      at = f.bytes.size();
-      std::memcpy(packet.push_header(at).data(), f.bytes.data(), at);
-    }
-    while (at < f.bytes.size()) {
-      auto part = to.pool.take_slice(std::min(f.bytes.size() - at, to.pool.buffer_bytes()));
-      std::memcpy(part.writable().data(), f.bytes.data() + at, part.size());
-      at += part.size();
-      REQUIRE(packet.append(std::move(part)));
-    }
-    packet.gso_size = f.gso_size;
-    if (f.checked) packet.checksum = checksum_state::valid;
+    put(to, f, packet, in_front);
     to.engine.input(f.between, packets, now_);
     packet.clear();
   }

@@ -4,7 +4,6 @@
 #include <catch2/catch.hpp>
 
 #include <array>
-#include <cstring>
 #include <deque>
 #include <memory>
 #include <vector>
@@ -181,26 +180,9 @@ class script {
     events(side);
     send(side);
   }
-  /// Small ones lie in the segment's own room, where they are to be `in_front`: as a neighbour in memory hands them over.
   void give(half& to, std::vector<frame> const& those, bool in_front) {
     std::vector<segment> packets(those.size());
-    for (std::size_t i = 0; i < those.size(); ++i) {
-      auto const& f = those[i];
-      auto& packet = packets[i];
-      std::size_t at = 0;
-      if (in_front && f.bytes.size() <= segment_headroom_bytes) {
-        at = f.bytes.size();
-        std::memcpy(packet.push_header(at).data(), f.bytes.data(), at);
-      }
-      while (at < f.bytes.size()) {
-        auto part = to.pool.take_slice(std::min(f.bytes.size() - at, to.pool.buffer_bytes()));
-        std::memcpy(part.writable().data(), f.bytes.data() + at, part.size());
-        at += part.size();
-        REQUIRE(packet.append(std::move(part)));
-      }
-      packet.gso_size = f.gso_size;
-      if (f.checked) packet.checksum = checksum_state::valid;
-    }
+    for (std::size_t i = 0; i < those.size(); ++i) put(to, those[i], packets[i], in_front);
     to.engine.input(those.front().between, packets, now_);
     for (auto& packet : packets) packet.clear();
   }

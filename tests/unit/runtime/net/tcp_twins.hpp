@@ -2,7 +2,10 @@
 // the tests that compare the short ways with the ordinary ones.
 #pragma once
 
+#include <algorithm>
+#include <catch2/catch.hpp>
 #include <cstdint>
+#include <cstring>
 #include <vector>
 
 #include "runtime/net/tcp/output.hpp"
@@ -34,6 +37,24 @@ struct half {
   tcp::tcb* end = nullptr;
   tcp::port* listening = nullptr;
 };
+
+/// The frame as it comes to `to`, in `packet`. Small ones lie in the segment's own room where they are to be `in_front`: as a
+/// neighbour in memory hands them over.
+inline void put(half& to, frame const& f, segment& packet, bool in_front) {
+  std::size_t at = 0;
+  if (in_front && f.bytes.size() <= segment_headroom_bytes) {
+    at = f.bytes.size();
+    std::memcpy(packet.push_header(at).data(), f.bytes.data(), at);
+  }
+  while (at < f.bytes.size()) {
+    auto part = to.pool.take_slice(std::min(f.bytes.size() - at, to.pool.buffer_bytes()));
+    std::memcpy(part.writable().data(), f.bytes.data() + at, part.size());
+    at += part.size();
+    REQUIRE(packet.append(std::move(part)));
+  }
+  packet.gso_size = f.gso_size;
+  if (f.checked) packet.checksum = checksum_state::valid;
+}
 
 /// All that can be asked of a connection, as numbers.
 inline std::vector<std::int64_t> described(tcp::tcb const& one) {
