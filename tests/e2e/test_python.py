@@ -23,14 +23,15 @@ def endings():
 
 def test_a_configuration_is_told_as_objects_and_nothing_is_written(tmp_path):
     app = morgana.App(ROOT / "examples/static_website", output=tmp_path / "build")
-    made = app.configure("unix", {"port": 8081}, choices={"network": "direct"})
+    made = app.configure("unix", {"port": 8081, "morgana-http.parser": False}, choices={"network": "direct"})
     assert (made.name, made.target) == ("static-website", "unix")
     network = next(device for device in made.graph if device.name == "network")
     assert network.concept == "net::stack" and network.implementation == "direct" and network.path == ("start", "network")
     assert network.needs == {"device": "network_device"}
     port = next(option for option in made.options if option.name == "port")
     assert (port.stage, port.value, port.help) == ("configure", "8081", "Port to listen on; 0: any free one.")
-    assert "morgana-http" in {package.name for package in made.packages}
+    http = next(package for package in made.packages if package.name == "morgana-http")
+    assert http.choices == {"parser": "false"}
     assert "[target.unix]" in made.lock and "virtual-time" not in made.capabilities
     assert any("main.gen.cpp" in line for line in app.dry_run("unix"))
     assert not (tmp_path / "build").exists()

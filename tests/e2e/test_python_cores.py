@@ -29,7 +29,9 @@ def test_a_running_guest_leaves_cores_that_gdb_opens_and_goes_on(target, tmp_pat
         with pytest.raises(morgana.RunError, match="endings has ended"):
             vm.core(core)
     said = seen_by_gdb(vm.image, core, "bt")
-    assert "wait_until ()" in said and "main ()" in said, said
+    # Of the guest of Xen wait_until() jumps to it and has no frame.
+    waits_in = {"unix": "wait_until ()", "xen-x86": "halt_without_xen ()"}[target]
+    assert waits_in in said and "main ()" in said, said
 
 
 def test_a_core_that_cannot_be_written_says_why(tmp_path):

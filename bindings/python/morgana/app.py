@@ -69,10 +69,12 @@ class Option:
 
 @dataclasses.dataclass(frozen=True)
 class Package:
+    """`choices`: what the image has of it, by the names in its recipe."""
     name: str
     version: str
     licence: str
     origin: str
+    choices: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -231,7 +233,7 @@ class App:
     """An application: the folder of its `unikernel.toml`, or that file.
 
     `options` are fixed at configure time for every target: options of start(), of devices ("network.backlog"), choices
-    ("network.use"). `output` is a build folder instead of APP/build. Nothing is read before it is asked for."""
+    ("network.use", "morgana-http.parser"). `output` is a build folder instead of APP/build. Nothing is read before it is asked for."""
 
     def __init__(self, path: Path, *, options: Values = {}, output: Optional[Path] = None):
         self.path = pathlib.Path(path_of(path, "path"))
