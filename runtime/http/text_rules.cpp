@@ -34,25 +34,21 @@ std::string_view trim(std::string_view text) {
 }
 
 bool is_host(std::string_view text) {
-  auto name = text;
+  std::size_t size = 0;
   if (text.starts_with('[')) {
-    auto const close = text.find(']');
-    if (close == std::string_view::npos) return false;
-    auto const address = text.substr(1, close - 1);
+    size = text.find(']');
+    if (size == std::string_view::npos) return false;
+    auto const address = text.substr(1, size++ - 1);
     if (address.empty() ||
         !std::ranges::all_of(address, [](char c) { return is(c, hexadecimal) || c == ':' || c == '.'; })) {
       return false;
     }
-    name = text.substr(close + 1);
-    if (!name.empty() && name.front() != ':') return false;
   } else {
-    auto const colon = text.find(':');
-    if (!std::ranges::all_of(text.substr(0, colon), [](char c) { return is(c, host); })) return false;
-    name = colon == std::string_view::npos ? std::string_view() : text.substr(colon);
+    while (size != text.size() && is(text[size], host)) ++size;
   }
-  if (name.empty()) return true;
-  auto const port = name.substr(1);
-  return port.size() <= 5 && std::ranges::all_of(port, [](char c) { return is(c, digit); });
+  if (size == text.size()) return true;
+  auto const port = text.substr(size + 1);
+  return text[size] == ':' && port.size() <= 5 && std::ranges::all_of(port, [](char c) { return is(c, digit); });
 }
 
 bool is_other_version(std::string_view text) {
