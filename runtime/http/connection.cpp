@@ -33,7 +33,8 @@ connection::connection(server_context& server, connection_memory& memory, instan
       response_(*this, memory.answer_) {
   request_.peer_ = peer;
   request_.body_.owner_ = this;
-  if (memory.head_begin_ != 0) memory.head_bytes_ = 0;
+  // Of another connection's requests only those that had an answer made for everybody are worth knowing, and are known.
+  if (memory.head_begin_ != 0 || memory.answer_ == nullptr) memory.head_bytes_ = 0;
 }
 
 connection::~connection() = default;
